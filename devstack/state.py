@@ -115,20 +115,33 @@ class ReplicaState:
 
 @dataclass(frozen=True)
 class State:
-    """Everything the planner may know."""
+    """Everything the planner may know.
+
+    folder: `.devstack` of the project. sockets: a short private folder. venv: the environment that commands use. base:
+    what the project's commands inherit of the machine's environment, the same for the life of one supervisord.
+    wrapper: words put before a server's command so that it runs unprivileged. ports: leases, by `postgres`, `web`,
+    `rabbitmq.dist`, `web.metrics`. decided: generated and asked values of `[env]`. replicas: by program name. files:
+    digest of each generated file on disk, by path.
+    """
 
     stack: str
     root: str
-    runtime: str
-    supervisor: SupervisorState
-    python: PythonState | None
-    services: Mapping[str, ServiceState]
-    tasks: Mapping[str, TaskState]
-    replicas: Mapping[str, ReplicaState]
-    ports: Mapping[str, int]
-    env: Mapping[str, str | Secret]
-    files: Mapping[str, str]
-    """Digest of each generated file on disk, by path."""
+    folder: str
+    sockets: str
+    venv: str
+    base: Mapping[str, str]
+    supervisor: SupervisorState = SupervisorState()
+    python: PythonState | None = None
+    runtime: str = "native"
+    services: Mapping[str, ServiceState] = field(default_factory=dict)
+    tasks: Mapping[str, TaskState] = field(default_factory=dict)
+    replicas: Mapping[str, ReplicaState] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
+    decided: Mapping[str, str | Secret] = field(default_factory=dict)
+    wrapper: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    missing_paths: frozenset[str] = frozenset()
+    """Entries of `[files]` that don't exist yet."""
     warnings: tuple[str, ...] = ()
 
 
@@ -136,19 +149,21 @@ class State:
 class Record:
     """What `.devstack/state.json` remembers between runs.
 
-    ports: leases by `service`, `process`, `process.port` names. generations: of data, by service. tasks: key of the
-    last success, by task. ready: by program, the `pid:start` that was seen ready.
+    profile: what `--profile` named, "" for the project's own. ports: leases by name. generations: by service, changed
+    when a database had to be made again. tasks: key of the last success, by task. ready: by program, the `pid:start`
+    that was seen ready. base: see `State.base`.
     """
 
     stack: str
     root: str
     version: int = VERSION
     runtime: str = ""
+    profile: str = ""
     ports: Mapping[str, int] = field(default_factory=dict)
     generations: Mapping[str, str] = field(default_factory=dict)
-    servers: Mapping[str, str] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
     ready: Mapping[str, str] = field(default_factory=dict)
+    base: Mapping[str, str] = field(default_factory=dict)
 
     def with_entry(self, table: str, name: str, value: str | int | None) -> Record:
         """A copy in which `table[name]` is `value` (None removes it)."""
@@ -179,14 +194,14 @@ def parse(text: str) -> Record | None:
             "state-newer", "this stack was last used by a newer devstack",
             why=f"its state file has version {raw['version']}, this one knows {VERSION}", fix="update devstack",
         )
-    tables = {"ports": int, "generations": str, "servers": str, "tasks": str, "ready": str}
+    tables = {"ports": int, "generations": str, "tasks": str, "ready": str, "base": str}
     values: dict[str, Any] = {}
     for name, kind in tables.items():
         table = raw.get(name, {})
         if not isinstance(table, dict) or not all(isinstance(value, kind) for value in table.values()):
             return None
         values[name] = table
-    texts = {name: raw.get(name, "") for name in ("stack", "root", "runtime")}
+    texts = {name: raw.get(name, "") for name in ("stack", "root", "runtime", "profile")}
     if not all(isinstance(text, str) for text in texts.values()) or not texts["stack"]:
         return None
     return Record(**texts, **values)

@@ -9,24 +9,27 @@ from __future__ import annotations
 import contextlib
 import errno
 import http.client
+import math
 import os
+import re
 import signal
 import socket
-import stat
 import subprocess
-import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from devstack.errors import InterruptedRunError, PrerequisiteError, StorageError
+from devstack.errors import InterruptedRunError, PrerequisiteError
+from devstack.files import Files, storage_error, storage_errors
+from devstack.processes import Identity, Processes
+
+__all__ = ["Completed", "Files", "Holder", "Identity", "Processes", "System", "storage_error", "storage_errors"]
 
 LOOPBACK = "127.0.0.1"
 _TAIL = 200
-_HAS_PROC = Path("/proc/self/stat").exists()
 
 
 @dataclass(frozen=True)
@@ -43,15 +46,6 @@ class Completed:
 
 
 @dataclass(frozen=True)
-class Identity:
-    """A process that can't be confused with a later one of the same pid. start: clock ticks since boot (Linux) or
-    seconds since the epoch (elsewhere), as text."""
-
-    pid: int
-    start: str
-
-
-@dataclass(frozen=True)
 class Holder:
     """Who listens on a port, as far as this user may know."""
 
@@ -65,7 +59,7 @@ class Holder:
         return f"{self.name} (pid {self.pid}: {self.command[:80]})"
 
 
-class System:
+class System(Files, Processes):
     """The machine, as this process may see and change it."""
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
@@ -99,19 +93,28 @@ class System:
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
-    def run(
+    def run(  # noqa: PLR0913 - one call with every bound that a command can have, all by keyword
         self, argv: Sequence[str], *, timeout: float, env: Mapping[str, str] | None = None, cwd: Path | None = None,
-        on_line: Callable[[str], None] | None = None, log: Path | None = None,
+        on_line: Callable[[str], None] | None = None, log: Path | None = None, stall: float = math.inf,
     ) -> Completed:
         """Run a command to its end: no stdin, own process group, killed whole at the deadline or on cancel.
 
         env: the whole environment of the child; None: this one's. on_line: called with each line of output, from
-        another thread. log: file that the output is appended to (0600). Raises PrerequisiteError where the program
+        another thread. log: file that the output is appended to (0600). stall: seconds of silence after which it is
+        ended as if at its deadline. Raises PrerequisiteError where the program
         can't be executed, InterruptedRunError on cancel. A non-zero status is an answer, not an error.
         """
         child = self._popen(argv, env, cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         tail: deque[str] = deque(maxlen=_TAIL)
-        reader = threading.Thread(target=self._drain, args=(child, tail, on_line, log), daemon=True)
+        heard = [self.monotonic()]
+
+        def hear(line: str) -> None:
+            heard[0] = self.monotonic()
+            tail.append(line)
+            if on_line is not None:
+                on_line(line)
+
+        reader = threading.Thread(target=self._drain, args=(child, hear, log), daemon=True)
         reader.start()
         timed_out = False
         try:
@@ -120,7 +123,7 @@ class System:
                 if self.cancelled.is_set():
                     self._end(child)
                     raise InterruptedRunError("interrupted", f"{argv[0]} was stopped on request", fix="devstack up")
-                if self.monotonic() > deadline:
+                if self.monotonic() > min(deadline, heard[0] + stall):
                     timed_out = True
                     self._end(child)
                     break
@@ -186,6 +189,15 @@ class System:
         threading.Thread(target=child.wait, daemon=True).start()
         return child.pid
 
+    def as_user(self, user: str | None, argv: Sequence[str]) -> tuple[str, ...]:
+        """The words that run a command as this account. Raises PrerequisiteError where that isn't possible."""
+        if user is None or user == self.user_name():
+            return tuple(argv)
+        if self.user_id() != 0 or not self.has_user(user):
+            why = "only root can run as another user" if self.user_id() else "there is no such account"
+            raise PrerequisiteError("no-such-user", f"nothing can run as {user!r}", why=why, fix=f"id {user}")
+        return ("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--", *argv)
+
     def cancel(self) -> None:
         """End every command under way and every wait; called from a signal handler."""
         self.cancelled.set()
@@ -205,18 +217,20 @@ class System:
             self._children.add(child)
         return child
 
-    def _drain(
-        self, child: subprocess.Popen[bytes], tail: deque[str], on_line: Callable[[str], None] | None, log: Path | None
-    ) -> None:
+    def _drain(self, child: subprocess.Popen[bytes], hear: Callable[[str], None], log: Path | None) -> None:
+        """Pass output on line by line; a progress bar's carriage return ends a line too."""
         with contextlib.ExitStack() as stack:
             file = stack.enter_context(self.open_private(log, os.O_APPEND)) if log else None
-            for raw in child.stdout or ():
+            rest = b""
+            while child.stdout and (data := os.read(child.stdout.fileno(), 65536)):
                 if file is not None:
-                    os.write(file, raw)
-                line = raw.decode(errors="replace").rstrip("\r\n")
-                tail.append(line[-2000:])
-                if on_line is not None:
-                    on_line(line[-2000:])
+                    os.write(file, data)
+                *lines, rest = re.split(rb"\r\n|\n|\r", rest + data)
+                for line in lines:
+                    hear(line[-2000:].decode(errors="replace"))
+                rest = rest[-65536:]
+            if rest:
+                hear(rest[-2000:].decode(errors="replace"))
 
     def _end(self, child: subprocess.Popen[bytes]) -> None:
         for sign, grace in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
@@ -225,134 +239,6 @@ class System:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(grace)
                 return
-
-    # --- files -------------------------------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def open_private(self, path: Path, flags: int = 0) -> Iterator[int]:
-        """A descriptor to write `path` with mode 0600 whatever the umask; a symlink planted there isn't followed."""
-        with storage_errors(path):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
-        try:
-            os.fchmod(descriptor, 0o600)
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
-    def write(self, path: Path, content: str | bytes, mode: int = 0o600) -> None:
-        """Replace a file as one act: written beside, synced, renamed. Raises StorageError."""
-        data = content.encode() if isinstance(content, str) else content
-        with storage_errors(path):
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fchmod(descriptor, mode)
-                    os.fsync(descriptor)
-                Path(temporary).rename(path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    Path(temporary).unlink()
-                raise
-            self.sync_folder(path.parent)
-
-    def sync_folder(self, folder: Path) -> None:
-        """Make a rename inside this folder durable."""
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-                raise
-        finally:
-            os.close(descriptor)
-
-    def read(self, path: Path) -> str | None:
-        """A file's text (undecodable bytes replaced), or None where there is no such file."""
-        try:
-            return path.read_text(errors="replace")
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-
-    def private_folder(self, path: Path) -> Path:
-        """Make the folder (and its parents) with mode 0700. Raises StorageError where it isn't this user's own."""
-        with storage_errors(path):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            info = os.lstat(path)
-            if stat.S_ISLNK(info.st_mode) or info.st_uid != os.geteuid():
-                raise StorageError(
-                    "folder-not-yours", f"{path} isn't a folder of this user", why=f"it belongs to uid {info.st_uid}",
-                    fix=f"rm -rf -- {path}",
-                )
-            if stat.S_IMODE(info.st_mode) != 0o700:
-                path.chmod(0o700)
-        return path
-
-    def link(self, path: Path, target: str) -> None:
-        """Point the symlink `path` at `target` as one act."""
-        with storage_errors(path):
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-            with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
-            temporary.symlink_to(target)
-            temporary.rename(path)
-
-    # --- processes ---------------------------------------------------------------------------------------------------
-
-    def identity(self, pid: int) -> Identity | None:
-        """The living process of this pid, or None; a zombie is dead."""
-        if _HAS_PROC:
-            try:
-                fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
-            except OSError:
-                return None
-            return None if fields[0] in (b"Z", b"X") else Identity(pid, fields[19].decode())
-        import psutil
-
-        try:
-            process = psutil.Process(pid)
-            return None if process.status() == psutil.STATUS_ZOMBIE else Identity(pid, f"{process.create_time():.2f}")
-        except psutil.Error:
-            return None
-
-    def is_alive(self, identity: Identity) -> bool:
-        return self.identity(identity.pid) == identity
-
-    def signal(self, identity: Identity, sign: int) -> bool:
-        """Send a signal to exactly this process; False where it is gone."""
-        if not self.is_alive(identity):
-            return False
-        try:
-            os.kill(identity.pid, sign)
-        except ProcessLookupError:
-            return False
-        return True
-
-    def marked(self, name: str, value: str) -> tuple[Identity, ...]:
-        """Living processes of this user whose environment holds NAME=VALUE; this process and its parents left out."""
-        import psutil
-
-        own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.pid not in own and process.environ().get(name) == value:
-                    identity = self.identity(process.pid)
-                    found += [identity] if identity else []
-            except (psutil.Error, OSError):
-                continue
-        return tuple(found)
-
-    def descendants(self, identity: Identity) -> tuple[Identity, ...]:
-        """Living children of a process, and theirs."""
-        import psutil
-
-        try:
-            children = psutil.Process(identity.pid).children(recursive=True) if self.is_alive(identity) else []
-        except psutil.Error:
-            return ()
-        return tuple(found for child in children if (found := self.identity(child.pid)))
 
     # --- network -----------------------------------------------------------------------------------------------------
 
@@ -434,35 +320,6 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
-
-
-@contextlib.contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what a disk or a permission refuses into a StorageError that names the path."""
-    try:
-        yield
-    except OSError as error:
-        raise storage_error(path, error) from None
-
-
-def storage_error(path: Path, error: OSError) -> StorageError:
-    """The error for a refused file operation, with the command that helps for its cause."""
-    place = Path(error.filename) if isinstance(error.filename, str) else path
-    why = error.strerror or str(error)
-    refused = f"{place} can't be written"
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return StorageError("disk-full", refused, why=why, fix=f"df -h {place.parent}; df -i {place.parent}")
-        case errno.EROFS:
-            return StorageError(
-                "read-only", refused, why="the file system is read-only", fix=f"findmnt -T {place.parent}"
-            )
-        case errno.EACCES | errno.EPERM:
-            return StorageError("no-permission", refused, why=why, fix=f"ls -ld {place.parent} {place}")
-        case errno.ELOOP:
-            return StorageError("symlink-refused", refused, why="it is a symbolic link", fix=f"rm -- {place}")
-        case _:
-            return StorageError("storage-failed", refused, why=why, fix=f"ls -ld {place.parent} {place}")
 
 
 def _cannot_execute(program: str, error: OSError) -> PrerequisiteError:

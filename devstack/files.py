@@ -1,0 +1,197 @@
+"""Files and folders, for `system.py`: durable writes, private modes, locks, and errors that name the path."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from devstack.errors import StorageError
+
+#: folders whose files are no inputs of a project's own
+_FOREIGN = frozenset({".git", ".devstack", ".venv", "venv", "node_modules", "__pycache__"})
+
+
+class Files:
+    """What `System` can do with files."""
+
+    #: set when the run is to end; waits for a lock end with it
+    cancelled: threading.Event
+
+    @contextlib.contextmanager
+    def open_private(self, path: Path, flags: int = 0) -> Iterator[int]:
+        """A descriptor to write `path` with mode 0600 whatever the umask; a symlink planted there isn't followed."""
+        with storage_errors(path):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def write(self, path: Path, content: str | bytes, mode: int = 0o600) -> None:
+        """Replace a file as one act: written beside, synced, renamed. Raises StorageError."""
+        data = content.encode() if isinstance(content, str) else content
+        with storage_errors(path):
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fchmod(descriptor, mode)
+                    os.fsync(descriptor)
+                Path(temporary).rename(path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    Path(temporary).unlink()
+                raise
+            self.sync_folder(path.parent)
+
+    def append(self, path: Path, text: str) -> None:
+        """Add to a private file, best effort: what only informs must not stop what works."""
+        with contextlib.suppress(StorageError, OSError), self.open_private(path, os.O_APPEND) as descriptor:
+            os.write(descriptor, text.encode())
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make a rename inside this folder durable."""
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
+        finally:
+            os.close(descriptor)
+
+    def read(self, path: Path) -> str | None:
+        """A file's text (undecodable bytes replaced), or None where there is no such file."""
+        try:
+            return path.read_text(errors="replace")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def private_folder(self, path: Path) -> Path:
+        """Make the folder (and its parents) with mode 0700. Raises StorageError where it isn't this user's own."""
+        with storage_errors(path):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            info = os.lstat(path)
+            if stat.S_ISLNK(info.st_mode) or info.st_uid != os.geteuid():
+                raise StorageError(
+                    "folder-not-yours", f"{path} isn't a folder of this user", why=f"it belongs to uid {info.st_uid}",
+                    fix=f"rm -rf -- {path}",
+                )
+            if stat.S_IMODE(info.st_mode) != 0o700:
+                path.chmod(0o700)
+        return path
+
+    @contextlib.contextmanager
+    def lock(self, path: Path, timeout: float) -> Iterator[bool]:
+        """Hold a lock that vanishes with this process; False where another one held it for all of `timeout` seconds."""
+        import filelock
+
+        lock = filelock.FileLock(path, mode=0o600)
+        try:
+            with storage_errors(path):
+                lock.acquire(timeout=timeout, poll_interval=0.05, cancel_check=self.cancelled.is_set)
+        except filelock.Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def link(self, path: Path, target: str) -> None:
+        """Point the symlink `path` at `target` as one act."""
+        with storage_errors(path):
+            temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+            temporary.symlink_to(target)
+            temporary.rename(path)
+
+    def read_bytes(self, path: Path) -> bytes | None:
+        """A file's content, or None where there is no such file."""
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def read_from(self, path: Path, offset: int, count: int) -> bytes:
+        """At most `count` bytes from `offset` on; nothing where the file is gone."""
+        try:
+            with path.open("rb") as file:
+                file.seek(offset)
+                return file.read(count)
+        except OSError:
+            return b""
+
+    def read_end(self, path: Path, count: int) -> bytes | None:
+        """The last `count` bytes of a file, or None where there is no such file."""
+        _, size = self.extent(path)
+        return self.read_from(path, max(0, size - count), count) if path.exists() else None
+
+    def extent(self, path: Path) -> tuple[int, int]:
+        """Inode and size of a file; (0, 0) where there is none."""
+        try:
+            info = path.stat()
+        except OSError:
+            return 0, 0
+        return info.st_ino, info.st_size
+
+    def mode(self, path: Path) -> int:
+        """Permission bits of a file that exists."""
+        return stat.S_IMODE(path.stat().st_mode)
+
+    def folder(self, path: Path, mode: int) -> None:
+        """Make a folder and its parents. Raises StorageError."""
+        with storage_errors(path):
+            path.mkdir(mode=mode, parents=True, exist_ok=True)
+
+    def move(self, path: Path, target: Path) -> None:
+        """Rename, durably. Raises StorageError."""
+        with storage_errors(path):
+            path.rename(target)
+            self.sync_folder(target.parent)
+
+    def matching(self, root: Path, globs: Sequence[str]) -> tuple[Path, ...]:
+        """Files below root that a glob matches, sorted; generated and foreign folders left out."""
+        found = {
+            path for pattern in globs for path in root.glob(pattern)
+            if not _FOREIGN.intersection(path.relative_to(root).parts) and path.is_file()
+        }
+        return tuple(sorted(found))
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn what a disk or a permission refuses into a StorageError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(path, error) from None
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """The error for a refused file operation, with the command that helps for its cause."""
+    place = Path(error.filename) if isinstance(error.filename, str) else path
+    why = error.strerror or str(error)
+    refused = f"{place} can't be written"
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return StorageError("disk-full", refused, why=why, fix=f"df -h {place.parent}; df -i {place.parent}")
+        case errno.EROFS:
+            return StorageError(
+                "read-only", refused, why="the file system is read-only", fix=f"findmnt -T {place.parent}"
+            )
+        case errno.EACCES | errno.EPERM:
+            return StorageError("no-permission", refused, why=why, fix=f"ls -ld {place.parent} {place}")
+        case errno.ELOOP:
+            return StorageError("symlink-refused", refused, why="it is a symbolic link", fix=f"rm -- {place}")
+        case _:
+            return StorageError("storage-failed", refused, why=why, fix=f"ls -ld {place.parent} {place}")

@@ -1,0 +1,171 @@
+"""Processes of the machine, for `system.py`: who lives, who is whose child, who carries a stack's mark.
+
+A process is known by its pid and its start time together; a zombie is dead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_HAS_PROC = Path("/proc/self/stat").exists()
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process that can't be confused with a later one of the same pid. start: clock ticks since boot (Linux) or
+    seconds since the epoch (elsewhere), as text."""
+
+    pid: int
+    start: str
+
+
+class Processes:
+    """What `System` knows of processes, and the signals it sends."""
+
+    def user_id(self) -> int:
+        return os.geteuid()
+
+    def user_name(self) -> str:
+        """This user's account name; its number where it has none."""
+        import pwd
+
+        try:
+            return pwd.getpwuid(os.geteuid()).pw_name
+        except KeyError:
+            return str(os.geteuid())
+
+    def has_user(self, name: str) -> bool:
+        import pwd
+
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            return False
+        return True
+
+    def process_id(self) -> int:
+        return os.getpid()
+
+    def identity(self, pid: int) -> Identity | None:
+        """The living process of this pid, or None; a zombie is dead."""
+        if _HAS_PROC:
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
+            except OSError:
+                return None
+            return None if fields[0] in (b"Z", b"X") else Identity(pid, fields[19].decode())
+        import psutil
+
+        try:
+            process = psutil.Process(pid)
+            return None if process.status() == psutil.STATUS_ZOMBIE else Identity(pid, f"{process.create_time():.2f}")
+        except psutil.Error:
+            return None
+
+    def is_alive(self, identity: Identity) -> bool:
+        return self.identity(identity.pid) == identity
+
+    def signal(self, identity: Identity, sign: int) -> bool:
+        """Send a signal to exactly this process; False where it is gone."""
+        if not self.is_alive(identity):
+            return False
+        try:
+            os.kill(identity.pid, sign)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def signal_group(self, identity: Identity, sign: int) -> bool:
+        """Send a signal to this process and, where it leads a process group, to all of the group."""
+        if not self.is_alive(identity):
+            return False
+        try:
+            if os.getpgid(identity.pid) == identity.pid:
+                os.killpg(identity.pid, sign)
+            else:
+                os.kill(identity.pid, sign)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def parent(self, identity: Identity) -> int | None:
+        """Pid of a living process's parent."""
+        if _HAS_PROC:
+            try:
+                return int(Path(f"/proc/{identity.pid}/stat").read_bytes().rpartition(b") ")[2].split()[1])
+            except (OSError, IndexError):
+                return None
+        import psutil
+
+        try:
+            return psutil.Process(identity.pid).ppid()
+        except psutil.Error:
+            return None
+
+    def variables(self, pid: int) -> Mapping[str, str]:
+        """The environment a process was started with; empty where it can't be known (another user's, or overwritten by
+        the process's title)."""
+        if not _HAS_PROC:
+            import psutil
+
+            try:
+                return psutil.Process(pid).environ()
+            except (psutil.Error, OSError):
+                return {}
+        try:
+            entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            return {}
+        pairs = (os.fsdecode(entry).partition("=") for entry in entries)
+        return {name: value for name, equals, value in pairs if equals}
+
+    def command_line(self, pid: int) -> str:
+        """A process's command as one line; "" where it can't be known."""
+        import psutil
+
+        try:
+            return " ".join(psutil.Process(pid).cmdline())
+        except (psutil.Error, OSError):
+            return ""
+
+    def marked(self, name: str, value: str) -> tuple[Identity, ...]:
+        """Living processes of this user whose environment holds NAME=VALUE; this process and its parents left out."""
+        own = self.ancestry()
+        found = (self.identity(pid) for pid in self._pids_marked(name, value) if pid not in own)
+        return tuple(identity for identity in found if identity)
+
+    def ancestry(self) -> set[int]:
+        """Pids of this process and its parents, which nobody may end from here."""
+        line, pid = {os.getpid()}, os.getppid()
+        while pid and pid not in line:
+            line.add(pid)
+            pid = self.parent(Identity(pid, "")) or 0
+        return line
+
+    def _pids_marked(self, name: str, value: str) -> Iterator[int]:
+        if not _HAS_PROC:
+            import psutil
+
+            yield from (pid for pid in psutil.pids() if self.variables(pid).get(name) == value)
+            return
+        # every no-op command looks at every process: whole environments aren't parsed
+        mark = b"\0" + os.fsencode(f"{name}={value}") + b"\0"
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if mark in b"\0" + (folder / "environ").read_bytes():
+                        yield int(folder.name)
+
+    def descendants(self, identity: Identity) -> tuple[Identity, ...]:
+        """Living children of a process, and theirs."""
+        import psutil
+
+        try:
+            children = psutil.Process(identity.pid).children(recursive=True) if self.is_alive(identity) else []
+        except psutil.Error:
+            return ()
+        return tuple(found for child in children if (found := self.identity(child.pid)))
