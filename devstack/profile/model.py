@@ -10,29 +10,76 @@ import re
 import shlex
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializeAsAny,
+    Tag,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 #: names become file names, program names, DNS-like labels and Procfile entries
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Status = Annotated[int, Field(ge=100, le=599)]
 RuntimeName = Literal["auto", "docker", "native"]
 SignalName = Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL"]
 
 
-def _one_or_many(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+def name_from(text: str) -> str:
+    """A `Name` made from any text, such as a folder's: lower case, all else a dash; `stack` where nothing is left."""
+    made = re.sub(r"[^a-z0-9_-]+", "-", text.lower()).lstrip("0123456789_-")[:40].rstrip("-_")
+    return made or "stack"
 
 
-Strings = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+def one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _fault_of(command: str, *, shell: bool = False) -> str:
+    """Why the command can't be run, "" where it can."""
+    if not command.strip():
+        return "the command is empty"
+    if shell:
+        return ""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        return f"the command can't be split into words: {str(error).lower()}"
+    if "\n" in command.strip():
+        return "a command is one line, unless `shell = true`"
+    return "" if words else "the command is empty"
+
+
+def _ensure_splits(command: str) -> str:
+    if fault := _fault_of(command):
+        raise ValueError(fault)
+    return command
+
+
+Strings = Annotated[tuple[str, ...], BeforeValidator(one_or_many, json_schema_input_type=str | tuple[str, ...])]
 
 
 class Model(BaseModel):
-    """Frozen, and an unknown key is an error."""
+    """Frozen; an unknown key is an error; `true` is no number and "10" none either (strict), but a list is a tuple."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tuples(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
 
 
 class Project(Model):
@@ -48,8 +95,11 @@ class SystemNeeds(Model):
     """Packages of the operating system that the project needs, by family; checked, never installed silently."""
 
     debian: Strings = ()
+    """Debian, Ubuntu and what derives from them: names for `apt-get install`."""
     fedora: Strings = ()
+    """Fedora, RHEL and what derives from them: names for `dnf install`."""
     macos: Strings = ()
+    """Homebrew formulas."""
 
 
 class Python(Model):
@@ -110,9 +160,23 @@ def _env_text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
-EnvValue = Annotated[str | Generate | Ask, BeforeValidator(_env_text)]
+def _env_shape(value: Any) -> str | None:
+    if isinstance(value, Generate) or (isinstance(value, dict) and "generate" in value):
+        return "<generate>"
+    if isinstance(value, Ask) or (isinstance(value, dict) and "ask" in value):
+        return "<ask>"
+    return None if isinstance(value, dict) else "<text>"
+
+
+# The tags tell a mistake's place in a union; the angle brackets keep them apart from any key of a file.
+EnvValue = Annotated[
+    Annotated[str, Tag("<text>")] | Annotated[Generate, Tag("<generate>")] | Annotated[Ask, Tag("<ask>")],
+    Discriminator(_env_shape, custom_error_type="shape",
+                  custom_error_message="wanted a text, { generate = 50 } or { ask = \"question\" }"),
+    BeforeValidator(_env_text, json_schema_input_type=str | bool | int | float | Generate | Ask),
+]
 Env = dict[EnvName, EnvValue]
-PlainEnv = dict[EnvName, Annotated[str, BeforeValidator(_env_text)]]
+PlainEnv = dict[EnvName, Annotated[str, BeforeValidator(_env_text, json_schema_input_type=str | bool | int | float)]]
 
 
 class Command(Model):
@@ -131,17 +195,8 @@ class Command(Model):
 
     @model_validator(mode="after")
     def _splits(self) -> Command:
-        if not self.shell:
-            try:
-                words = shlex.split(self.run)
-            except ValueError as error:
-                raise ValueError(f"the command can't be split: {error}") from None
-            if not words:
-                raise ValueError("the command is empty")
-        elif not self.run.strip():
-            raise ValueError("the command is empty")
-        if "\0" in self.run or ("\n" in self.run.strip() and not self.shell):
-            raise ValueError("a command is one line")
+        if fault := _fault_of(self.run, shell=self.shell):
+            raise PydanticCustomError("misfit", "{text}", {"text": fault, "key": "run"})
         return self
 
     def argv(self) -> tuple[str, ...]:
@@ -169,7 +224,10 @@ class HttpCheck(Model):
 
     http: Annotated[str, Field(pattern=r"^/")]
     """Path asked on the process's port."""
-    status: tuple[Annotated[int, Field(ge=100, le=599)], ...] | Annotated[int, Field(ge=100, le=599)] = 200
+    status: Annotated[
+        Annotated[tuple[Status, ...], Tag("<many>")] | Annotated[Status, Tag("<one>")],
+        Discriminator(lambda value: "<many>" if isinstance(value, tuple) else "<one>"),
+    ] = 200
     """Status, or statuses, that mean ready."""
     grace: Seconds = 120
     """Seconds until it must be ready."""
@@ -178,18 +236,24 @@ class HttpCheck(Model):
 class TcpCheck(Model):
     """`ready = { tcp = true }` or `{ tcp = 2525 }`."""
 
-    tcp: Literal[True] | Port
+    tcp: Annotated[
+        Annotated[Literal[True], Tag("<own>")] | Annotated[Port, Tag("<port>")],
+        Discriminator(lambda value: "<own>" if isinstance(value, bool) else "<port>"),
+    ]
     """True: the process's own port."""
     grace: Seconds = 120
+    """Seconds until it must be ready."""
 
 
 class CommandCheck(Model):
     """`ready = { command = "celery -A shop inspect ping" }`: exit status 0 means ready."""
 
-    command: str
+    command: Annotated[str, AfterValidator(_ensure_splits)]
+    """The command, split like a shell would, run without one, in the process's folder and environment."""
     timeout: Seconds = 10
     """Seconds that one try may take."""
     grace: Seconds = 120
+    """Seconds until it must be ready."""
 
 
 class LogCheck(Model):
@@ -198,23 +262,39 @@ class LogCheck(Model):
     log: str
     """Regular expression searched in each line."""
     grace: Seconds = 120
+    """Seconds until it must be ready."""
 
-    @model_validator(mode="after")
-    def _compiles(self) -> LogCheck:
+    @field_validator("log")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
         try:
-            re.compile(self.log)
-        except re.error as error:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as error:
             raise ValueError(f"not a regular expression: {error}") from None
-        return self
+        return pattern
 
 
-Ready = HttpCheck | TcpCheck | CommandCheck | LogCheck
+def _ready_shape(value: Any) -> str | None:
+    ways = ("http", "tcp", "command", "log")
+    if isinstance(value, Model):
+        return next((f"<{way}>" for way in ways if way in type(value).model_fields), None)
+    found = [way for way in ways if way in value] if isinstance(value, dict) else []
+    return f"<{found[0]}>" if len(found) == 1 else None
+
+
+Ready = Annotated[
+    Annotated[HttpCheck, Tag("<http>")] | Annotated[TcpCheck, Tag("<tcp>")]
+    | Annotated[CommandCheck, Tag("<command>")] | Annotated[LogCheck, Tag("<log>")],
+    Discriminator(_ready_shape, custom_error_type="shape",
+                  custom_error_message="wanted a table with exactly one of `http`, `tcp`, `command` and `log`"),
+]
 
 
 class Stop(Model):
     """How a process is asked to end."""
 
     signal: SignalName = "TERM"
+    """The signal sent first."""
     grace: Seconds = 10
     """Seconds before it is killed."""
 
@@ -246,7 +326,9 @@ class Check(Command):
     """A check of the project that `devstack check` runs."""
 
     needs: tuple[Name, ...] | None = None
+    """Services, tasks and processes that come before; left out: every service and task."""
     timeout: Seconds = 3600
+    """Seconds it may take."""
 
 
 def _short_command(value: Any) -> Any:
@@ -261,6 +343,13 @@ class File(Model):
     template: str | None = None
     """Make the file from this one, `${…}` filled in; kept as it is once it exists."""
     mode: Annotated[str, Field(pattern=r"^0[0-7]{3}$")] | None = None
+    """Permissions in octal, as text; left out: `0600`, folders `0755`."""
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> File:
+        if self.directory == (self.template is not None):
+            raise PydanticCustomError("shape", "wanted exactly one of `directory = true` and `template = \"path\"`")
+        return self
 
 
 class Profile(Model):
@@ -275,11 +364,18 @@ class Profile(Model):
     home: Literal["user", "private"] = "user"
     """`private` gives the project's commands a HOME of their own below `.devstack`."""
     project: Project = Project()
+    """Where the project comes from."""
     python: Python = Python()
-    services: dict[Name, Service] = {}
+    """The virtual environment."""
+    services: dict[Name, SerializeAsAny[Service]] = {}
+    """Servers that the project talks to, by the name of their instance."""
     env: Env = {}
     """Environment of every task, process and check."""
     files: dict[str, File] = {}
+    """Files and folders that must exist, by their path in the project."""
     tasks: dict[Name, Task] = {}
+    """What runs to its end, in this order: migrate, seed, build."""
     processes: dict[Name, Process] = {}
-    checks: dict[Name, Annotated[Check, BeforeValidator(_short_command)]] = {}
+    """What keeps running."""
+    checks: dict[Name, Annotated[Check, BeforeValidator(_short_command, json_schema_input_type=str | Check)]] = {}
+    """What `devstack check` runs; a text stands for `{ run = "…" }`."""

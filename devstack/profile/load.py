@@ -1,0 +1,190 @@
+"""From the texts of profile files to one validated Profile, or to all mistakes at once.
+
+Pure: whoever calls has read the files. Line numbers are looked up only when there is a mistake to tell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from devstack.errors import Mistake, ProfileError
+from devstack.profile import references, rules
+from devstack.profile.locate import line_of
+from devstack.profile.merge import Merged, merge
+from devstack.profile.mistakes import Finding, findings_of, in_file_order, near, place_of
+from devstack.profile.model import Profile, Service
+from devstack.profile.references import BASIC, Fields, Names
+from devstack.profile.rules import Declared
+from devstack.profile.source import Path, SourceFile, key_text, parse, printable
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """sources: file name by key path (`services.cache.port`) of everything that a file sets. digest: SHA-256 of the
+    files; of `[tool.devstack]` alone, where the profile is a part of pyproject.toml."""
+
+    profile: Profile
+    sources: Mapping[str, str]
+    digest: str
+
+
+def load(
+    files: Sequence[SourceFile], services: Mapping[str, type[Service]], *,
+    fields: Mapping[str, Fields] | None = None, default_name: str | None = None,
+) -> Loaded:  # fmt: skip
+    """Merges the files, lowest precedence first (the bases, devstack.toml, devstack.local.toml), and validates once.
+
+    services: declaration models by kind. fields: what a kind's `${services.NAME.…}` offers, where it is more than url,
+    host, port, user and password. default_name: the stack's name where no file gives one. Raises ProfileError.
+    """
+    tables, mistakes = _parsed(files)
+    if mistakes or not files:
+        raise _error(mistakes)
+    merged = merge(files, tables, default_name)
+    profile, found = _validated(merged.values, services)
+    kept = profile or _partial(merged.values, found, services)
+    declared = _declared(merged, is_damaged=any(finding.path[0] in ("tasks", "processes") for finding in found))
+    names = Names(kept, declared, _fields(services, fields or {}))
+    findings = [*found, *rules.check(kept, declared), *references.check(names)]
+    mistakes = in_file_order(merged, findings, _misplaced(merged, tables))
+    if mistakes or profile is None:
+        raise _error(mistakes)
+    return Loaded(profile, _sources(merged), _digest(files, tables))
+
+
+def _fields(services: Mapping[str, type[Service]], given: Mapping[str, Fields]) -> dict[str, Fields]:
+    """A kind that says nothing offers the basic fields and what it lets a profile declare, such as a Redis's `db`."""
+    own = {kind: frozenset(model.model_fields) - frozenset(Service.model_fields) for kind, model in services.items()}
+    return {kind: Fields(BASIC.names | names) for kind, names in own.items()} | dict(given)
+
+
+def _parsed(files: Sequence[SourceFile]) -> tuple[list[dict[str, Any]], tuple[Mistake, ...]]:
+    tables: list[dict[str, Any]] = []
+    mistakes: list[Mistake] = []
+    for file in files:
+        try:
+            tables.append(parse(file))
+        except ProfileError as error:
+            mistakes += error.mistakes
+    return tables, tuple(mistakes)
+
+
+def _error(mistakes: tuple[Mistake, ...]) -> ProfileError:
+    if not mistakes:
+        nothing = Mistake("devstack.toml", 0, "", "there is none")
+        return ProfileError("there is no profile", (nothing,), fix="devstack init")
+    files = " and ".join(dict.fromkeys(mistake.file for mistake in mistakes))
+    first = mistakes[0]
+    place = f"{first.file}:{first.line}" if first.line else first.file
+    fix = f"correct {place}; `devstack config` checks it"
+    return ProfileError(f"{files} can't be used as a profile", mistakes, fix=fix)
+
+
+def _validated(
+    values: dict[str, Any], services: Mapping[str, type[Service]]
+) -> tuple[Profile | None, tuple[Finding, ...]]:
+    """Services are validated by their kinds first; the rest takes them as they are."""
+    findings: list[Finding] = []
+    tables = values.get("services")
+    if isinstance(tables, dict):
+        made: dict[str, Any] = {}
+        for name, table in tables.items():
+            made[name] = table
+            if isinstance(table, dict):
+                made[name], found = _service(name, table, services)
+                findings += found
+        values = {**values, "services": made}
+    try:
+        profile = Profile.model_validate(values)
+    except ValidationError as error:
+        return None, (*findings, *findings_of(error, Profile))
+    return (None if findings else profile), tuple(findings)
+
+
+def _service(
+    name: str, table: dict[str, Any], services: Mapping[str, type[Service]]
+) -> tuple[Service, list[Finding]]:
+    kind = table.get("kind", name)
+    path: Path = ("services", name)
+    findings: list[Finding] = []
+    model = services.get(kind) if isinstance(kind, str) else Service
+    if model is None:
+        hint = near(kind, services) or f"there are {', '.join(services)}"
+        text = f"no service kind is named `{printable(kind)}`"
+        findings.append(Finding((*path, "kind") if "kind" in table else path, text, hint))
+        model, table = Service, {key: value for key, value in table.items() if key in Service.model_fields}
+    try:
+        return model.model_validate(table), findings
+    except ValidationError as error:
+        return Service(), [*findings, *findings_of(error, model, path)]
+
+
+def _partial(values: dict[str, Any], findings: Sequence[Finding], services: Mapping[str, type[Service]]) -> Profile:
+    """What is left of the profile without its mistakes, so that the other rules can be checked in the same run."""
+    values = deepcopy(values)
+    for _round in range(8):
+        for holder, key in [_spoiled(values, finding.path) for finding in findings]:
+            holder.pop(key, None)
+        values.setdefault("name", "unnamed")
+        profile, findings = _validated(values, services)
+        if profile is not None:
+            return profile
+    return Profile(name="unnamed")
+
+
+def _spoiled(values: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
+    """The smallest entry that must go with a mistake at the path: the table it is in, and its key there."""
+    holder: dict[str, Any] = values
+    last = ""
+    inner: Any = values
+    for part in path:
+        # a key that is missing spoils the table that lacks it; an item of a list, the list
+        if not isinstance(inner, dict) or part not in inner:
+            break
+        holder, last, inner = inner, str(part), inner[part]
+    return holder, last
+
+
+def _declared(merged: Merged, *, is_damaged: bool) -> Declared:
+    names = {}
+    for section in ("services", "tasks", "processes", "env"):
+        table = merged.values.get(section)
+        names[section] = frozenset(table) if isinstance(table, dict) else frozenset[str]()
+    return Declared(names, lambda path: place_of(merged, path), is_damaged)
+
+
+def _misplaced(merged: Merged, tables: Sequence[dict[str, Any]]) -> list[Mistake]:
+    mistakes = []
+    for path, index in merged.strays:
+        file = merged.files[index]
+        text = "`false` removes what a profile below declares, and none declares this"
+        below = [name for table in tables[:index] for name in table.get(str(path[0]), {})]
+        key = key_text((*file.table, *path))
+        mistakes.append(Mistake(file.name, line_of(file, path), key, text, near(str(path[1]), below)))
+    for file, table in zip(merged.files, tables, strict=True):
+        if file.origin == "local" and "extends" in table:
+            text = "the local file is laid over the project's and extends nothing itself"
+            line = line_of(file, ("extends",))
+            mistakes.append(Mistake(file.name, line, "extends", text, "move it to devstack.toml"))
+    return mistakes
+
+
+def _sources(merged: Merged) -> dict[str, str]:
+    return {key_text(path): merged.files[index].name for path, index in merged.origins.items()}
+
+
+def _digest(files: Sequence[SourceFile], tables: Sequence[dict[str, Any]]) -> str:
+    """Over the bytes, lengths between them, so that no two sets of files share one; names don't count."""
+    digest = hashlib.sha256()
+    for file, table in zip(files, tables, strict=True):
+        text = json.dumps(table, sort_keys=True, default=str) if file.table else file.text
+        content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        digest.update(f"{file.origin} {len(content)}\n".encode() + content)
+    return digest.hexdigest()

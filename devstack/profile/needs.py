@@ -1,0 +1,68 @@
+"""What comes before what, and which programs a process becomes. Declared `needs` are taken as they are; left out:
+
+- a task needs every service and the task declared before it;
+- a process or a check needs every service and every task;
+- `needs = []` is nothing at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from devstack.profile.model import Process, Profile
+
+
+def task_needs(profile: Profile, name: str) -> tuple[str, ...]:
+    """Names of the services and tasks that come before the task. Raises KeyError for an unknown name."""
+    task = profile.tasks[name]
+    if task.needs is not None:
+        return task.needs
+    order = tuple(profile.tasks)
+    before = order.index(name)
+    return (*profile.services, *order[max(0, before - 1) : before])
+
+
+def process_needs(profile: Profile, name: str) -> tuple[str, ...]:
+    """Names of the services, tasks and processes that come before the process. Raises KeyError for an unknown name."""
+    needs = profile.processes[name].needs
+    return (*profile.services, *profile.tasks) if needs is None else needs
+
+
+def check_needs(profile: Profile, name: str) -> tuple[str, ...]:
+    """Names of the services, tasks and processes that come before the check. Raises KeyError for an unknown name."""
+    needs = profile.checks[name].needs
+    return (*profile.services, *profile.tasks) if needs is None else needs
+
+
+def has_port(process: Process) -> bool:
+    """Whether the process gets a port of its own, `${port}`: a web process, and one that fixes `port`."""
+    return process.role == "web" or process.port is not None
+
+
+def programs_of(name: str, process: Process) -> tuple[tuple[str, int], ...]:
+    """The programs of a process with their replica numbers from 1: its own name for one, `name-1` … `name-n` for n."""
+    if process.replicas == 1:
+        return ((name, 1),)
+    return tuple((f"{name}-{number}", number) for number in range(1, process.replicas + 1))
+
+
+def first_cycle(graph: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """A cycle as `(a, b, a)`, or () where there is none. Names that are no key of the graph need nothing."""
+    done: set[str] = set()
+    for start in graph:
+        trail: list[str] = []
+        waiting = [(start, iter(graph[start]))] if start not in done else []
+        trail += [start] * len(waiting)
+        while waiting:
+            name, needs = waiting[-1]
+            following = next(needs, None)
+            if following is None:
+                waiting.pop()
+                trail.pop()
+                done.add(name)
+            elif following in trail:
+                return (*trail[trail.index(following) :], following)
+            elif following in graph and following not in done:
+                waiting.append((following, iter(graph[following])))
+                trail.append(following)
+    return ()

@@ -1,0 +1,191 @@
+"""Rules between the keys of a profile: needs, names, ports, paths. Each rule yields findings and stops at none.
+
+A profile with mistakes is checked as far as it goes: `Declared` holds every name that the files declare, so that what
+was left out for a mistake of its own is not reported a second time as missing.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from devstack.profile.mistakes import Finding, near
+from devstack.profile.model import Command, Profile
+from devstack.profile.needs import first_cycle, has_port, process_needs, programs_of, task_needs
+from devstack.profile.source import Path, printable
+
+SECTIONS = {"services": "service", "tasks": "task", "processes": "process"}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Names by section as the files declare them; place: `file:line` of a key path."""
+
+    names: Mapping[str, frozenset[str]]
+    place: Callable[[Path], str]
+    is_damaged: bool = False
+
+    def sections_of(self, name: str) -> tuple[str, ...]:
+        return tuple(section for section in SECTIONS if name in self.names[section])
+
+
+def check(profile: Profile, declared: Declared) -> Iterator[Finding]:
+    """Every finding of every rule."""
+    yield from _shared_names(declared)
+    yield from _needs(profile, declared)
+    if not declared.is_damaged:
+        yield from _cycles(profile)
+    yield from _programs(profile, declared)
+    yield from _ports(profile, declared)
+    yield from _readiness(profile)
+    yield from _paths(profile)
+    yield from _options(profile)
+    yield from _reserved(profile)
+
+
+def _shared_names(declared: Declared) -> Iterator[Finding]:
+    for name in sorted(frozenset[str]().union(*(declared.names[section] for section in SECTIONS))):
+        first, *others = declared.sections_of(name)
+        for section in others:
+            text = f"the name is a {SECTIONS[first]}'s already ({declared.place((first, name))})"
+            yield Finding((section, name), text, "services, tasks and processes share one set of names")
+
+
+def _needs(profile: Profile, declared: Declared) -> Iterator[Finding]:
+    allowed = {"tasks": ("services", "tasks"), "processes": tuple(SECTIONS), "checks": tuple(SECTIONS)}
+    commands: dict[str, Mapping[str, tuple[str, ...] | None]] = {
+        "tasks": {name: task.needs for name, task in profile.tasks.items()},
+        "processes": {name: process.needs for name, process in profile.processes.items()},
+        "checks": {name: check.needs for name, check in profile.checks.items()},
+    }
+    for section, entries in commands.items():
+        known = sorted(frozenset[str]().union(*(declared.names[part] for part in allowed[section])))
+        for name, needs in entries.items():
+            for index, need in enumerate(needs or ()):
+                if need in known:
+                    continue
+                hint = near(need, known) or (f"there are {', '.join(known)}" if known else "nothing is declared")
+                text = f"`{need}` is no {' or '.join(SECTIONS[part] for part in allowed[section])}"
+                if section == "tasks" and need in declared.names["processes"]:
+                    text, hint = f"`{need}` is a process", "a task can need services and tasks only"
+                yield Finding((section, name, "needs", index), text, hint)
+
+
+def _cycles(profile: Profile) -> Iterator[Finding]:
+    graph = {name: task_needs(profile, name) for name in profile.tasks}
+    graph |= {name: process_needs(profile, name) for name in profile.processes if name not in graph}
+    cycle = first_cycle(graph)
+    if not cycle:
+        return
+    section = "tasks" if cycle[0] in profile.tasks else "processes"
+    left_out = [name for name in cycle[1:] if name in profile.tasks and profile.tasks[name].needs is None]
+    hint = f"`{left_out[0]}` has no `needs`, so it needs the task declared before it" if left_out else ""
+    yield Finding((section, cycle[0], "needs"), f"needs go in a circle: {' → '.join(cycle)}", hint)
+
+
+def _programs(profile: Profile, declared: Declared) -> Iterator[Finding]:
+    taken: dict[str, str] = {}
+    for name, process in profile.processes.items():
+        for program, number in programs_of(name, process):
+            if program == name:
+                continue
+            replica = f"replica {number} of `{name}` is the program `{program}`"
+            other = next(iter(declared.sections_of(program)), "")
+            if other:
+                place = declared.place((other, program))
+                yield Finding(("processes", name, "replicas"), f"{replica}, which is a {SECTIONS[other]} too ({place})")
+            elif program in taken:
+                place = declared.place(("processes", taken[program]))
+                yield Finding(("processes", name, "replicas"), f"{replica}, as is one of `{taken[program]}` ({place})")
+            taken[program] = name
+
+
+def _ports(profile: Profile, declared: Declared) -> Iterator[Finding]:
+    fixed: list[tuple[Path, int]] = [
+        (("services", name, "port"), service.port) for name, service in profile.services.items() if service.port
+    ]
+    fixed += [(("processes", name, "port"), one.port) for name, one in profile.processes.items() if one.port]
+    first: dict[int, Path] = {}
+    for path, port in fixed:
+        other = first.setdefault(port, path)
+        if other != path:
+            text = f"port {port} is fixed for `{other[1]}` already ({declared.place(other)})"
+            yield Finding(path, text, "leave one out and it is leased a free one")
+    for name, process in profile.processes.items():
+        if process.port and process.replicas > 1:
+            text = f"{process.replicas} replicas can't share the fixed port {process.port}"
+            yield Finding(("processes", name, "port"), text, "leave it out and each is leased one")
+
+
+def _readiness(profile: Profile) -> Iterator[Finding]:
+    for name, process in profile.processes.items():
+        asks = getattr(process.ready, "http", None) or getattr(process.ready, "tcp", None) is True
+        if asks and not has_port(process):
+            text = "readiness asks the process's port, and it has none"
+            yield Finding(("processes", name, "ready"), text, 'give it `role = "web"` or a `port`')
+
+
+def _paths(profile: Profile) -> Iterator[Finding]:
+    sections: dict[str, Mapping[str, Command]] = {
+        "tasks": profile.tasks, "processes": profile.processes, "checks": profile.checks,
+    }  # fmt: skip
+    named: list[tuple[Path, str]] = []
+    for section, commands in sections.items():
+        named += [((section, name, "cwd"), command.cwd) for name, command in commands.items()]
+    for name, task in profile.tasks.items():
+        named += [(("tasks", name, "inputs", index), glob) for index, glob in enumerate(task.inputs)]
+    for path, file in profile.files.items():
+        named.append((("files", path), path))
+        if file.template is not None:
+            named.append((("files", path, "template"), file.template))
+    installed = enumerate(profile.python.install or ())
+    named += [(("python", "install", index), entry.split("[", 1)[0]) for index, entry in installed]
+    named += [(("python", "constraints", index), entry) for index, entry in enumerate(profile.python.constraints)]
+    for place, path in named:
+        if trouble := _outside(path):
+            yield Finding(place, f"`{printable(path)}` {trouble}", "paths are relative and stay in the project")
+        elif place[0] == "files" and posixpath.normpath(path).split("/")[0] in (".git", ".devstack", "."):
+            yield Finding(place, f"`{printable(path)}` is not the project's to make")
+
+
+def _outside(path: str) -> str:
+    if "\0" in path or not path.strip():
+        return "is no path"
+    if path.startswith(("/", "~")) or "\\" in path:
+        return "is not relative to the project"
+    # normpath alone is not enough for globs: `**/../..` may match a folder above
+    parts = path.split("/")
+    climbs = posixpath.normpath(path).split("/")[0] == ".." or (".." in parts and any("*" in part for part in parts))
+    return "leaves the project" if climbs else ""
+
+
+def _options(profile: Profile) -> Iterator[Finding]:
+    """Words that a tool further down would take for an option."""
+    python = profile.python
+    words: list[tuple[Path, str | None]] = [
+        (("project", "repo"), profile.project.repo),
+        (("project", "ref"), profile.project.ref),
+    ]
+    lists = {"install": python.install or (), "constraints": python.constraints, "packages": python.packages,
+             "extras": python.extras, "groups": python.groups}  # fmt: skip
+    words += [(("python", key, index), word) for key, values in lists.items() for index, word in enumerate(values)]
+    for family in type(python.system).model_fields:
+        values = getattr(python.system, family)
+        words += [(("python", "system", family, index), word) for index, word in enumerate(values)]
+    for path, word in words:
+        if word is not None and (word.startswith("-") or not word.strip()):
+            yield Finding(path, f"`{printable(word)}` would be taken for an option" if word.strip() else "is empty")
+
+
+def _reserved(profile: Profile) -> Iterator[Finding]:
+    places: list[Path] = [("env", key) for key in profile.env]
+    for section in ("tasks", "processes", "checks"):
+        commands: Mapping[str, Command] = getattr(profile, section)
+        places += [(section, name, "env", key) for name, command in commands.items() for key in command.env]
+    for path in places:
+        key = str(path[-1])
+        if key == "HOME" and profile.home == "private":
+            yield Finding(path, "`HOME` is set by devstack", 'take out `home = "private"`')
+        elif key == "VIRTUAL_ENV" or key.startswith("DEVSTACK_"):
+            yield Finding(path, f"`{key}` is set by devstack")
