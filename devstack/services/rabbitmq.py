@@ -1,0 +1,391 @@
+"""RabbitMQ: declaration, ways to a server, process form, URL, probe.
+
+User, vhosts, permissions and exchanges are a definitions file that the node imports at every start: a first start needs
+no control command, a changed password or declaration needs a restart, and `guest` never exists. The node runs without
+shell wrapper, epmd and host name, so several stacks share a machine and a renamed machine keeps its queues.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from devstack.errors import ProcessError
+from devstack.profile.model import Model, Service, one_or_many
+from devstack.profile.secret import Secret
+from devstack.services import (
+    Installed,
+    Instance,
+    Kind,
+    NativeService,
+    Packages,
+    Probe,
+    Server,
+    ServerFile,
+    Source,
+    System,
+)
+
+ShortName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,127}$")]
+#: the data folder's tables belong to this name; it never changes
+NODE = "rabbit@localhost"
+
+
+class Exchange(Model):
+    """An entry of `exchanges`."""
+
+    name: ShortName
+    type: Literal["topic", "direct", "fanout", "headers"] = "topic"
+    vhost: ShortName | None = None
+    """Where it is; left out: the first vhost."""
+    durable: bool = True
+    """It outlives a restart."""
+
+
+class RabbitMQ(Service):
+    """`[services.rabbitmq]`."""
+
+    vhosts: Annotated[tuple[ShortName, ...], BeforeValidator(one_or_many)] = ()
+    """Virtual hosts, all open to the application's user; the first is the one in the URL. Left out: `/`."""
+    exchanges: tuple[Exchange, ...] = ()
+    """Exchanges that must exist before anything publishes to them."""
+
+    @model_validator(mode="after")
+    def _exchanges_have_vhosts(self) -> RabbitMQ:
+        for exchange in self.exchanges:
+            if exchange.vhost not in (None, *_vhosts(self)):
+                raise ValueError(f"exchange {exchange.name}: no vhost is named {exchange.vhost!r}")
+        return self
+
+
+SOURCES = (
+    # rabbitmqctl stands for the server: it is the one program of it that tells the version and starts nothing
+    Source("installed", Installed("rabbitmqctl", (
+        "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin", "/opt/homebrew/opt/rabbitmq/sbin",
+        "/usr/local/opt/rabbitmq/sbin",
+    ), version_args=("version",), siblings=("rabbitmq-server", "rabbitmq-defaults"))),
+    Source("packages", Packages(
+        (
+            "rabbitmq-server", "erlang-base", "erlang-asn1", "erlang-crypto", "erlang-eldap", "erlang-inets",
+            "erlang-mnesia", "erlang-os-mon", "erlang-parsetools", "erlang-public-key", "erlang-runtime-tools",
+            "erlang-ssl", "erlang-syntax-tools", "erlang-tools", "erlang-xmerl",
+        ),
+        links={
+            "erlang": "usr/lib/erlang",
+            "erts": "usr/lib/erlang/erts-*",
+            "rabbitmq": "usr/lib/rabbitmq/lib/rabbitmq_server-*",
+        },
+        program="erts/bin/erlexec",
+    )),
+    Source("system", System(apt=("rabbitmq-server",), brew=("rabbitmq",))),
+)  # fmt: skip
+
+#: the build that is known well enough to leave out what it doesn't need at boot (measured: 4.1 s → 1.7 s)
+_KNOWN = "3.10.8"
+#: of its 68 plugin folders, those that a node without plugins needs
+_PLUGINS = (
+    "amqp10_common-3.10.8", "aten-0.5.8", "credentials_obfuscation-3.1.0", "cuttlefish-3.0.1", "enough-0.1.0",
+    "gen_batch_server-0.8.8", "getopt-1.0.2", "jsx-3.1.0", "observer_cli-1.7.3", "osiris-1.3.1", "ra-2.2.0",
+    "rabbit-3.10.8", "rabbit_common-3.10.8", "rabbitmq_prelaunch-3.10.8", "ranch-2.1.0", "recon-2.5.2", "seshat-0.3.2",
+    "stdout_formatter-0.2.4", "syslog-4.0.0", "sysmon_handler-1.3.0", "systemd-0.6.1",
+)  # fmt: skip
+
+#: of the emulator, as the server's own start script sets it, with tables sized for one developer
+_EMULATOR = (
+    "+W", "w", "+MBas", "ageffcbf", "+MHas", "ageffcbf", "+MBlmbcs", "512", "+MHlmbcs", "512", "+MMmcs", "30",
+    "+P", "65536", "+t", "1048576", "+Q", "4096", "+stbt", "db", "+zdbbl", "128000",
+    "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "+B", "i",
+)  # fmt: skip
+
+
+class RabbitMQKind:
+    """The kind `rabbitmq`."""
+
+    declaration: type[Service] = RabbitMQ
+    default_version = "3"
+    ports: Mapping[str, int] = {"main": 5672, "dist": 25672}
+    sources: tuple[Source, ...] = SOURCES
+    patch_glob = "usr/lib/**/ebin/*.app"
+
+    def account(self, declaration: Service, stack: str) -> str:
+        # the one name that must not exist
+        return "app_guest" if stack == "guest" else stack
+
+    def needs(self, declaration: Service) -> frozenset[str]:
+        return frozenset()
+
+    def patch(self, server: Server, path: str, text: str) -> str | None:
+        """Take the module lists out of libraries: at boot the node looks into every module listed for things that only
+        its own have, which costs a second."""
+        own = re.match(r"rabbit|amqp", PurePosixPath(path).name)
+        if server.version != _KNOWN or own:
+            return None
+        return re.sub(r"\{modules,\s*\[[^\]]*\]\}", "{modules,[]}", text)
+
+    def native(self, instance: Instance, server: Server) -> NativeService:
+        """The node itself (erlexec, or erl of an installed Erlang): signals and exit status are its own."""
+        data, dist = instance.data, instance.ports["dist"]
+        start, env = _emulator(instance, server)
+        distribution = (
+            "-sname", NODE, "-start_epmd", "false", "-erl_epmd_port", str(dist),
+            "-kernel", "inet_dist_use_interface", "{127,0,0,1}",
+            "-kernel", "inet_dist_listen_min", str(dist), "-kernel", "inet_dist_listen_max", str(dist),
+            "-kernel", "prevent_overlapping_partitions", "false",
+        )  # fmt: skip
+        quiet = ("-syslog", "logger", "[]", "-syslog", "syslog_error_logger", "false")
+        plugins = f"{env['RABBITMQ_HOME']}/plugins"
+        return NativeService(
+            argv=(*start, "-noinput", "-s", "rabbit", "boot", "-boot", "start_sasl", *_EMULATOR, *distribution, *quiet),
+            env={**env, **_settings(instance)},
+            cwd=data,
+            files=(
+                # Erlang takes the cookie from this file alone, and only if nobody else can read it
+                ServerFile(".erlang.cookie", _cookie(instance), 0o400),
+                ServerFile("advanced.config", _config(instance)),
+                ServerFile("definitions.json", _definitions(instance, server.version)),
+                ServerFile("enabled_plugins", "[].\n"),
+            ),
+            folders=("mnesia", "log", "config"),
+            links={f"plugins/{name}": f"{plugins}/{name}" for name in _PLUGINS} if _is_known(server) else {},
+            stop_grace=30.0,
+        )
+
+    def url(self, instance: Instance) -> Secret:
+        vhost = quote(_vhosts(_declared(instance))[0], safe="")
+        user, password = quote(instance.user, safe=""), quote(instance.password.reveal(), safe="")
+        return Secret(f"amqp://{user}:{password}@127.0.0.1:{instance.port}/{vhost}")
+
+    def variables(self, instance: Instance) -> Mapping[str, str | Secret]:
+        return {
+            "url": self.url(instance),
+            "host": "127.0.0.1",
+            "port": str(instance.port),
+            "user": instance.user,
+            "password": instance.password,
+            "vhost": _vhosts(_declared(instance))[0],
+        }
+
+    def probe(self, instance: Instance, timeout: float) -> Probe:
+        """Log in to every vhost and look for the declared exchanges."""
+        from amqp.exceptions import NotAllowed
+
+        missing: list[str] = []
+        version = None
+        first, *_ = vhosts = _vhosts(_declared(instance))
+        # a stranger on the port may answer anything, and the client's parsers raise what they like
+        try:
+            for vhost in vhosts:
+                try:
+                    with _session(instance, vhost, timeout / (4 * len(vhosts))) as session:
+                        version, stranger = _server(session, instance)
+                        if stranger:
+                            return Probe(False, stranger, version)
+                        missing += [f"exchange {one.name} in {vhost}" for one in _absent(session, instance, vhost)]
+                except NotAllowed:
+                    missing.append(f"vhost {vhost}")
+        except Exception as error:
+            return Probe(False, _line(error), version)
+        if f"vhost {first}" in missing:
+            return Probe(False, f"there is no vhost {first}", version, tuple(missing))
+        return Probe(True, f"logged in to {first} as {instance.user}", version, tuple(missing))
+
+    def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
+        """Declare missing exchanges. A server that doesn't answer yet makes everything itself as it starts. Raises
+        ProcessError where a vhost is missing: only a restart makes those."""
+        probe = self.probe(instance, timeout)
+        done: list[str] = []
+        absent = [one for one in probe.missing if one.startswith("vhost ")]
+        if absent:
+            raise ProcessError(
+                "vhost-missing", f"{instance.name} lacks {', '.join(absent)}",
+                why="vhosts are made when the server starts", fix=f"devstack restart {instance.name}",
+            )
+        try:
+            for vhost in _vhosts(_declared(instance)) if probe.ok and probe.missing else ():
+                with _session(instance, vhost, timeout / 4) as session:
+                    for one in _absent(session, instance, vhost):
+                        session.channel().exchange_declare(one.name, one.type, durable=one.durable, auto_delete=False)
+                        done.append(f"exchange {one.name} in {vhost}")
+        except Exception as error:  # as in probe
+            raise ProcessError(
+                "provision-failed", f"{instance.name} could not be set up", why=_line(error),
+                fix=f"devstack logs {instance.name}",
+            ) from None
+        return tuple(done)
+
+
+# --- the declaration and its files ------------------------------------------------------------------------------------
+
+
+def _declared(instance: Instance) -> RabbitMQ:
+    declaration = instance.declaration
+    return declaration if isinstance(declaration, RabbitMQ) else RabbitMQ.model_validate(declaration.model_dump())
+
+
+def _vhosts(declaration: RabbitMQ) -> tuple[str, ...]:
+    return declaration.vhosts or ("/",)
+
+
+def _exchanges(declaration: RabbitMQ, vhost: str) -> Iterator[Exchange]:
+    first = _vhosts(declaration)[0]
+    return (one for one in declaration.exchanges if (one.vhost or first) == vhost)
+
+
+def _is_fetched(server: Server) -> bool:
+    return PurePosixPath(server.program).name == "erlexec"
+
+
+def _is_known(server: Server) -> bool:
+    return _is_fetched(server) and server.version == _KNOWN
+
+
+def _emulator(instance: Instance, server: Server) -> tuple[tuple[str, ...], dict[str, str]]:
+    """How Erlang is started, and where it and the server are."""
+    if not _is_fetched(server):
+        home = str(PurePosixPath(server.program).parent.parent)
+        return ("/usr/bin/env", "erl"), {
+            "PATH": "/usr/lib/erlang/bin:/opt/homebrew/opt/erlang/bin:/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin",
+            "RABBITMQ_HOME": home,
+            "ERL_LIBS": f"{home}/plugins",
+            "RABBITMQ_PLUGINS_DIR": f"{home}/plugins",
+        }
+    # erl, a script, believes in the folder that the packages were made for
+    home = f"{server.home}/rabbitmq"
+    plugins = f"{instance.data}/plugins" if _is_known(server) else f"{home}/plugins"
+    return (server.program,), {
+        "ROOTDIR": f"{server.home}/erlang",
+        "BINDIR": f"{server.home}/erts/bin",
+        "EMU": "beam",
+        "PROGNAME": "erl",
+        "PATH": "/usr/bin:/bin",
+        "RABBITMQ_HOME": home,
+        "ERL_LIBS": plugins,
+        "RABBITMQ_PLUGINS_DIR": plugins,
+        **server.env,
+    }
+
+
+def _settings(instance: Instance) -> dict[str, str]:
+    data = instance.data
+    return {
+        "HOME": data,
+        "LANG": "C.UTF-8",
+        "SYS_PREFIX": data,
+        "ERL_MAX_ETS_TABLES": "50000",
+        "ERL_MAX_PORTS": "65536",
+        "ERL_CRASH_DUMP": "/dev/null",
+        "RABBITMQ_NODENAME": NODE,
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(instance.port),
+        "RABBITMQ_DIST_PORT": str(instance.ports["dist"]),
+        "RABBITMQ_MNESIA_BASE": f"{data}/mnesia",
+        "RABBITMQ_QUORUM_DIR": f"{data}/mnesia/quorum",
+        "RABBITMQ_STREAM_DIR": f"{data}/mnesia/stream",
+        "RABBITMQ_FEATURE_FLAGS_FILE": f"{data}/mnesia/feature_flags",
+        "RABBITMQ_LOG_BASE": f"{data}/log",
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_PID_FILE": f"{data}/rabbit.pid",
+        "RABBITMQ_CONFIG_FILE": f"{data}/rabbitmq",
+        "RABBITMQ_ADVANCED_CONFIG_FILE": f"{data}/advanced.config",
+        "RABBITMQ_CONF_ENV_FILE": f"{data}/rabbitmq-env.conf",
+        "RABBITMQ_ENABLED_PLUGINS_FILE": f"{data}/enabled_plugins",
+        "RABBITMQ_GENERATED_CONFIG_DIR": f"{data}/config",
+    }
+
+
+def _config(instance: Instance) -> str:
+    definitions = (instance.data + "/definitions.json").replace("\\", "\\\\").replace('"', '\\"')
+    return f'%% coding: utf-8\n[{{rabbit, [{{load_definitions, "{definitions}"}}]}}].\n'
+
+
+def _cookie(instance: Instance) -> str:
+    return hashlib.sha256(b"cookie" + instance.password.reveal().encode()).hexdigest()[:40].upper()
+
+
+def _definitions(instance: Instance, version: str) -> str:
+    """Topology as the server exports and imports it (rabbitmq.com/docs/definitions)."""
+    declared = _declared(instance)
+    vhosts = _vhosts(declared)
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    topology: dict[str, Any] = {
+        "rabbit_version": version,
+        "users": [{
+            "name": instance.user, "password_hash": _password_hash(instance.password),
+            "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "administrator", "limits": {},
+        }],
+        "vhosts": [{"name": vhost} for vhost in vhosts],
+        "permissions": [{"user": instance.user, "vhost": vhost, **everything} for vhost in vhosts],
+        "topic_permissions": [], "parameters": [], "policies": [], "queues": [], "bindings": [],
+        "global_parameters": [{"name": "cluster_name", "value": instance.identity}],
+        "exchanges": [
+            {
+                "name": one.name, "vhost": vhost, "type": one.type, "durable": one.durable, "auto_delete": False,
+                "internal": False, "arguments": {},
+            }
+            for vhost in vhosts for one in _exchanges(declared, vhost)
+        ],
+    }  # fmt: skip
+    return json.dumps(topology, indent=1) + "\n"
+
+
+def _password_hash(password: Secret) -> str:
+    """rabbit_password_hashing_sha256: base64 of a 4-byte salt and the SHA-256 of salt and password. The salt comes from
+    the password, since the file must be the same every time; both are random."""
+    text = password.reveal().encode()
+    salt = hashlib.sha256(b"salt" + text).digest()[:4]
+    return base64.b64encode(salt + hashlib.sha256(salt + text).digest()).decode()
+
+
+# --- talking to the server --------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _session(instance: Instance, vhost: str, each: float) -> Iterator[Any]:
+    """A connection to one vhost; every wait of it takes `each` seconds at most."""
+    from amqp import Connection
+
+    connection = Connection(
+        f"127.0.0.1:{instance.port}", instance.user, instance.password.reveal(), login_method="PLAIN",
+        virtual_host=vhost, connect_timeout=each, read_timeout=each, write_timeout=each, heartbeat=0,
+    )
+    try:
+        connection.connect()
+        yield connection
+    finally:
+        with contextlib.suppress(Exception):
+            connection.close()
+
+
+def _server(session: Any, instance: Instance) -> tuple[str | None, str]:
+    """Version, and why this isn't our server ("": it is)."""
+    properties = session.server_properties or {}
+    name, version = properties.get("cluster_name", ""), properties.get("version")
+    is_ours = name == instance.identity
+    return version, "" if is_ours else f"another server listens on port {instance.port} (it calls itself {name!r})"
+
+
+def _absent(session: Any, instance: Instance, vhost: str) -> Iterator[Exchange]:
+    from amqp.exceptions import NotFound
+
+    for exchange in _exchanges(_declared(instance), vhost):
+        try:
+            # the server closes a channel on which it refused something
+            session.channel().exchange_declare(exchange.name, exchange.type, passive=True)
+        except NotFound:
+            yield exchange
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+KIND: Kind = RabbitMQKind()

