@@ -1,0 +1,67 @@
+"""What the logs of supervisord and of its programs tell: why a program ended, what its present process has said."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from devstack.render import Layout
+    from devstack.system import System
+
+_LIMIT = 1 << 20
+_SUPERVISOR_LIMIT = 64 << 10
+#: supervisord's words for "look into the log of exits"
+_TOO_QUICKLY = "Exited too quickly"
+_ENDING = r"exited: {name} \((?:exit status (?P<status>\d+)|terminated by (?P<signal>\w+)[^;)]*)"
+
+
+def tail(path: Path, limit: int = _LIMIT) -> str:
+    """The end of a log, whole lines, at most `limit` bytes; "" where there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - limit))
+            data = file.read(limit)
+    except OSError:
+        return ""
+    if size > limit:
+        data = data.partition(b"\n")[2]
+    return data.decode(errors="replace")
+
+
+def since_start(log: str, name: str, pid: int) -> str:
+    """The lines after the one with which this process's environment script began."""
+    before, marker, after = log.rpartition(f"[devstack] {name} pid {pid}\n")
+    if marker:
+        return after
+    # rotated or removed since, unless another process's beginning is there: then this one hasn't said anything yet
+    return "" if f"[devstack] {name} pid " in before + after else log
+
+
+def ending(system: System, layout: Layout, name: str, spawn_error: str) -> tuple[int | None, str]:
+    """How a program's last process ended: its exit status, if it had one, and why in words.
+
+    spawn_error: what supervisord says of a program that it gave up or is about to try again. supervisord's answers
+    leave the status out, so it is read from its log.
+    """
+    if spawn_error and not spawn_error.startswith(_TOO_QUICKLY):
+        return None, spawn_error
+    log = tail(Path(layout.supervisor_log), _SUPERVISOR_LIMIT)
+    endings = tuple(re.finditer(_ENDING.replace("{name}", re.escape(name)), log))
+    if not endings:
+        return None, spawn_error or "it ended"
+    found = endings[-1]
+    if found["signal"]:
+        hint = " (the machine may be out of memory)" if found["signal"] == "SIGKILL" else ""
+        return None, f"it was ended by {found['signal']}{hint}"
+    status = int(found["status"])
+    words = {
+        0: "it ends by itself with status 0; does it go to the background?",
+        125: "the folder it runs in is missing",
+        126: "its command can't be executed",
+        127: "its command wasn't found",
+    }
+    return status, words.get(status, f"it ends with status {status}")
