@@ -1,0 +1,185 @@
+"""Walks a Plan: each step when what it needs is done, independent ones at the same time. Decides nothing.
+
+What a step does is a performer, looked up by the type of the step's action. Every event goes to the listener and to
+the run's journal, one JSON line each.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from devstack.errors import DevstackError, InterruptedRunError
+from devstack.plan import Action, Plan, Step
+from devstack.system import System
+
+Kind = Literal["started", "progress", "finished", "failed", "skipped"]
+
+#: steps mostly wait for other processes; this bounds threads, not cores
+THREADS = 32
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a step. at: seconds since the run began. took: seconds, at its end."""
+
+    kind: Kind
+    step: Step
+    at: float
+    text: str = ""
+    took: float = 0.0
+    error: DevstackError | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. took: seconds."""
+
+    events: tuple[Event, ...]
+    took: float
+
+    @property
+    def failed_optional(self) -> tuple[Event, ...]:
+        return tuple(event for event in self.events if event.kind == "failed")
+
+
+class Report:
+    """A performer's way to tell how far it is, and to learn that it is pointless to go on."""
+
+    def __init__(self, say: Callable[[str], None], abandoned: threading.Event) -> None:
+        self.say = say
+        self._abandoned = abandoned
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Another step has failed: waits may end quietly."""
+        return self._abandoned.is_set()
+
+
+Performer = Callable[[Any, Report], None]
+Listener = Callable[[Event], None]
+
+
+class Progress(Protocol):
+    """A listener that shows a run between `__enter__` and `__exit__`."""
+
+    def __enter__(self) -> Progress: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __call__(self, event: Event) -> None: ...
+
+
+@dataclass
+class Journal:
+    """One file per run: a head line, a line per event, a last line with the outcome."""
+
+    system: System
+    path: Path
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def write(self, **entry: Any) -> None:
+        """Append one line; a journal that can't be written never stops a run."""
+        line = json.dumps(entry, ensure_ascii=False) + "\n"
+        with self._lock:
+            self.system.append(self.path, line)
+
+
+class Executor:
+    """Runs plans with one set of performers."""
+
+    def __init__(
+        self, system: System, performers: Mapping[type[Action], Performer], listener: Listener, journal: Journal
+    ) -> None:
+        self._system = system
+        self._performers = performers
+        self._listener = listener
+        self._journal = journal
+        self._guard = threading.Lock()
+        self._events: list[Event] = []
+        self._began = 0.0
+
+    def execute(self, plan: Plan) -> Outcome:
+        """Walk the whole plan. Raises the first error of a step that isn't optional, with `step` set to its id, after
+        the steps under way have ended; steps not begun by then are never begun."""
+        self._began = self._system.monotonic()
+        self._journal.write(
+            goal=plan.goal, began=self._system.now(),
+            steps=[{"id": step.id, "cause": step.cause, "needs": step.needs} for step in plan.steps],
+        )
+        abandoned = threading.Event()
+        waiting = {step.id: step for step in plan.steps}
+        done: set[str] = set()
+        running: dict[Future[DevstackError | None], Step] = {}
+        failure: DevstackError | None = None
+        crash: BaseException | None = None
+        with ThreadPoolExecutor(min(THREADS, max(1, len(waiting)))) as pool:
+            while waiting or running:
+                if failure is None and crash is None:
+                    for step in [step for step in waiting.values() if done.issuperset(step.needs)]:
+                        del waiting[step.id]
+                        running[pool.submit(self._perform, step, abandoned)] = step
+                if not running:
+                    break
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    step = running.pop(future)
+                    crash = crash or future.exception()
+                    error = None if future.exception() else future.result()
+                    if error is not None and not step.optional:
+                        # a cancelled run fails in many steps at once; the first real failure is the one to tell
+                        failure = failure or error
+                    done.add(step.id)
+                if failure is not None or crash is not None:
+                    abandoned.set()
+        took = self._system.monotonic() - self._began
+        for step in waiting.values():
+            self._tell("skipped", step, "an earlier step failed")
+        self._journal.write(outcome=_outcome(failure, crash), took=round(took, 3))
+        if crash is not None:
+            raise crash
+        if failure is not None:
+            raise failure
+        return Outcome(tuple(self._events), took)
+
+    def _perform(self, step: Step, abandoned: threading.Event) -> DevstackError | None:
+        began = self._system.monotonic()
+        self._tell("started", step)
+        try:
+            if self._system.cancelled.is_set():
+                raise InterruptedRunError("interrupted", "stopped on request", fix="devstack up")
+            report = Report(lambda text: self._tell("progress", step, text), abandoned)
+            self._performers[type(step.action)](step.action, report)
+        except DevstackError as error:
+            error.step = step.id
+            self._tell("failed", step, str(error), took=self._system.monotonic() - began, error=error)
+            return error
+        self._tell("finished", step, took=self._system.monotonic() - began)
+        return None
+
+    def _tell(
+        self, kind: Kind, step: Step, text: str = "", *, took: float = 0.0, error: DevstackError | None = None
+    ) -> None:
+        event = Event(kind, step, self._system.monotonic() - self._began, text, took, error)
+        with self._guard:
+            if kind != "progress":
+                self._events.append(event)
+            self._listener(event)
+        if kind != "progress":
+            entry = {"event": kind, "step": step.id, "at": round(event.at, 3)}
+            if kind in ("finished", "failed"):
+                entry["took"] = round(took, 3)
+            if text:
+                entry["text"] = text
+            self._journal.write(**entry)
+
+
+def _outcome(failure: DevstackError | None, crash: BaseException | None) -> str:
+    if crash is not None:
+        return f"bug: {type(crash).__name__}"
+    return failure.id if failure is not None else "done"

@@ -1,0 +1,266 @@
+"""Planning: Profile + State + goal → Plan. Pure: what chance decides is already in the State.
+
+Every step has a target, an action, a cause in words and needs. Everything that takes time is a step: starting, waiting
+for readiness, tasks, clean-up. The executor walks the plan and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from devstack.render import RenderedFile
+from devstack.state import Orphan
+
+# --- goals -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Up:
+    """Everything named (all, if nothing is) running and ready. force: started anew, or run again, even if unchanged.
+
+    start: False prepares only: environment, servers, folders.
+    """
+
+    names: tuple[str, ...] = ()
+    force: frozenset[str] = frozenset()
+    start: bool = True
+    name: str = "up"
+
+
+@dataclass(frozen=True)
+class Down:
+    """Nothing running. volumes: the data goes to the trash too."""
+
+    volumes: bool = False
+    name: str = "down"
+
+
+@dataclass(frozen=True)
+class CheckedOut:
+    """The project at `destination`. exists: it is there already and stays as it is."""
+
+    url: str
+    destination: str
+    ref: str | None
+    exists: bool
+    name: str = "checkout"
+
+
+Goal = Up | Down
+
+# --- actions: what a step does, one small value each ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Action:
+    verb: ClassVar[str] = ""
+
+
+@dataclass(frozen=True)
+class Clone(Action):
+    verb: ClassVar[str] = "clone"
+    url: str
+    destination: str
+    ref: str | None
+
+
+@dataclass(frozen=True)
+class ReapOrphans(Action):
+    verb: ClassVar[str] = "reap"
+    orphans: tuple[Orphan, ...]
+
+
+@dataclass(frozen=True)
+class WriteFiles(Action):
+    verb: ClassVar[str] = "write"
+    files: tuple[RenderedFile, ...]
+
+
+@dataclass(frozen=True)
+class MakePaths(Action):
+    """Make these entries of `[files]`."""
+
+    verb: ClassVar[str] = "make"
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CreateEnvironment(Action):
+    verb: ClassVar[str] = "create"
+
+
+@dataclass(frozen=True)
+class InstallPackages(Action):
+    verb: ClassVar[str] = "install"
+
+
+@dataclass(frozen=True)
+class LinkEnvironment(Action):
+    verb: ClassVar[str] = "link"
+
+
+@dataclass(frozen=True)
+class FetchServer(Action):
+    verb: ClassVar[str] = "fetch"
+    service: str
+
+
+@dataclass(frozen=True)
+class PrepareData(Action):
+    verb: ClassVar[str] = "prepare"
+    service: str
+
+
+@dataclass(frozen=True)
+class ProvisionService(Action):
+    verb: ClassVar[str] = "provision"
+    service: str
+
+
+@dataclass(frozen=True)
+class AwaitService(Action):
+    verb: ClassVar[str] = "await"
+    service: str
+
+
+@dataclass(frozen=True)
+class StartSupervisor(Action):
+    verb: ClassVar[str] = "start"
+
+
+@dataclass(frozen=True)
+class ReloadSupervisor(Action):
+    verb: ClassVar[str] = "reload"
+
+
+@dataclass(frozen=True)
+class StopSupervisor(Action):
+    verb: ClassVar[str] = "stop"
+
+
+@dataclass(frozen=True)
+class StartProgram(Action):
+    """service: the program is this service's server, whose files are written and left-overs cleared first."""
+
+    verb: ClassVar[str] = "start"
+    program: str
+    service: str = ""
+
+
+@dataclass(frozen=True)
+class StopProgram(Action):
+    verb: ClassVar[str] = "stop"
+    program: str
+
+
+@dataclass(frozen=True)
+class AwaitProgram(Action):
+    verb: ClassVar[str] = "await"
+    program: str
+    process: str
+
+
+@dataclass(frozen=True)
+class RunTask(Action):
+    verb: ClassVar[str] = "run"
+    task: str
+
+
+@dataclass(frozen=True)
+class VerifyPrograms(Action):
+    """Every one of them is still the process that was started."""
+
+    verb: ClassVar[str] = "verify"
+    programs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DiscardData(Action):
+    verb: ClassVar[str] = "discard"
+
+
+# --- plan ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """id: `target:action`. needs: ids of steps that must be done before. optional: a failure is told, not fatal."""
+
+    target: str
+    action: Action
+    cause: str
+    needs: tuple[str, ...] = ()
+    destructive: bool = False
+    optional: bool = False
+
+    @property
+    def id(self) -> str:
+        return f"{self.target}:{self.action.verb}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in an order in which each comes after what it needs."""
+
+    goal: str
+    steps: tuple[Step, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.steps
+
+    @property
+    def destructive(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.destructive)
+
+    def text(self) -> str:
+        """One line a step: `web:start   because it is not running   (after web:write)`."""
+        width = max((len(step.id) for step in self.steps), default=0)
+        lines = []
+        for step in self.steps:
+            after = f"  (after {', '.join(step.needs)})" if step.needs else ""
+            lines.append(f"{step.id:<{width}}  {step.cause}{after}")
+        return "\n".join(lines)
+
+
+class Draft:
+    """A plan being written: steps are added in order; needs on steps that weren't planned fall away.
+
+    `done(point)` names what must have happened for a thing to be usable (`postgres` → `postgres:await`), whether
+    or not a step was needed for it.
+    """
+
+    def __init__(self, goal: str) -> None:
+        self.goal = goal
+        self._steps: dict[str, Step] = {}
+        self._points: dict[str, tuple[str, ...]] = {}
+
+    def add(
+        self, target: str, action: Action, cause: str, *, needs: Iterable[str] = (), destructive: bool = False,
+        optional: bool = False,
+    ) -> str:
+        """Add a step; returns its id. needs: step ids and points, those not planned are dropped."""
+        step = Step(target, action, cause, self._known(needs), destructive, optional)
+        self._steps[step.id] = step
+        return step.id
+
+    def point(self, name: str, steps: Iterable[str]) -> None:
+        """Whoever needs `name` needs these steps."""
+        self._points[name] = self._known(steps)
+
+    def _known(self, needs: Iterable[str]) -> tuple[str, ...]:
+        known: dict[str, None] = {}
+        for need in needs:
+            for step in self._points.get(need, (need,)):
+                if step in self._steps:
+                    known[step] = None
+        return tuple(known)
+
+    def __contains__(self, step: str) -> bool:
+        return step in self._steps
+
+    def finished(self, warnings: tuple[str, ...]) -> Plan:
+        return Plan(self.goal, tuple(self._steps.values()), warnings)

@@ -1,0 +1,320 @@
+"""`build(profile, state, goal)`: the decisions behind every verb that changes a stack. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from devstack.errors import UsageError
+from devstack.plan import (
+    AwaitProgram,
+    AwaitService,
+    CheckedOut,
+    Clone,
+    CreateEnvironment,
+    DiscardData,
+    Down,
+    Draft,
+    FetchServer,
+    Goal,
+    InstallPackages,
+    LinkEnvironment,
+    MakePaths,
+    Plan,
+    PrepareData,
+    ProvisionService,
+    ReapOrphans,
+    ReloadSupervisor,
+    RunTask,
+    StartProgram,
+    StartSupervisor,
+    StopProgram,
+    StopSupervisor,
+    Up,
+    VerifyPrograms,
+    WriteFiles,
+)
+from devstack.profile import graph
+from devstack.profile.model import Profile
+from devstack.programs import all_programs, layout
+from devstack.render import RenderedFile, render
+from devstack.state import ServiceState, State
+
+PYTHON = "python"
+SUPERVISOR = "supervisor"
+
+
+def build(profile: Profile, state: State, goal: Goal, template: str) -> Plan:
+    """The plan that takes the stack from `state` to `goal`. template: text of the Procfile template.
+
+    Raises UsageError where the goal names something that the profile doesn't have.
+    """
+    return _Up(profile, state, goal, template).plan() if isinstance(goal, Up) else _down(state, goal)
+
+
+def checkout(goal: CheckedOut) -> Plan:
+    """The first of a bootstrap's two plans."""
+    draft = Draft(goal.name)
+    if not goal.exists:
+        draft.add("project", Clone(goal.url, goal.destination, goal.ref), f"{goal.destination} is not there")
+    return draft.finished(())
+
+
+def selected(profile: Profile, names: tuple[str, ...]) -> frozenset[str]:
+    """The named services, tasks and processes with all that they need; everything where nothing is named."""
+    known = {*profile.services, *profile.tasks, *profile.processes}
+    programs = {
+        program: name for name, process in profile.processes.items() for program, _ in graph.programs_of(name, process)
+    }
+    for name in names:
+        if name not in known and name not in programs:
+            raise UsageError(
+                "unknown-name", f"the profile has no {name!r}", why=f"it has {', '.join(sorted(known)) or 'nothing'}",
+                fix="devstack status",
+            )
+    if not names:
+        return frozenset(known)
+    wanted: set[str] = set()
+    waiting = [programs.get(name, name) for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted:
+            wanted.add(name)
+            waiting += graph.needs(profile, name)
+    return frozenset(wanted)
+
+
+class _Up:
+    """Writes the plan for `Up`, part by part; the order of the parts is the order of the plan."""
+
+    def __init__(self, profile: Profile, state: State, goal: Up, template: str) -> None:
+        self.profile = profile
+        self.state = state
+        self.goal = goal
+        self.wanted = selected(profile, goal.names)
+        self.draft = Draft(goal.name)
+        self.programs = {program.name: program for program in all_programs(profile, state)}
+        self.files = render(tuple(self.programs.values()), layout(state), template)
+        self.started: list[str] = []
+
+    def plan(self) -> Plan:
+        self._reap()
+        self._files()
+        self._python()
+        if not self.goal.start:
+            for name, service in self.state.services.items():
+                self._prepared(name, service)
+            return self.draft.finished(self._warnings())
+        restarts = self._stops()
+        self._supervisor(restarts)
+        for name, service in self.state.services.items():
+            if name in self.wanted:
+                self._service(name, service)
+        for name in graph.order(self.profile):
+            if name in self.wanted and name in self.profile.tasks:
+                self._task(name)
+            elif name in self.wanted and name in self.profile.processes:
+                self._process(name)
+        self._verify()
+        return self.draft.finished(self._warnings())
+
+    def _warnings(self) -> tuple[str, ...]:
+        parity = tuple(service.warning for service in self.state.services.values() if service.warning)
+        return (*self.state.warnings, *parity)
+
+    # --- before anything runs ----------------------------------------------------------------------------------------
+
+    def _reap(self) -> None:
+        if orphans := self.state.supervisor.orphans:
+            names = ", ".join(sorted({orphan.program or "unnamed" for orphan in orphans}))
+            self.draft.add(
+                SUPERVISOR, ReapOrphans(orphans), f"{len(orphans)} left over from a killed run ({names})"
+            )
+
+    def _files(self) -> None:
+        stale = tuple(file for file in self.files if self.state.files.get(file.path) != digest(file))
+        if stale:
+            new = not any(file.path in self.state.files for file in stale)
+            shown = _few([file.path.rpartition("/.devstack/")[2] for file in stale])
+            self.draft.add("files", WriteFiles(stale), f"{'not written yet' if new else 'changed'}: {shown}")
+        if missing := tuple(path for path in self.profile.files if path in self.state.missing_paths):
+            self.draft.add("paths", MakePaths(missing), f"missing: {_few(missing)}")
+
+    def _python(self) -> None:
+        python = self.state.python
+        if python is None:
+            return
+        steps = []
+        if not python.is_built:
+            cause = python.problem or f"no environment is built for Python {python.version} and these requirements"
+            steps.append(self.draft.add(PYTHON, CreateEnvironment(), cause))
+            steps.append(self.draft.add(PYTHON, InstallPackages(), "into the new environment", needs=steps[-1:]))
+        if python.linked != python.wanted and not python.foreign:
+            cause = "another environment is linked as .venv" if python.linked else ".venv is not there"
+            steps.append(self.draft.add(PYTHON, LinkEnvironment(), cause, needs=steps[-1:]))
+        self.draft.point(PYTHON, steps)
+
+    # --- supervisord -------------------------------------------------------------------------------------------------
+
+    def _stops(self) -> dict[str, str]:
+        """Stop what must start anew or go; returns the cause by program that has to start."""
+        starts: dict[str, str] = {}
+        live = self.state.supervisor.programs
+        for name, program in self.programs.items():
+            owner = self._owner(name)
+            if owner not in self.wanted:
+                continue
+            now = live.get(name)
+            if now is None or not now.is_running:
+                starts[name] = f"not running: {now.reason}" if now and now.reason else "not running"
+            elif now.digest != program.digest:
+                starts[name] = "its declaration or environment changed"
+            elif name in self.goal.force or owner in self.goal.force:
+                starts[name] = "restart was asked for"
+            else:
+                continue
+            if now is not None and now.is_running:
+                self.draft.add(name, StopProgram(name), starts[name], needs=[f"{SUPERVISOR}:reap"])
+        for name, now in live.items():
+            if name not in self.programs and now.is_running:
+                self.draft.add(name, StopProgram(name), "the profile doesn't have it any more")
+        return starts
+
+    def _supervisor(self, starts: dict[str, str]) -> None:
+        self._starts = starts
+        before = ["files:write", f"{SUPERVISOR}:reap"]
+        if not self.state.supervisor.is_running:
+            if starts:
+                step = self.draft.add(SUPERVISOR, StartSupervisor(), "not running", needs=before)
+                self.draft.point(SUPERVISOR, [step])
+            return
+        gone = self.state.supervisor.programs.keys() - self.programs.keys()
+        if starts or gone:
+            stops = [f"{name}:stop" for name in (*self.programs, *gone)]
+            cause = "programs of its configuration changed"
+            step = self.draft.add(SUPERVISOR, ReloadSupervisor(), cause, needs=[*before, *stops])
+            self.draft.point(SUPERVISOR, [step])
+
+    def _owner(self, program: str) -> str:
+        for name, process in self.profile.processes.items():
+            if any(program == replica for replica, _ in graph.programs_of(name, process)):
+                return name
+        return program
+
+    # --- services, tasks, processes -----------------------------------------------------------------------------------
+
+    def _prepared(self, name: str, service: ServiceState) -> list[str]:
+        """Steps after which a server could start."""
+        before = []
+        if not service.is_fetched:
+            cause = f"{service.server.kind} {service.server.version} is not on this machine yet"
+            before.append(self.draft.add(name, FetchServer(name), cause))
+        if not service.has_data:
+            before.append(self.draft.add(name, PrepareData(name), "it has no data yet", needs=before))
+        return before
+
+    def _service(self, name: str, service: ServiceState) -> None:
+        before = self._prepared(name, service)
+        probe = service.probe
+        if name in self._starts:
+            needs = [SUPERVISOR, f"{name}:stop", *before]
+            self.draft.add(name, StartProgram(name, name), self._starts[name], needs=needs)
+            self.started.append(name)
+            cause = "after its start"
+        elif probe is None or not probe.ok:
+            cause = probe.detail if probe else "it has not answered yet"
+        elif probe.missing:
+            cause = f"missing: {_few(probe.missing)}"
+        else:
+            return
+        provision = self.draft.add(name, ProvisionService(name), cause, needs=[f"{name}:start"])
+        ready = self.draft.add(name, AwaitService(name), "others need it to answer", needs=[provision])
+        self.draft.point(name, [ready])
+
+    def _task(self, name: str) -> None:
+        task, state = self.profile.tasks[name], self.state.tasks[name]
+        if name in self.goal.force:
+            cause = "asked for"
+        elif not state.done:
+            cause = "not done yet with this data"
+        elif state.done != state.key:
+            cause = "its inputs, command, environment or data changed"
+        else:
+            return
+        needs = [PYTHON, "paths:make", *graph.needs(self.profile, name)]
+        step = self.draft.add(name, RunTask(name), cause, needs=needs, optional=task.optional)
+        self.draft.point(name, [step])
+
+    def _process(self, name: str) -> None:
+        process = self.profile.processes[name]
+        awaited = []
+        for program, _ in graph.programs_of(name, process):
+            replica = self.state.replicas.get(program)
+            if program in self._starts:
+                needs = [SUPERVISOR, f"{program}:stop", PYTHON, "paths:make", *graph.needs(self.profile, name)]
+                self.draft.add(
+                    program, StartProgram(program), self._starts[program], needs=needs, optional=process.optional
+                )
+                self.started.append(program)
+                cause = "after its start"
+            elif replica and replica.ready:
+                continue
+            else:
+                cause = (replica.reason if replica else "") or "not ready yet"
+            awaited.append(
+                self.draft.add(
+                    program, AwaitProgram(program, name), cause, needs=[f"{program}:start"], optional=process.optional
+                )
+            )
+        self.draft.point(name, awaited)
+
+    def _verify(self) -> None:
+        """Readiness was seen one by one; at the end all of them must still be alive."""
+        required = tuple(
+            name for name in self.started
+            if not (owner := self.profile.processes.get(self._owner(name))) or not owner.optional
+        )
+        if required:
+            needs = [f"{name}:await" for name in self.programs]
+            self.draft.add("stack", VerifyPrograms(required), "all must still be running at the end", needs=needs)
+
+
+def _down(state: State, goal: Down) -> Plan:
+    """Processes first, then services, then supervisord; then whatever outlived them."""
+    draft = Draft(goal.name)
+    supervisor = state.supervisor
+    running = [name for name, program in supervisor.programs.items() if program.phase in _ALIVE]
+    cause = "the stack goes down"
+    processes = [draft.add(n, StopProgram(n), cause) for n in running if n not in state.services]
+    services = [draft.add(n, StopProgram(n), cause, needs=processes) for n in running if n in state.services]
+    stopped = [*processes, *services]
+    if supervisor.is_running:
+        stopped = [draft.add(SUPERVISOR, StopSupervisor(), cause, needs=stopped)]
+    if supervisor.orphans:
+        stopped.append(
+            draft.add(SUPERVISOR, ReapOrphans(supervisor.orphans), "left over from a killed run", needs=stopped)
+        )
+    if goal.volumes and (kept := [name for name, service in state.services.items() if service.has_data]):
+        draft.add(
+            "data", DiscardData(), f"--volumes: the data of {_few(kept)} goes to the trash", needs=stopped,
+            destructive=True,
+        )
+    return draft.finished(())
+
+
+_ALIVE = ("running", "starting", "backoff", "stopping")
+
+
+def digest(file: RenderedFile) -> str:
+    """What `State.files` holds for a file with this content."""
+    return hashlib.sha256(b"%o\0" % file.mode + file.content).hexdigest()
+
+
+def _few(names: Iterable[str]) -> str:
+    """At most four names and how many more."""
+    listed = list(names)
+    more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""
+    return ", ".join(listed[:4]) + more
+
+
+__all__ = ["build", "checkout", "digest", "selected"]

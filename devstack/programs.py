@@ -1,0 +1,180 @@
+"""What should run: Profile + State → the programs of a stack, every `${…}` filled in. Pure.
+
+One program is one line of the Procfile and one process under supervisord: a native service, or one replica of a
+declared process. A task and a check get the same environment as a process (`command`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from devstack.profile import graph
+from devstack.profile.interpolation import resolve
+from devstack.profile.model import Command, Process, Profile
+from devstack.profile.secret import Secret
+from devstack.render import Layout, Program, reveal
+from devstack.services import NativeService, kind_of
+from devstack.state import ServiceState, State
+
+Value = str | Secret
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A command ready to execute: words, whole environment, folder."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, Value]
+    cwd: str
+
+    def revealed(self) -> dict[str, str]:
+        """The environment as the child process gets it."""
+        return {name: reveal(value) for name, value in self.env.items()}
+
+
+def layout(state: State) -> Layout:
+    return Layout(stack=state.stack, root=state.root, folder=state.folder, sockets=state.sockets)
+
+
+def free_command(profile: Profile, state: State, argv: tuple[str, ...], cwd: str) -> Resolved:
+    """A command that the profile doesn't know, in the environment that its tasks get."""
+    return Resolved(argv, {**_machine(profile, state, ""), **environment(profile, state)}, cwd)
+
+
+def port_names(name: str, process: Process) -> tuple[str, ...]:
+    """Names of the ports that a process needs leased: one per replica where it has one, and the named ones."""
+    programs = [program for program, _ in graph.programs_of(name, process)]
+    own = programs if graph.has_port(process) else []
+    return (*own, *(f"{program}.{port}" for program in programs for port in process.ports))
+
+
+def environment(profile: Profile, state: State) -> dict[str, Value]:
+    """The profile's `[env]` with every value filled in."""
+    values: dict[str, Value] = {}
+
+    def value_of(name: str) -> Value:
+        if name not in values:
+            declared = profile.env[name]
+            values[name] = (
+                resolve(declared, _lookup(profile, state, value_of)) if isinstance(declared, str)
+                else state.decided.get(name, "")
+            )
+        return values[name]
+
+    for name in profile.env:
+        value_of(name)
+    return values
+
+
+def command(profile: Profile, state: State, declared: Command, program: str = "", replica: int = 1) -> Resolved:
+    """A declared command as it is executed. program: whose port and logs it uses, "" for a task or a check."""
+    shared = environment(profile, state)
+    answer = _lookup(profile, state, lambda name: shared[name], program, replica)
+    env: dict[str, Value] = {**_machine(profile, state, program), **shared}
+    if program in state.ports:
+        env.setdefault("PORT", str(state.ports[program]))
+    env |= {name: resolve(text, answer) for name, text in declared.env.items()}
+    argv = tuple(reveal(resolve(word, answer)) for word in declared.argv())
+    return Resolved(argv, env, str(PurePosixPath(state.root) / declared.cwd))
+
+
+def process_program(profile: Profile, state: State, name: str, program: str, replica: int) -> Program:
+    """The program of one replica of a process."""
+    process = profile.processes[name]
+    resolved = command(profile, state, process, program, replica)
+    return Program(
+        name=program, argv=resolved.argv, env=resolved.env, cwd=resolved.cwd, stop_signal=process.stop.signal,
+        stop_grace=process.stop.grace, user=process.user,
+    )
+
+
+def native_form(service: ServiceState) -> NativeService:
+    """A service as a process, from its kind."""
+    kind = kind_of(service.instance.name, service.instance.declaration)
+    return kind.native(service.instance, service.server)
+
+
+def service_program(state: State, service: ServiceState) -> Program:
+    """The program of a native service. Its digest covers the files that the server reads."""
+    form = native_form(service)
+    env: dict[str, Value] = {"PATH": state.base.get("PATH", "/usr/bin:/bin"), "HOME": service.instance.data, **form.env}
+    if service.server.libraries:
+        env["LD_LIBRARY_PATH"] = ":".join(service.server.libraries)
+    files = "\0".join(f"{file.path}\0{file.text}\0{file.mode}" for file in form.files)
+    env["DEVSTACK_CONFIG"] = hashlib.sha256(files.encode()).hexdigest()[:16]
+    return Program(
+        name=service.instance.name, argv=(*state.wrapper, *form.argv), env=env, cwd=form.cwd,
+        stop_signal=form.stop_signal, stop_grace=form.stop_grace,
+    )
+
+
+def all_programs(profile: Profile, state: State) -> tuple[Program, ...]:
+    """Every program of the stack, services first."""
+    services = [service_program(state, service) for service in state.services.values()]
+    processes = [
+        process_program(profile, state, name, program, replica)
+        for name, process in profile.processes.items()
+        for program, replica in graph.programs_of(name, process)
+    ]
+    return (*services, *processes)
+
+
+def _machine(profile: Profile, state: State, program: str) -> dict[str, Value]:
+    """What every command of the project gets besides its own environment."""
+    env: dict[str, Value] = dict(state.base)
+    env["PATH"] = f"{state.venv}/bin:{state.base.get('PATH', '/usr/bin:/bin')}"
+    env["VIRTUAL_ENV"] = state.venv
+    # a pipe would make Python keep log lines back for minutes
+    env["PYTHONUNBUFFERED"] = "1"
+    # servers put control sockets here (else below HOME), where two stacks, or two replicas, would meet
+    env["XDG_RUNTIME_DIR"] = f"{state.sockets}/{program}" if program else state.sockets
+    if profile.home == "private":
+        env["HOME"] = f"{state.folder}/home"
+    return env
+
+
+def lookup(profile: Profile, state: State, program: str = "", replica: int = 1) -> Callable[[str], Value]:
+    """What `${…}` stands for in a text of the profile. program: whose `${port}` is meant."""
+    shared = environment(profile, state)
+    return _lookup(profile, state, lambda name: shared[name], program, replica)
+
+
+def _lookup(
+    profile: Profile, state: State, env: Callable[[str], Value], program: str = "", replica: int = 1
+) -> Callable[[str], Value]:
+    def answer(reference: str) -> Value:
+        match reference.split("."):
+            case ["port"]:
+                return str(state.ports.get(program, ""))
+            case ["replica"]:
+                return str(replica)
+            case ["ports", name]:
+                return str(state.ports[f"{program}.{name}"])
+            case ["project", "root"]:
+                return state.root
+            case ["env", name]:
+                return env(name)
+            case ["services", name, field]:
+                service = state.services[name]
+                return kind_of(name, service.instance.declaration).variables(service.instance)[field]
+            case ["processes", name, *field]:
+                return _process_field(profile, state, name, field)
+        raise KeyError(reference)
+
+    return answer
+
+
+def _process_field(profile: Profile, state: State, name: str, field: list[str]) -> str:
+    first = graph.programs_of(name, profile.processes[name])[0][0]
+    match field:
+        case ["port"]:
+            return str(state.ports[first])
+        case ["url"]:
+            return f"http://127.0.0.1:{state.ports[first]}"
+        case ["ports", port]:
+            return str(state.ports[f"{first}.{port}"])
+    raise KeyError(".".join(["processes", name, *field]))
+
