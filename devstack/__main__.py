@@ -1,0 +1,5 @@
+"""`python -m devstack`."""
+
+from devstack.cli.main import main
+
+main()

@@ -1,0 +1,53 @@
+"""`devstack bootstrap [REPO|.|demo]`: what `python3 bootstrap.py REPO` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from devstack.cli.context import Context, common, pass_context, run_flags, stack_flags
+from devstack.cli.converge import converge, finish
+from devstack.plan import Up
+
+
+@click.command("bootstrap")
+@click.argument("repository", default=".", metavar="[REPO|.|demo]")
+@click.option("--into", type=click.Path(path_type=Path), help="Folder for the project (default: its name, here).")
+@click.option("--ref", envvar="DEVSTACK_REF", help="Branch, tag or commit.")
+@click.option("--no-start", is_flag=True, help="Clone, environment and servers only; start nothing.")
+@click.option("--offline", is_flag=True, envvar="DEVSTACK_OFFLINE", help="Use what is on this machine, ask no network.")
+@stack_flags
+@run_flags
+@common
+@pass_context
+def command(
+    context: Context, repository: str, into: Path | None, ref: str | None, *, no_start: bool, offline: bool,
+    profile: str, runtime: str, trust: bool, yes: bool, new_ports: bool,
+) -> None:
+    """Clone a project and bring its whole stack up: environment, services, tasks, processes.
+
+    REPO is a git URL, a folder, `.` for the project here, or `demo` for the shipped shop. Run again, it goes on.
+    """
+    from devstack.stack.projects import Wanted, check_out
+
+    if profile and "/" not in profile and (context.here() / profile).is_file():
+        profile = f"./{profile}"
+    if profile.startswith("."):
+        profile = str((context.here() / profile).resolve())
+    wanted = Wanted(repository, context.here(), into, ref, offline=offline)
+    project = check_out(context.system, wanted, lambda plan: context.output.progress(plan, f"clone {repository}"))
+    if project.is_new:
+        context.output.say(f"cloned into {project.root}")
+    stack = context.stack(
+        project.root, profile=profile, runtime=runtime, trust=trust or project.is_shipped, new_ports=new_ports,
+        offline=offline,
+    )
+    outcome = converge(context, stack, Up(start=not no_start, name="bootstrap"), yes=yes)
+    if no_start:
+        context.output.say(f"{stack.profile.name} is ready to start, {outcome.took:.1f} s")
+        context.output.say(f"  next: cd {project.root} && {context.prefix} up")
+        if context.output.is_json:
+            context.output.status(stack.status())
+        return
+    finish(context, stack, outcome, root=project.root)

@@ -1,0 +1,105 @@
+"""What every verb starts from, and the flags that verbs share."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from devstack.errors import UsageError
+from devstack.output import Output
+from devstack.system import System
+
+if TYPE_CHECKING:
+    from devstack.profile.model import Ask, Profile
+    from devstack.stack import Options, Stack
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Context:
+    """One invocation."""
+
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self.system = System()
+
+    def stack(self, root: Path | None = None, **flags: Any) -> Stack:
+        """The stack of the project that this command is run in."""
+        from devstack.stack import Stack
+        from devstack.stack.paths import find_root
+
+        return Stack(self.system, root or find_root(self.here()), self.options(**flags))
+
+    def here(self) -> Path:
+        try:
+            return Path.cwd()
+        except FileNotFoundError:
+            raise UsageError("no-folder", "the current folder is gone", why="it was deleted", fix="cd") from None
+
+    def options(self, **flags: Any) -> Options:
+        from devstack.stack import Options
+
+        asks = self.output.is_interactive
+        return Options(ask=self._ask if asks else lambda name, question: None,
+                       ask_trust=self._ask_trust if asks else None, **flags)  # fmt: skip
+
+    @property
+    def prefix(self) -> str:
+        """How the person calls devstack, for the commands that are printed."""
+        bootstrap = os.environ.get("DEVSTACK_BOOTSTRAP")
+        return "devstack" if bootstrap is None or shutil.which("devstack") else f"python3 {shlex.quote(bootstrap)}"
+
+    def _ask(self, name: str, question: Ask) -> str | None:
+        import questionary
+
+        ask = questionary.password if question.secret else questionary.text
+        answer = ask(f"{question.ask} ({name})", default=question.default or "").ask()
+        if answer is None:
+            raise click.Abort
+        return str(answer)
+
+    def _ask_trust(self, profile: Profile, changed: bool) -> bool:
+        import questionary
+
+        self.output.trust_summary(profile, changed=changed)
+        return bool(questionary.confirm("Trust it?", default=False).ask())
+
+
+pass_context = click.make_pass_decorator(Context)
+
+
+def common(function: F) -> F:
+    """`--json` and `-v`, which `main` has read already: here they are accepted and shown in `--help`."""
+    function = click.option("--json", "_json", is_flag=True, help="One JSON document on stdout.", expose_value=False)(
+        function
+    )
+    return click.option("-v", "--verbose", is_flag=True, help="Explain more.", expose_value=False)(function)
+
+
+def stack_flags(function: F) -> F:
+    """Which profile and which runtime."""
+    function = click.option(
+        "--profile", default="", envvar="DEVSTACK_PROFILE", metavar="NAME|PATH",
+        help="A shipped profile or a file, instead of the project's own.",
+    )(function)
+    return click.option(
+        "--runtime", default="", envvar="DEVSTACK_RUNTIME", type=click.Choice(["", "auto", "docker", "native"]),
+        metavar="auto|docker|native", help="Where services run.",
+    )(function)
+
+
+def run_flags(function: F) -> F:
+    """Flags of the verbs that change a stack."""
+    for name, variable, text in (
+        ("--trust", "DEVSTACK_TRUST", "Trust this repository's commands, without a question."),
+        ("--yes", "DEVSTACK_YES", "Answer yes to every question about destructive steps."),
+        ("--new-ports", None, "Lease new ports where a stranger has taken the leased ones."),
+    ):
+        function = click.option(name, is_flag=True, envvar=variable, help=text)(function)
+    return function

@@ -1,0 +1,24 @@
+"""`devstack down [--volumes]`."""
+
+from __future__ import annotations
+
+import click
+
+from devstack.cli.context import Context, common, pass_context
+from devstack.cli.converge import converge
+from devstack.plan import Down
+
+
+@click.command("down")
+@click.option("--volumes", is_flag=True, help="Move the services' data to the trash too.")
+@click.option("--yes", is_flag=True, envvar="DEVSTACK_YES", help="Don't ask.")
+@common
+@pass_context
+def command(context: Context, volumes: bool, yes: bool) -> None:
+    """Stop everything: processes, services, supervisord. Data stays."""
+    stack = context.stack()
+    outcome = converge(context, stack, Down(volumes), yes=yes)
+    if context.output.is_json:
+        context.output.document({"stack": stack.profile.name, "state": "down"})
+    nothing = "" if outcome.events else " (it was already)"
+    context.output.say(f"{stack.profile.name} is down{nothing}, {outcome.took:.1f} s")

@@ -1,0 +1,27 @@
+"""`devstack logs [-f] [NAME…]`."""
+
+from __future__ import annotations
+
+import click
+
+from devstack.cli.context import Context, common, pass_context
+
+
+@click.command("logs")
+@click.argument("names", nargs=-1)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is printed from now on.")
+@click.option("-n", "--tail", default=20, show_default=True, metavar="LINES", help="How many last lines of each.")
+@common
+@pass_context
+def command(context: Context, names: tuple[str, ...], follow: bool, tail: int) -> None:
+    """What services, processes and tasks print, each line with its source."""
+    from devstack.stack.logs import Logs
+
+    stack = context.stack()
+    logs = Logs(context.system, stack, names)
+    output = context.output
+    for name, line in logs.last(tail):
+        output.log(name, line, logs.width)
+    if follow:
+        for name, line in logs.follow():
+            output.log(name, line, logs.width)

@@ -1,0 +1,145 @@
+"""The entry point: finds the verb's module, and is the one place where errors end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from importlib import import_module
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from devstack import __version__
+from devstack.cli.context import Context
+from devstack.errors import DevstackError, InterruptedRunError, PrerequisiteError, UsageError
+from devstack.output import Output
+
+#: verb → module (where they differ) and the line that `--help` shows, so that it need load none of them
+VERBS = {
+    "bootstrap": "Clone a project and bring its whole stack up",
+    "up": "Converge to everything running and ready",
+    "down": "Stop everything, keep the data",
+    "status": "What runs, where, ready or why not",
+    "ps": "The same as status",
+    "urls": "Where everything is",
+    "logs": "What services and processes print",
+    "restart": "Stop and start services or processes",
+    "run": "Run a task of the profile",
+    "exec": "Run a command in the project's environment",
+    "plan": "What `up` would do, and why; changes nothing",
+    "list": "Every stack on this machine",
+    "trust": "Allow this repository's commands to run",
+}
+_MODULES = {"ps": "status", "exec": "exec_", "list": "list_"}
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported one at a time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name in VERBS if name != "ps"]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        command: click.Command = import_module(f"devstack.cli.{_MODULES.get(name, name)}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, VERBS[name]) for name in self.list_commands(ctx)])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], VERBS, 1)
+            raise UsageError(
+                "unknown-verb", f"there is no verb {args[0]!r}", why=f"the nearest is {near[0]}" if near else "",
+                fix=f"devstack {near[0]}" if near else "devstack --help",
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="devstack")
+def cli() -> None:
+    """From a git URL to a running, checked stack.
+
+    `python3 bootstrap.py GIT_URL` clones a project, builds its environment, provisions its services and launches its
+    processes; every verb below then works anywhere inside the project.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; never returns, never shows a traceback for what a user or a machine can do."""
+    words = _words(sys.argv[1:])
+    output = Output(json="--json" in _own(words), verbose=any(word in ("-v", "--verbose") for word in _own(words)))
+    context = Context(output)
+    sys.exit(_run(context, words))
+
+
+def _run(context: Context, words: list[str]) -> int:
+    received: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        context.system.cancel()
+        if len(received) > 1:
+            # asked twice: don't wait for anything more; the next command finds out what is left
+            os._exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    try:
+        if os.environ.get("SUDO_UID") and os.geteuid() == 0:
+            raise PrerequisiteError(
+                "under-sudo", "devstack doesn't run under sudo", why="what it makes would belong to root",
+                fix="run the same command without sudo",
+            )
+        code = cli.main(words, prog_name="devstack", standalone_mode=False, obj=context)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.Abort:
+        return 130
+    except click.ClickException as error:
+        usage = UsageError("usage", error.format_message(), fix=f"{_help_command(error)} --help")
+        context.output.error(usage)
+        return usage.exit_code
+    except InterruptedRunError as error:
+        context.output.error(error)
+        return 128 + received[0] if received else error.exit_code
+    except DevstackError as error:
+        context.output.error(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # the reader (`| head`) has seen enough; Python must not complain about it while it ends
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _help_command(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return context.command_path if isinstance(context, click.Context) else "devstack"
+
+
+def _words(words: list[str]) -> list[str]:
+    """The command line. `bootstrap.py` is also called without a verb: then what it is given is a repository."""
+    if "DEVSTACK_BOOTSTRAP" not in os.environ:
+        return words
+    first = next((word for word in words if not word.startswith("-")), None)
+    if first in VERBS or (first is None and any(word in ("-h", "--help", "--version") for word in words)):
+        return words
+    return ["bootstrap", *words]
+
+
+def _own(words: list[str]) -> list[str]:
+    """The words that are devstack's own: those after `--` are the child's."""
+    return words[: words.index("--")] if "--" in words else words

@@ -1,0 +1,20 @@
+"""`devstack restart NAME…`."""
+
+from __future__ import annotations
+
+import click
+
+from devstack.cli.context import Context, common, pass_context, run_flags
+from devstack.cli.converge import converge, finish
+from devstack.plan import Up
+
+
+@click.command("restart")
+@click.argument("names", nargs=-1, required=True)
+@run_flags
+@common
+@pass_context
+def command(context: Context, names: tuple[str, ...], trust: bool, yes: bool, new_ports: bool) -> None:
+    """Stop these services or processes and start them again, until they are ready."""
+    stack = context.stack(trust=trust, new_ports=new_ports)
+    finish(context, stack, converge(context, stack, Up(names, frozenset(names), name="restart"), yes=yes))

@@ -1,0 +1,29 @@
+"""`devstack run TASK`."""
+
+from __future__ import annotations
+
+import click
+
+from devstack.cli.context import Context, common, pass_context, run_flags
+from devstack.cli.converge import converge
+from devstack.errors import UsageError
+from devstack.plan import Up
+
+
+@click.command("run")
+@click.argument("task")
+@run_flags
+@common
+@pass_context
+def command(context: Context, task: str, trust: bool, yes: bool, new_ports: bool) -> None:
+    """Run a task of the profile now, with what it needs brought up first."""
+    stack = context.stack(trust=trust, new_ports=new_ports)
+    if task not in stack.profile.tasks:
+        known = ", ".join(stack.profile.tasks) or "none"
+        raise UsageError(
+            "unknown-task", f"the profile has no task {task!r}", why=f"it has {known}", fix="devstack plan"
+        )
+    outcome = converge(context, stack, Up((task,), frozenset({task}), name="run"), yes=yes)
+    if context.output.is_json:
+        context.output.document({"task": task, "took_s": round(outcome.took, 3)})
+    context.output.say(f"{task} is done, {outcome.took:.1f} s")

@@ -1,0 +1,15 @@
+"""`devstack status`."""
+
+from __future__ import annotations
+
+import click
+
+from devstack.cli.context import Context, common, pass_context
+
+
+@click.command("status")
+@common
+@pass_context
+def command(context: Context) -> None:
+    """What runs, where, and whether it is ready; why not, if not."""
+    context.output.status(context.stack().status())

@@ -1,0 +1,26 @@
+"""`devstack up [NAME…]`."""
+
+from __future__ import annotations
+
+import click
+
+from devstack.cli.context import Context, common, pass_context, run_flags, stack_flags
+from devstack.cli.converge import converge, finish
+from devstack.plan import Up
+
+
+@click.command("up")
+@click.argument("names", nargs=-1)
+@stack_flags
+@run_flags
+@common
+@pass_context
+def command(
+    context: Context, names: tuple[str, ...], profile: str, runtime: str, trust: bool, yes: bool, new_ports: bool
+) -> None:
+    """Converge to everything running and ready: services, tasks, processes. Does nothing where nothing is needed.
+
+    NAMEs limit it to these services, tasks and processes and what they need.
+    """
+    stack = context.stack(profile=profile, runtime=runtime, trust=trust, new_ports=new_ports)
+    finish(context, stack, converge(context, stack, Up(names), yes=yes))

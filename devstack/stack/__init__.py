@@ -1,0 +1,212 @@
+"""Stack: the façade that the command line uses. Observes, plans, shows, executes; keeps no state of its own."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from devstack import programs
+from devstack.errors import NotTrustedError, PrerequisiteError
+from devstack.executor import Event, Executor, Journal, Listener, Outcome
+from devstack.plan import Down, Goal, Plan, StartProgram, Up
+from devstack.planner import build
+from devstack.profile.model import Ask, Profile
+from devstack.python_env import PythonEnvironments
+from devstack.registry import Entry, Registry
+from devstack.render import Layout
+from devstack.resources import shared
+from devstack.runtimes.native import Native
+from devstack.runtimes.servers import Servers
+from devstack.stack.observe import Observer, Seen, Tools
+from devstack.stack.paths import Project, places, sockets
+from devstack.stack.perform import Performers, port_taken
+from devstack.stack.sources import Found, read_profile
+from devstack.stack.status import Status, status_of
+from devstack.stack.store import RecordStore, held
+from devstack.supervisor import Supervisor
+from devstack.system import System
+
+Asker = Callable[[str, Ask], str | None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What flags and `DEVSTACK_*` say. profile: a path or a shipped name, "" for the project's own."""
+
+    profile: str = ""
+    runtime: str = ""
+    trust: bool = False
+    new_ports: bool = False
+    offline: bool = False
+    ask: Asker = lambda name, question: None
+    #: shows what would run and asks whether to trust it; None where nobody can be asked
+    ask_trust: Callable[[Profile, bool], bool] | None = None
+
+
+class Stack:
+    """One project's stack on this machine."""
+
+    def __init__(self, system: System, root: Path, options: Options) -> None:
+        self.system = system
+        self.project = Project(root)
+        self._options = options
+        self._places = places(system)
+        self._registry = Registry(system, self._places.state)
+        self._store = RecordStore(system, self.project)
+        self._found: Found | None = None
+
+    # --- what there is -----------------------------------------------------------------------------------------------
+
+    @property
+    def found(self) -> Found:
+        """The profile and where it came from. Raises ProfileError, UsageError."""
+        if self._found is None:
+            given = self._options.profile or self._store.load().profile
+            found = read_profile(self.project.root, given)
+            self._found = replace(found, is_given=bool(self._options.profile))
+        return self._found
+
+    @property
+    def profile(self) -> Profile:
+        return self.found.loaded.profile
+
+    def observe(self, *, keep: bool = False) -> Seen:
+        """What exists now. keep: record what chance decides (leases, secrets)."""
+        return self._observer(keep=keep).observe()
+
+    def status(self) -> Status:
+        return status_of(self.profile, self.observe().state, self.found.path)
+
+    def plan(self, goal: Goal) -> Plan:
+        """What would be done; changes nothing."""
+        return self._plan(self.observe(), goal)
+
+    def command(self, argv: tuple[str, ...], cwd: Path) -> programs.Resolved:
+        """A command of the person's own in the project's environment."""
+        return programs.free_command(self.profile, self.observe().state, argv, str(cwd))
+
+    def supervisor(self) -> Supervisor:
+        return self._supervisor(self._store.load().stack)
+
+    # --- what is done ------------------------------------------------------------------------------------------------
+
+    def run(self, goal: Goal, listener: Listener, show: Callable[[Plan], None]) -> Outcome:
+        """Converge to the goal: hold the stack, observe, plan, execute. show: is handed the plan before anything runs
+        and may raise to stop.
+
+        Raises BusyError, NotTrustedError, ConflictError and whatever its first failing step raises.
+        """
+        self._ensure_runtime()
+        if isinstance(goal, Up):
+            self.ensure_trusted()
+        with held(self.system, self.project):
+            self._prepare_folder()
+            observer = self._observer(keep=True)
+            if self._options.profile:
+                self._store.update(lambda record: replace(record, profile=self.found.path))
+            seen = observer.observe()
+            plan = self._plan(seen, goal)
+            show(plan)
+            self._ensure_ports(plan, seen)
+            if plan.is_empty:
+                outcome = Outcome((), 0.0)
+            else:
+                performers = Performers(self._tools(), seen, observer).table()
+                executor = Executor(self.system, performers, listener, self._journal(goal.name))
+                outcome = executor.execute(plan)
+            self._remember(seen)
+        return outcome
+
+    def ensure_trusted(self) -> None:
+        """Nothing of a repository runs before a person said it may: bound to the profile's content and its place."""
+        digest = self.found.loaded.digest
+        known = self._registry.trusted(self.project.root)
+        if known == digest:
+            return
+        asked = self._options.ask_trust
+        if not (self._options.trust or self.found.is_given or (asked and asked(self.profile, known is not None))):
+            why = "its profile has changed since" if known else "its profile names commands that would run here"
+            raise NotTrustedError(
+                "not-trusted", f"{self.project.root} is not trusted", why=why, fix="devstack trust  (or pass --trust)"
+            )
+        self.trust()
+
+    def trust(self) -> None:
+        self._registry.trust(self.project.root, self.found.loaded.digest)
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+
+    def _plan(self, seen: Seen, goal: Goal) -> Plan:
+        template = self.system.read(shared("Procfile.template")) or ""
+        return build(self.profile, seen.state, goal, template)
+
+    def _tools(self) -> Tools:
+        project, cache = self.project, self._places.cache
+        return Tools(
+            system=self.system, project=project, places=self._places, profile=self.profile, store=self._store,
+            registry=self._registry, servers=Servers(self.system, cache / "servers", offline=self._options.offline),
+            native=Native(self.system, cache / "seeds"),
+            python=PythonEnvironments(self.system, project.root, project.folder, offline=self._options.offline),
+        )
+
+    def _observer(self, *, keep: bool) -> Observer:
+        return Observer(self._tools(), self._supervisor, self._options.ask, keep=keep)
+
+    def _supervisor(self, stack: str) -> Supervisor:
+        project = self.project
+        place = Layout(stack, str(project.root), str(project.folder), str(sockets(self._places, stack)))
+        return Supervisor(self.system, place, sys.executable)
+
+    def _journal(self, goal: str) -> Journal:
+        folder = self.system.private_folder(self.project.journal)
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(self.system.now()))
+        return Journal(self.system, folder / f"{stamp}-{goal}-{self.system.process_id()}.jsonl")
+
+    def _prepare_folder(self) -> None:
+        """`.devstack` is private and never shows up in `git status`."""
+        from devstack.checkout import Git
+
+        self.system.private_folder(self.project.folder)
+        marker = self.project.folder / ".gitignore"
+        if self.system.read(marker) is None:
+            git = Git(self.system)
+            if git.is_checkout(self.project.root):
+                git.exclude(self.project.root, "/.devstack/")
+                git.exclude(self.project.root, "/.venv")
+            self.system.write(marker, "*\n")
+
+    def _ensure_runtime(self) -> None:
+        wanted = self._options.runtime or self.profile.runtime
+        if wanted == "docker":
+            raise PrerequisiteError(
+                "runtime-unavailable", "services can't run in docker yet", why="this devstack runs them natively only",
+                fix="devstack up --runtime native",
+            )
+
+    def _ensure_ports(self, plan: Plan, seen: Seen) -> None:
+        """Fail before anything is done when a leased port is a stranger's; what a step frees itself doesn't count."""
+        state = seen.state
+        own = {program.pid for program in state.supervisor.programs.values()} | {
+            orphan.pid for orphan in state.supervisor.orphans
+        }
+        for step in plan.steps:
+            if not isinstance(step.action, StartProgram):
+                continue
+            name = step.action.program
+            for port_name, port in state.ports.items():
+                if (port_name == name or port_name.startswith(f"{name}.")) and not self.system.is_port_free(port):
+                    holder = self.system.port_holder(port)
+                    if holder is not None and holder.pid not in own:
+                        raise port_taken(port_name, port, str(holder))
+
+    def _remember(self, seen: Seen) -> None:
+        state = seen.state
+        self._registry.record(
+            Entry(state.stack, self.profile.name, state.root, state.runtime, dict(state.ports), self.system.now())
+        )
+
+
+__all__ = ["Asker", "Down", "Event", "Options", "Stack", "Up"]

@@ -1,0 +1,234 @@
+"""One observation: everything the planner may know of one stack, read off the machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from devstack import programs
+from devstack.detect.scrub import plain
+from devstack.planner import digest
+from devstack.profile import graph
+from devstack.profile.model import Ask, Generate, Profile, Service, Task
+from devstack.profile.secret import Secret
+from devstack.python_env import Observed, PythonEnvironments
+from devstack.registry import Entry, Registry, Wish
+from devstack.render import RenderedFile
+from devstack.runtimes.native import Native
+from devstack.runtimes.servers import Choice, Servers
+from devstack.services import Instance, Kind, Probe, kind_of
+from devstack.stack.paths import Places, Project, sockets
+from devstack.stack.readiness import Readiness
+from devstack.stack.store import RecordStore, SecretStore
+from devstack.state import Record, ReplicaState, ServiceState, State, SupervisorState, TaskState
+from devstack.supervisor import Supervisor
+from devstack.system import System
+
+_PROBE = 2.0
+Asker = Callable[[str, Ask], str | None]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Everything that looks at, or acts on, one stack's part of the machine."""
+
+    system: System
+    project: Project
+    places: Places
+    profile: Profile
+    store: RecordStore
+    registry: Registry
+    servers: Servers
+    native: Native
+    python: PythonEnvironments
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A State and what the performers need besides to act on it."""
+
+    state: State
+    python: Observed
+    choices: Mapping[str, Choice]
+    supervisor: Supervisor
+
+
+class Observer:
+    """keep: what chance decides is recorded (a run that will act), or only looked at (a plan that is shown)."""
+
+    def __init__(self, tools: Tools, supervisor_for: Callable[[str], Supervisor], asker: Asker, *, keep: bool) -> None:
+        self._tools = tools
+        self._supervisor_for = supervisor_for
+        self._asker = asker
+        self._keep = keep
+        self._profile = tools.profile
+
+    def observe(self) -> Seen:
+        tools = self._tools
+        record = tools.store.load()
+        supervisor = self._supervisor_for(record.stack)
+        live = supervisor.observe()
+        secrets = SecretStore(tools.system, tools.project, keep=self._keep)
+        ports, notes = self._lease(record)
+        decided = self._decide(secrets)
+        base = dict(record.base) if live.is_running and record.base else plain(tools.system.environ)
+        python = tools.python.observe(self._profile.python)
+        choices = {name: self._choose(name, service) for name, service in self._profile.services.items()}
+        place = sockets(tools.places, record.stack)
+        services = {
+            name: self._service(record, self._instance(name, record, ports, secrets, str(place)), choice)
+            for name, choice in choices.items()
+        }
+        secrets.save()
+        state = State(
+            stack=record.stack, root=str(tools.project.root), folder=str(tools.project.folder), sockets=str(place),
+            venv=str(python.folder), base=base, supervisor=live, python=python.state, services=services, ports=ports,
+            decided=decided, wrapper=tools.native.wrapper() if services else (), warnings=notes,
+            missing_paths=frozenset(path for path in self._profile.files if not (tools.project.root / path).exists()),
+        )
+        if self._keep:
+            tools.store.update(lambda r: replace(r, ports=ports, base=base, runtime="native"))
+        state = self._with_answers(state, record, supervisor)
+        return Seen(state, python, choices, supervisor)
+
+    # --- what chance decides -----------------------------------------------------------------------------------------
+
+    def _lease(self, record: Record) -> tuple[dict[str, int], tuple[str, ...]]:
+        wishes: dict[str, Wish] = {}
+        for name, service in self._profile.services.items():
+            for port, standard in kind_of(name, service).ports.items():
+                key = name if port == "main" else f"{name}.{port}"
+                fixed = service.port if port == "main" else None
+                wishes[key] = Wish(fixed or standard, fixed=fixed is not None)
+        for name, process in self._profile.processes.items():
+            for key in programs.port_names(name, process):
+                program, _, port = key.partition(".")
+                fixed = process.port if not port else None
+                first = graph.programs_of(name, process)[0][0]
+                wished = process.ports[port] if port else fixed or 8000
+                wishes[key] = Wish(wished, fixed=fixed is not None and program == first)
+        tools = self._tools
+        entry = Entry(
+            record.stack, self._profile.name, str(tools.project.root), "native", dict(record.ports), tools.system.now()
+        )
+        leases = tools.registry.lease(entry, wishes, keep=self._keep)
+        return dict(leases.ports), leases.notes
+
+    def _decide(self, secrets: SecretStore) -> dict[str, str | Secret]:
+        return {
+            name: secrets.value(name, value, self._asker)
+            for name, value in self._profile.env.items() if isinstance(value, Generate | Ask)
+        }
+
+    # --- services ----------------------------------------------------------------------------------------------------
+
+    def _choose(self, name: str, service: Service) -> Choice:
+        kind = kind_of(name, service)
+        version = service.version or kind.default_version
+        return self._tools.servers.choose(service.kind or name, kind, version, kind.needs(service))
+
+    def _instance(
+        self, name: str, record: Record, ports: Mapping[str, int], secrets: SecretStore, place: str
+    ) -> Instance:
+        service = self._profile.services[name]
+        kind = kind_of(name, service)
+        own = {port: ports[name if port == "main" else f"{name}.{port}"] for port in kind.ports}
+        stack = self._profile.name.replace("-", "_")
+        return Instance(
+            name=name, stack=stack, declaration=service, ports=own, user=kind.account(service, stack),
+            password=secrets.password(name), data=str(self._tools.project.folder / "data" / name),
+            sockets=f"{place}/{name}",
+        )
+
+    def _service(self, record: Record, instance: Instance, choice: Choice) -> ServiceState:
+        kind = kind_of(instance.name, instance.declaration)
+        form = kind.native(instance, choice.server)
+        data = self._tools.native.data_state(instance, choice.server, form)
+        remade = record.generations.get(instance.name, "")
+        return ServiceState(
+            instance=instance, server=choice.server, is_fetched=choice.is_fetched, has_data=data.complete,
+            generation=f"{data.generation}{remade}", warning=choice.warning,
+        )
+
+    # --- what runs ---------------------------------------------------------------------------------------------------
+
+    def _with_answers(self, state: State, record: Record, supervisor: Supervisor) -> State:
+        """Ask every program that runs, all at the same time; then the parts that follow from the rest."""
+        readiness = Readiness(self._tools.system, supervisor, self._profile, state)
+        live = state.supervisor.programs
+        with ThreadPoolExecutor(16) as pool:
+            probes = {
+                name: pool.submit(probe, kind_of(name, service.instance.declaration), service.instance)
+                for name, service in state.services.items() if (now := live.get(name)) and now.is_running
+            }
+            asked = {
+                program: pool.submit(self._replica, readiness, record, name, program, state.supervisor)
+                for name, process in self._profile.processes.items()
+                for program, _ in graph.programs_of(name, process)
+            }
+            services = {
+                name: replace(service, probe=probes[name].result()) if name in probes else service
+                for name, service in state.services.items()
+            }
+            replicas = {program: answer.result() for program, answer in asked.items()}
+        state = replace(state, services=services, replicas=replicas)
+        tasks = {name: self.task_state(state, record, name) for name in self._profile.tasks}
+        return replace(state, tasks=tasks, files=self._files(state))
+
+    def _replica(
+        self, readiness: Readiness, record: Record, process: str, program: str, live: SupervisorState
+    ) -> ReplicaState:
+        now = live.programs.get(program)
+        declared = self._profile.processes[process]
+        seen = now is not None and now.pid is not None and record.ready.get(program) == f"{now.pid}:{live.run}"
+        # a log line, or an expensive command, has been seen once for this very process: that doesn't go away
+        if now is not None and now.is_running and seen and hasattr(declared.ready, "log"):
+            return ReplicaState(True)
+        return readiness.check(process, program, now)
+
+    def with_data(self, state: State) -> State:
+        """The state with its services' data looked at again: a run may have begun some anew."""
+        record = self._tools.store.load()
+        services = {}
+        for name, service in state.services.items():
+            form = programs.native_form(service)
+            data = self._tools.native.data_state(service.instance, service.server, form)
+            services[name] = replace(service, generation=f"{data.generation}{record.generations.get(name, '')}")
+        return replace(state, services=services)
+
+    def task_state(self, state: State, record: Record, name: str) -> TaskState:
+        """Whether a task's inputs, command, environment and data are those of its last success."""
+        task = self._profile.tasks[name]
+        services = [need for need in graph.all_needs(self._profile, name) if need in state.services]
+        parts = [task.run, task.cwd, str(task.shell), *(f"{k}={v}" for k, v in sorted(task.env.items()))]
+        parts += [f"{service}:{state.services[service].generation}" for service in sorted(services)]
+        if task.inputs or not services:
+            parts.append(state.python.wanted if state.python else "")
+        parts.append(self._inputs(task))
+        return TaskState(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24], record.tasks.get(name, ""))
+
+    def _inputs(self, task: Task) -> str:
+        found = hashlib.sha256()
+        for path in self._tools.system.matching(self._tools.project.root, task.inputs):
+            found.update(f"{path.relative_to(self._tools.project.root)}\0".encode())
+            found.update(hashlib.sha256(path.read_bytes()).digest())
+        return found.hexdigest()
+
+    def _files(self, state: State) -> dict[str, str]:
+        """Digests of the generated files that are on disk now."""
+        place = programs.layout(state)
+        names = [program.name for program in programs.all_programs(self._profile, state)]
+        found = {}
+        for path in (place.procfile, place.config, *(place.script(name) for name in names)):
+            content = self._tools.system.read_bytes(Path(path))
+            if content is not None:
+                mode = self._tools.system.mode(Path(path))
+                found[path] = digest(RenderedFile(path, content.decode(errors="surrogateescape"), mode))
+        return found
+
+
+def probe(kind: Kind, instance: Instance) -> Probe:
+    return kind.probe(instance, _PROBE)

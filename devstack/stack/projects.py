@@ -1,0 +1,109 @@
+"""The first of a bootstrap's two plans: a project from what was typed to a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from devstack import __version__
+from devstack.checkout import Git, Repository, ensure_fits, parse
+from devstack.errors import NetworkError
+from devstack.executor import Executor, Journal, Progress, Report
+from devstack.plan import CheckedOut, Clone, Plan
+from devstack.planner import checkout
+from devstack.resources import shared
+from devstack.stack.paths import find_root, places
+from devstack.system import System
+
+DEMO = "demo"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was typed. here: the folder it was typed in."""
+
+    repository: str
+    here: Path
+    into: Path | None = None
+    ref: str | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class CheckedOutProject:
+    """is_new: cloned just now. is_shipped: devstack's own demo, which needs nobody's trust."""
+
+    root: Path
+    is_new: bool
+    is_shipped: bool
+
+
+def check_out(system: System, wanted: Wanted, progress: Callable[[Plan], Progress]) -> CheckedOutProject:
+    """The project's folder, cloned if it isn't there. Raises UsageError, ConflictError, NetworkError, DataError."""
+    if _is_here(wanted):
+        start = (wanted.here / wanted.repository).resolve()
+        return CheckedOutProject(_root(start), is_new=False, is_shipped=False)
+    git = Git(system)
+    is_shipped = wanted.repository == DEMO
+    repository = _demo(system, git) if is_shipped else parse(wanted.repository, wanted.here)
+    into = wanted.into if wanted.into is not None else Path(repository.name)
+    destination = (wanted.here / into.expanduser()).resolve()
+    exists = ensure_fits(git, repository, destination)
+    if not exists and wanted.offline and not Path(repository.url).exists():
+        raise NetworkError(
+            "offline", f"{repository.url} is not on this machine", why="--offline forbids to clone it",
+            fix=f"python3 bootstrap.py {repository.url}",
+        )
+    goal = CheckedOut(repository.url, str(destination), wanted.ref, exists)
+    plan = checkout(goal)
+    with progress(plan) as shown:
+
+        def clone(action: Clone, report: Report) -> None:
+            git.clone(action.url, Path(action.destination), action.ref, report.say)
+
+        Executor(system, {Clone: clone}, shown, _journal(system)).execute(plan)
+    if exists and wanted.ref is not None:
+        git.update(destination, wanted.ref, lambda line: None)
+    return CheckedOutProject(destination, is_new=not exists, is_shipped=is_shipped)
+
+
+def _is_here(wanted: Wanted) -> bool:
+    """`.`, or a folder that is a project already and isn't asked to be cloned elsewhere."""
+    if wanted.repository == DEMO or wanted.into is not None or "://" in wanted.repository:
+        return False
+    if wanted.repository.startswith("-"):
+        return False
+    path = wanted.here / Path(wanted.repository).expanduser()
+    return wanted.repository == "." or ((path / ".devstack").is_dir() and path.is_dir())
+
+
+def _root(start: Path) -> Path:
+    from devstack.errors import UsageError
+
+    try:
+        return find_root(start)
+    except UsageError:
+        # no profile yet: `--profile` may bring one
+        return start
+
+
+def _demo(system: System, git: Git) -> Repository:
+    """The shipped shop as a git repository, made once per version of it."""
+    source = shared("examples") / "shop"
+    content = hashlib.sha256(__version__.encode())
+    for path in system.matching(source, ["**/*"]):
+        content.update(f"{path.relative_to(source)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    folder = system.private_folder(places(system).cache / "demo" / content.hexdigest()[:16])
+    repository = folder / "shop"
+    if not repository.exists():
+        git.publish(source, repository)
+    return Repository(str(repository), "shop")
+
+
+def _journal(system: System) -> Journal:
+    folder = system.private_folder(places(system).state / "journal")
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(system.now()))
+    return Journal(system, folder / f"{stamp}-checkout-{system.process_id()}.jsonl")

@@ -1,0 +1,87 @@
+"""Is a program ready? One answer for observing and for waiting: its own check, asked of the process that runs now."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from devstack import programs
+from devstack.profile.interpolation import resolve
+from devstack.profile.model import CommandCheck, HttpCheck, LogCheck, Process, Profile, TcpCheck
+from devstack.render import reveal
+from devstack.state import ProgramState, ReplicaState, State
+from devstack.supervisor import Supervisor
+from devstack.system import System
+
+_TRY = 5.0
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Asks the checks that the profile declares."""
+
+    system: System
+    supervisor: Supervisor
+    profile: Profile
+    state: State
+
+    def check(self, process: str, program: str, now: ProgramState | None) -> ReplicaState:
+        """One try, a few seconds at most. The reason says what the check answered."""
+        declared = self.profile.processes[process]
+        if now is None or not now.is_running:
+            return ReplicaState(False, (now.reason if now else "") or "not running")
+        match declared.ready:
+            case None:
+                return self._settled(declared, now)
+            case HttpCheck() as check:
+                return self._http(check, program)
+            case TcpCheck() as check:
+                port = self.state.ports[program] if check.tcp is True else check.tcp
+                refused = self.system.connect(port, _TRY)
+                return ReplicaState(refused is None, f"127.0.0.1:{port}: {refused}" if refused else "")
+            case CommandCheck() as check:
+                return self._command(check, declared, program)
+            case LogCheck() as check:
+                return self._log(check, program)
+
+    def grace(self, process: str) -> float:
+        """Seconds that a process may take to become ready."""
+        declared = self.profile.processes[process]
+        return declared.ready.grace if declared.ready is not None else declared.settle + 30
+
+    def _settled(self, declared: Process, now: ProgramState) -> ReplicaState:
+        if now.phase == "running" and now.uptime >= declared.settle:
+            return ReplicaState(True)
+        return ReplicaState(False, f"it has been running for {now.uptime:.1f} of {declared.settle:g} s")
+
+    def _http(self, check: HttpCheck, program: str) -> ReplicaState:
+        port = self.state.ports[program]
+        wanted = check.status if isinstance(check.status, tuple) else (check.status,)
+        status, said = self.system.http_status(port, check.http, _TRY)
+        place = f"GET http://127.0.0.1:{port}{check.http}"
+        if status is None:
+            return ReplicaState(False, f"{place}: {said}")
+        if status in wanted:
+            return ReplicaState(True)
+        return ReplicaState(False, f"{place}: {status}, wanted {' or '.join(map(str, wanted))}: {said}")
+
+    def _command(self, check: CommandCheck, declared: Process, program: str) -> ReplicaState:
+        resolved = programs.command(self.profile, self.state, declared, program)
+
+        lookup = programs.lookup(self.profile, self.state, program)
+        argv = [reveal(resolve(word, lookup)) for word in shlex.split(check.command)]
+        done = self.system.run(argv, timeout=check.timeout, env=resolved.revealed(), cwd=Path(resolved.cwd))
+        if done.returncode == 0:
+            return ReplicaState(True)
+        last = done.last_lines(1)
+        outcome = f"no answer in {check.timeout:g} s" if done.timed_out else f"exit status {done.returncode}"
+        return ReplicaState(False, f"{check.command}: {outcome}{': ' + last[0] if last else ''}")
+
+    def _log(self, check: LogCheck, program: str) -> ReplicaState:
+        pattern = re.compile(check.log)
+        if any(pattern.search(line) for line in self.supervisor.log_since_start(program).splitlines()):
+            return ReplicaState(True)
+        return ReplicaState(False, f"no line of its log matches {check.log!r} yet")
+

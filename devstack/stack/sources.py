@@ -1,0 +1,134 @@
+"""Reads the files that make up a project's profile, lowest precedence first, and hands them to the loader."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from devstack import services
+from devstack.errors import UsageError
+from devstack.profile.extends import ensure_no_cycle, extends_of, is_shipped
+from devstack.profile.load import Loaded, load
+from devstack.profile.model import NAME
+from devstack.profile.references import Fields
+from devstack.profile.secret import Secret
+from devstack.profile.source import Origin, SourceFile, from_pyproject
+from devstack.resources import shared, shipped_profiles
+from devstack.stack.paths import LOCAL, PROFILE
+from devstack.system import storage_errors
+
+#: more than any profile has; a device or a pipe is refused before
+_LIMIT = 2_000_000
+
+
+@dataclass(frozen=True)
+class Found:
+    """A profile and where it came from. is_given: named by the person, not found in the repository."""
+
+    loaded: Loaded
+    path: str
+    is_given: bool
+
+
+def read_profile(root: Path, given: str = "") -> Found:
+    """The project's profile: its own file, or the one given, with all that it extends and the local file on top.
+
+    given: a path or a shipped profile's name. Raises ProfileError, UsageError.
+    """
+    base, folder = _given(given) if given else (_own(root), root)
+    files = [*_chain(base, folder), base]
+    if (root / LOCAL).exists():
+        files.append(_read(root / LOCAL, LOCAL, "local"))
+    shown = str(Path(given).expanduser().resolve()) if base.origin == "given" else given or base.name
+    loaded = load(files, services.declarations(), fields=_fields(), default_name=_name_of(root))
+    return Found(loaded, shown, is_given=bool(given))
+
+
+def _name_of(root: Path) -> str | None:
+    """The folder's name as a stack's, where it can be one."""
+    name = re.sub(r"[^a-z0-9_-]+", "-", root.name.lower()).strip("-_")[:40]
+    return name if NAME.fullmatch(name) else None
+
+
+def _own(root: Path) -> SourceFile:
+    if (root / PROFILE).exists():
+        return _read(root / PROFILE, PROFILE, "project")
+    if (root / "pyproject.toml").exists():
+        found = from_pyproject(_read(root / "pyproject.toml", "pyproject.toml", "project"))
+        if found is not None:
+            return found
+    raise UsageError(
+        "no-profile", f"{root} has no profile", why=f"there is no {PROFILE} and no [tool.devstack] in pyproject.toml",
+        fix="python3 bootstrap.py . --profile minimal",
+    )
+
+
+def _given(name: str) -> tuple[SourceFile, Path]:
+    if is_shipped(name):
+        return _shipped(name), shared("profiles")
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise UsageError(
+            "no-profile", f"there is no profile {name}", why=f"{path} does not exist", fix="--profile FILE"
+        )
+    return _read(path.resolve(), str(path), "given"), path.resolve().parent
+
+
+def _shipped(name: str) -> SourceFile:
+    if name not in shipped_profiles():
+        near = difflib.get_close_matches(name, shipped_profiles(), 1)
+        raise UsageError(
+            "no-profile", f"devstack ships no profile {name!r}", why=f"it ships {', '.join(shipped_profiles())}",
+            fix=f"--profile {near[0]}" if near else "--profile ./FILE.toml",
+        )
+    return _read(shared("profiles") / f"{name}.toml", name, "shipped")
+
+
+def _chain(base: SourceFile, folder: Path) -> list[SourceFile]:
+    """What `base`, which lies in `folder`, extends; the lowest first."""
+    found: list[SourceFile] = []
+    names = [base.name]
+    current = base
+    while (name := extends_of(current)) is not None:
+        key = name if is_shipped(name) else str((folder / name).resolve())
+        ensure_no_cycle(current, key, names)
+        names.append(key)
+        if is_shipped(name):
+            current = _shipped(name)
+        else:
+            path = folder / name
+            if not path.is_file():
+                raise UsageError(
+                    "no-profile", f"{current.name} extends {name}, which is not there", why=f"{path} does not exist",
+                    fix="correct `extends`",
+                )
+            current = _read(path, name, current.origin)
+            folder = path.parent
+        found.insert(0, current)
+    return found
+
+
+def _read(path: Path, name: str, origin: Origin) -> SourceFile:
+    if not path.is_file():
+        raise UsageError(
+            "profile-not-a-file", f"{path} is no file", why="a profile is a TOML file", fix=f"ls -ld {path}"
+        )
+    with storage_errors(path), path.open("rb") as file:
+        return SourceFile(name, file.read(_LIMIT), origin)
+
+
+def _fields() -> dict[str, Fields]:
+    """What `${services.NAME.…}` offers, asked of each kind with a made-up instance."""
+    found = {}
+    for name in services.names():
+        kind = services.get(name)
+        sample = services.Instance(
+            name=name, stack="stack", declaration=kind.declaration(), ports=kind.ports, user="user",
+            password=Secret("password"), data="/data", sockets="/sockets",
+        )
+        values = kind.variables(sample)
+        secret = frozenset(field for field, value in values.items() if isinstance(value, Secret))
+        found[name] = Fields(frozenset(values), secret)
+    return found

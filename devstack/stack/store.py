@@ -1,0 +1,159 @@
+"""What one stack keeps between runs: its record, its secrets, its lock."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets as random
+import shlex
+import string
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from devstack import state
+from devstack.errors import BusyError, UsageError
+from devstack.profile.model import Ask, Generate
+from devstack.profile.secret import Secret
+from devstack.stack.paths import Project
+from devstack.state import Record
+from devstack.system import System
+
+_LETTERS = string.ascii_letters + string.digits
+
+
+class RecordStore:
+    """The state file. Many threads may change it; each change is one atomic write."""
+
+    def __init__(self, system: System, project: Project) -> None:
+        self._system = system
+        self._project = project
+        self._guard = threading.Lock()
+        self._record: Record | None = None
+
+    def load(self) -> Record:
+        """The record; a new one where there is none, or where it is damaged (the bad file is kept beside)."""
+        with self._guard:
+            if self._record is None:
+                self._record = self._read()
+            return self._record
+
+    def update(self, change: Callable[[Record], Record]) -> Record:
+        """Change the record and write it if it is another one now."""
+        with self._guard:
+            before = self._record or self._read()
+            after = change(before)
+            path = self._project.record
+            if after != before or not path.exists():
+                self._system.private_folder(self._project.folder)
+                self._system.write(path, state.dump(after))
+            self._record = after
+            return after
+
+    def _read(self) -> Record:
+        path, root = self._project.record, str(self._project.root)
+        text = self._system.read(path)
+        found = state.parse(text) if text is not None else None
+        if found is None:
+            if text is not None:
+                self._system.write(path.with_name("state.damaged.json"), text)
+            return Record(stack=random.token_hex(8), root=root)
+        if found.root == root:
+            return found
+        return self._elsewhere(found, root)
+
+    def _elsewhere(self, found: Record, root: str) -> Record:
+        """The project's folder was moved, or copied: a copy is another stack, which must not share an identity."""
+        from dataclasses import replace
+
+        text = self._system.read(Path(found.root) / ".devstack" / "state.json")
+        original = state.parse(text) if text is not None else None
+        if original is not None and original.stack == found.stack:
+            return Record(stack=random.token_hex(8), root=root, tasks=found.tasks, profile=found.profile)
+        return replace(found, root=root)
+
+
+class SecretStore:
+    """Generated and asked values, in one 0600 file. keep: False only looks, for a plan that is shown."""
+
+    def __init__(self, system: System, project: Project, *, keep: bool) -> None:
+        self._system = system
+        self._path = project.secrets
+        self._keep = keep
+        self._values = self._read()
+        self._dirty = False
+
+    def password(self, service: str) -> Secret:
+        """This stack's password of a service, made on first sight."""
+        return Secret(self._value(f"services.{service}", lambda: _generate(32)))
+
+    def value(self, name: str, declared: Generate | Ask, asker: Callable[[str, Ask], str | None]) -> Secret | str:
+        """A declared value: kept, generated, taken from the environment, asked, or its default."""
+        if isinstance(declared, Generate):
+            return Secret(self._value(f"env.{name}", lambda: _generate(declared.generate)))
+        key = f"env.{name}"
+        if key not in self._values:
+            answer = self._system.environ.get(f"DEVSTACK_ENV_{name}")
+            answer = asker(name, declared) if answer is None else answer
+            answer = declared.default if answer is None else answer
+            if answer is None:
+                raise UsageError(
+                    "value-missing", f"{name} has no value", why=f"the profile asks for it: {declared.ask}",
+                    fix=f"DEVSTACK_ENV_{name}=VALUE devstack up",
+                )
+            self._value(key, lambda: answer)
+        text = self._values[key]
+        return Secret(text) if declared.secret else text
+
+    def save(self) -> None:
+        if self._dirty and self._keep:
+            self._system.private_folder(self._path.parent)
+            self._system.write(self._path, json.dumps(self._values, indent=1) + "\n")
+            self._dirty = False
+
+    def _value(self, key: str, make: Callable[[], str]) -> str:
+        if key not in self._values:
+            self._values[key] = make()
+            self._dirty = True
+        return self._values[key]
+
+    def _read(self) -> dict[str, str]:
+        try:
+            found = json.loads(self._system.read(self._path) or "{}")
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict) and all(isinstance(value, str) for value in found.values()):
+            return found
+        if self._keep:
+            self._system.write(self._path.with_name("secrets.damaged.json"), self._system.read(self._path) or "")
+        return {}
+
+
+@contextlib.contextmanager
+def held(system: System, project: Project) -> Iterator[None]:
+    """Hold the stack: one devstack at a time changes it. Raises BusyError that names the holder."""
+    system.private_folder(project.folder)
+    owner = project.folder / "lock.json"
+    with system.lock(project.folder / "lock", timeout=0) as is_held:
+        if not is_held:
+            raise _busy(system, owner, project)
+        command = " ".join(map(shlex.quote, ["devstack", *sys.argv[1:]]))
+        system.write(owner, json.dumps({"pid": os.getpid(), "command": command, "since": system.now()}))
+        yield
+
+
+def _busy(system: System, owner: Path, project: Project) -> BusyError:
+    try:
+        known = json.loads(system.read(owner) or "{}")
+        who = f"pid {known['pid']}: {known['command']}, for {system.now() - known['since']:.0f} s"
+    except (ValueError, KeyError, TypeError):
+        who = "it hasn't said who it is"
+    return BusyError(
+        "stack-busy", f"another devstack is working on {project.root}", why=who, fix="wait for it, then try again"
+    )
+
+
+def _generate(length: int) -> str:
+    return "".join(random.choice(_LETTERS) for _ in range(length))
