@@ -1,0 +1,1 @@
+"""The shop's one Django app: products, orders, and the way of an order from placed to shipped."""
