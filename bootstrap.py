@@ -25,12 +25,15 @@ NAMES = ("python3.14", "python3.13", "python3.12", "python3.11", "python3")
 LAYOUT = "1"  # part of every key: a new number makes new environments
 INSTALL_DEADLINE, QUERY_DEADLINE, LOCK_DEADLINE = 900, 60, 1200  # seconds
 OLD_ENVIRONMENTS_KEPT = 2
+# for devstack's own developers: an extra of pyproject.toml to install besides, and a module to run instead of devstack
+EXTRA, MODULE = os.environ.get("DEVSTACK_BOOTSTRAP_EXTRA", ""), os.environ.get("DEVSTACK_BOOTSTRAP_MODULE", "devstack")
 UV_OLDEST, UV_FALLBACK = (0, 5), "uv>=0.9,<1"
 MARKER = "# devstack launcher: written by bootstrap.py, which replaces it when the environment changes"
-# they'd make devstack's interpreter find another standard library, other packages, or no docstrings (its help texts)
+# they'd make devstack's interpreter find another standard library, other packages, no docstrings (its help texts), or
+# compile everything anew at every command
 HARMFUL = (
     "PYTHONHOME", "PYTHONPATH", "PYTHONPLATLIBDIR", "PYTHONEXECUTABLE", "PYTHONSTARTUP", "PYTHONINSPECT",
-    "PYTHONOPTIMIZE", "__PYVENV_LAUNCHER__",
+    "PYTHONOPTIMIZE", "PYTHONDONTWRITEBYTECODE", "__PYVENV_LAUNCHER__",
 )
 # of uv's and pip's own variables only these reach the installation: others could send it to another place
 UV_KEPT = (
@@ -96,7 +99,8 @@ def main(arguments):
     source = find_source(os.environ.get("DEVSTACK_SOURCE", ""))
     environment = newest_environment(home) if source is None else prepared_environment(home, source)
     mark_used(environment)
-    write_launcher(environment)
+    if not EXTRA:
+        write_launcher(environment)
     hand_over(environment, arguments)
 
 
@@ -291,7 +295,8 @@ def dependencies(source):
     import tomllib
     try:
         with open(os.path.join(source.tree, "pyproject.toml"), "rb") as file:
-            found = tomllib.load(file)["project"].get("dependencies", [])
+            project = tomllib.load(file)["project"]
+        found = project.get("dependencies", []) + (project["optional-dependencies"][EXTRA] if EXTRA else [])
     except (ValueError, KeyError) as error:
         raise bad_source(source.tree, "its pyproject.toml: %s" % error)
     for requirement in found:
@@ -322,7 +327,7 @@ def base_python():
 def key_of(source):
     import hashlib
     python = "%s %s %s %s" % (base_python(), sys.version.split()[0], sys.implementation.cache_tag, os.uname().machine)
-    parts = (LAYOUT, python, source.tree, source.requirement, source.project, source.constraints, source.stamp)
+    parts = (LAYOUT, EXTRA, python, source.tree, source.requirement, source.project, source.constraints, source.stamp)
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
 
@@ -585,7 +590,7 @@ def failure_of(output):
 
 
 def last_lines(output, count=8):
-    return [line for line in masked(output).splitlines() if line.strip()][-count:]
+    return [line[:200] for line in masked(output).splitlines() if line.strip()][-count:]
 
 
 def find_uv(home, work, constraints, variables):
@@ -663,7 +668,7 @@ def index_settings():
 
 
 def pip_configuration():
-    """index-url and cert of pip's files, later ones win: global, user, site, PIP_CONFIG_FILE (https://pip.pypa.io,
+    """index-url and cert of pip's files, later ones win: global, user, site, PIP_CONFIG_FILE (pip's manual,
     "Configuration Files"). Reading them needs no pip, which may be missing."""
     import configparser
     own = os.environ.get("PIP_CONFIG_FILE", "")
@@ -810,7 +815,7 @@ def hand_over(environment, arguments):
     python = os.path.join(environment, "bin", "python")
     variables = harmless_environment()
     variables["DEVSTACK_BOOTSTRAP"] = this_file()
-    os.execve(python, [python, "-P", "-m", "devstack"] + arguments, variables)
+    os.execve(python, [python, "-P", "-m", MODULE] + arguments, variables)
 
 
 def guarded(arguments):

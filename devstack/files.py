@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fnmatch
 import os
+import re
 import stat
 import tempfile
 import threading
@@ -160,12 +162,26 @@ class Files:
             self.sync_folder(target.parent)
 
     def matching(self, root: Path, globs: Sequence[str]) -> tuple[Path, ...]:
-        """Files below root that a glob matches, sorted; generated and foreign folders left out."""
-        found = {
-            path for pattern in globs for path in root.glob(pattern)
-            if not _FOREIGN.intersection(path.relative_to(root).parts) and path.is_file()
-        }
+        """Files below root that a glob matches, sorted; generated and foreign folders are never entered."""
+        if not globs:
+            return ()
+        wanted = re.compile("|".join(map(_glob_pattern, globs)))
+        found = []
+        for folder, folders, files in os.walk(root):
+            folders[:] = [name for name in folders if name not in _FOREIGN]
+            inside = os.path.relpath(folder, root)
+            prefix = "" if inside == "." else f"{inside}/"
+            found += [root / f"{prefix}{name}" for name in files if wanted.fullmatch(f"{prefix}{name}")]
         return tuple(sorted(found))
+
+
+def _glob_pattern(glob: str) -> str:
+    """A glob with `**` as a regular expression (`glob.translate` comes with Python 3.13)."""
+    parts = []
+    for part in glob.split("/"):
+        # fnmatch's `*` would match a slash too
+        parts.append("(?:[^/]+/)*" if part == "**" else fnmatch.translate(part)[4:-3].replace(".*", "[^/]*") + "/")
+    return "".join(parts).removesuffix("/") + (".*" if glob.endswith("**") else "")
 
 
 @contextlib.contextmanager

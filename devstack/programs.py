@@ -146,15 +146,12 @@ def _lookup(
     profile: Profile, state: State, env: Callable[[str], Value], program: str = "", replica: int = 1
 ) -> Callable[[str], Value]:
     def answer(reference: str) -> Value:
+        own = {"port": str(state.ports.get(program, "")), "replica": str(replica), "project.root": state.root}
+        if reference in own:
+            return own[reference]
         match reference.split("."):
-            case ["port"]:
-                return str(state.ports.get(program, ""))
-            case ["replica"]:
-                return str(replica)
             case ["ports", name]:
                 return str(state.ports[f"{program}.{name}"])
-            case ["project", "root"]:
-                return state.root
             case ["env", name]:
                 return env(name)
             case ["services", name, field]:

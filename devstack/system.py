@@ -222,6 +222,8 @@ class System(Files, Processes):
         with contextlib.ExitStack() as stack:
             file = stack.enter_context(self.open_private(log, os.O_APPEND)) if log else None
             rest = b""
+            if child.stdout:
+                stack.enter_context(child.stdout)
             while child.stdout and (data := os.read(child.stdout.fileno(), 65536)):
                 if file is not None:
                     os.write(file, data)

@@ -22,7 +22,7 @@ from devstack.plan import Up
 @common
 @pass_context
 def command(
-    context: Context, repository: str, into: Path | None, ref: str | None, *, no_start: bool, offline: bool,
+    context: Context, repository: str, *, into: Path | None, ref: str | None, no_start: bool, offline: bool,
     profile: str, runtime: str, trust: bool, yes: bool, new_ports: bool,
 ) -> None:
     """Clone a project and bring its whole stack up: environment, services, tasks, processes.
@@ -43,11 +43,11 @@ def command(
         project.root, profile=profile, runtime=runtime, trust=trust or project.is_shipped, new_ports=new_ports,
         offline=offline,
     )
-    outcome = converge(context, stack, Up(start=not no_start, name="bootstrap"), yes=yes)
+    run = converge(context, stack, Up(start=not no_start, name="bootstrap"), yes=yes)
     if no_start:
-        context.output.say(f"{stack.profile.name} is ready to start, {outcome.took:.1f} s")
+        context.output.say(f"{stack.profile.name} is ready to start, {run.outcome.took:.1f} s")
         context.output.say(f"  next: cd {project.root} && {context.prefix} up")
         if context.output.is_json:
-            context.output.status(stack.status())
+            context.output.status(run.status)
         return
-    finish(context, stack, outcome, root=project.root)
+    finish(context, run, root=project.root)

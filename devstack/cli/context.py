@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from devstack.errors import UsageError
-from devstack.output import Output
 from devstack.system import System
 
 if TYPE_CHECKING:
+    from devstack.output import Output
     from devstack.profile.model import Ask, Profile
     from devstack.stack import Options, Stack
 

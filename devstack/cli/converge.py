@@ -11,12 +11,12 @@ import click
 
 from devstack.cli.context import Context
 from devstack.errors import UsageError
-from devstack.executor import Event, Outcome, Progress
+from devstack.executor import Event, Progress
 from devstack.plan import Goal, Plan
-from devstack.stack import Stack
+from devstack.stack import Run, Stack
 
 
-def converge(context: Context, stack: Stack, goal: Goal, *, yes: bool) -> Outcome:
+def converge(context: Context, stack: Stack, goal: Goal, *, yes: bool) -> Run:
     """Run a goal and show it. Raises what the run raises."""
     with contextlib.ExitStack() as shown:
         progress: list[Progress] = []
@@ -48,10 +48,9 @@ def confirm(context: Context, plan: Plan, *, yes: bool) -> None:
         raise click.Abort
 
 
-def finish(context: Context, stack: Stack, outcome: Outcome, root: Path | None = None) -> None:
+def finish(context: Context, run: Run, root: Path | None = None) -> None:
     """The final block of a run that ends with the stack up. root: where to go for the next commands, if not here."""
-    status = stack.status()
-    notes = [f"{event.step.target} (optional) failed: {event.text}" for event in outcome.failed_optional]
+    notes = [f"{event.step.target} (optional) failed: {event.text}" for event in run.outcome.failed_optional]
     elsewhere = root is not None and root != context.here()
     prefix = f"cd {shlex.quote(os.path.relpath(root or '.'))} && {context.prefix}" if elsewhere else context.prefix
-    context.output.ready(status, outcome.took, prefix, notes)
+    context.output.ready(run.status, run.outcome.took, prefix, notes)

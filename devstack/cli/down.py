@@ -17,7 +17,7 @@ from devstack.plan import Down
 def command(context: Context, volumes: bool, yes: bool) -> None:
     """Stop everything: processes, services, supervisord. Data stays."""
     stack = context.stack()
-    outcome = converge(context, stack, Down(volumes), yes=yes)
+    outcome = converge(context, stack, Down(volumes), yes=yes).outcome
     if context.output.is_json:
         context.output.document({"stack": stack.profile.name, "state": "down"})
     nothing = "" if outcome.events else " (it was already)"

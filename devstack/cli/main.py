@@ -97,32 +97,37 @@ def _run(context: Context, words: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     try:
-        if os.environ.get("SUDO_UID") and os.geteuid() == 0:
-            raise PrerequisiteError(
-                "under-sudo", "devstack doesn't run under sudo", why="what it makes would belong to root",
-                fix="run the same command without sudo",
-            )
+        code = _execute(context, words)
+    except InterruptedRunError as error:
+        context.output.error(error)
+        code = 128 + received[0] if received else error.exit_code
+    except DevstackError as error:
+        context.output.error(error)
+        code = error.exit_code
+    except BrokenPipeError:
+        # the reader (`| head`) has seen enough; Python must not complain about it while it ends
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    return code
+
+
+def _execute(context: Context, words: list[str]) -> int:
+    """Hand over to the verb; click's own ends become codes and errors of ours."""
+    if os.environ.get("SUDO_UID") and os.geteuid() == 0:
+        raise PrerequisiteError(
+            "under-sudo", "devstack doesn't run under sudo", why="what it makes would belong to root",
+            fix="run the same command without sudo",
+        )
+    try:
         code = cli.main(words, prog_name="devstack", standalone_mode=False, obj=context)
-        return code if isinstance(code, int) else 0
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.Abort:
         return 130
     except click.ClickException as error:
-        usage = UsageError("usage", error.format_message(), fix=f"{_help_command(error)} --help")
-        context.output.error(usage)
-        return usage.exit_code
-    except InterruptedRunError as error:
-        context.output.error(error)
-        return 128 + received[0] if received else error.exit_code
-    except DevstackError as error:
-        context.output.error(error)
-        return error.exit_code
-    except BrokenPipeError:
-        # the reader (`| head`) has seen enough; Python must not complain about it while it ends
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        raise UsageError("usage", error.format_message(), fix=f"{_help_command(error)} --help") from None
+    return code if isinstance(code, int) else 0
 
 
 def _help_command(error: click.ClickException) -> str:

@@ -17,4 +17,4 @@ from devstack.plan import Up
 def command(context: Context, names: tuple[str, ...], trust: bool, yes: bool, new_ports: bool) -> None:
     """Stop these services or processes and start them again, until they are ready."""
     stack = context.stack(trust=trust, new_ports=new_ports)
-    finish(context, stack, converge(context, stack, Up(names, frozenset(names), name="restart"), yes=yes))
+    finish(context, converge(context, stack, Up(names, frozenset(names), name="restart"), yes=yes))

@@ -15,12 +15,12 @@ from devstack.plan import Up
 @run_flags
 @common
 @pass_context
-def command(
-    context: Context, names: tuple[str, ...], profile: str, runtime: str, trust: bool, yes: bool, new_ports: bool
+def command(  # noqa: PLR0913 - click hands every flag over by name
+    context: Context, names: tuple[str, ...], *, profile: str, runtime: str, trust: bool, yes: bool, new_ports: bool
 ) -> None:
     """Converge to everything running and ready: services, tasks, processes. Does nothing where nothing is needed.
 
     NAMEs limit it to these services, tasks and processes and what they need.
     """
     stack = context.stack(profile=profile, runtime=runtime, trust=trust, new_ports=new_ports)
-    finish(context, stack, converge(context, stack, Up(names), yes=yes))
+    finish(context, converge(context, stack, Up(names), yes=yes))

@@ -8,15 +8,16 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from devstack.errors import DevstackError
-from devstack.executor import Progress
-from devstack.output.progress import LiveProgress, PlainProgress
-from devstack.plan import Plan
-from devstack.profile.model import Profile
-from devstack.registry import Entry
-from devstack.stack.status import ProcessRow, ServiceRow, Status
+
+if TYPE_CHECKING:
+    from devstack.executor import Progress
+    from devstack.plan import Plan
+    from devstack.profile.model import Profile
+    from devstack.registry import Entry
+    from devstack.stack.status import ProcessRow, ServiceRow, Status
 
 _CONTROL = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_][0-?]*[ -/]*[@-~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -56,6 +57,8 @@ class Output:
 
     def progress(self, plan: Plan, title: str) -> Progress:
         """What shows a run while it goes on."""
+        from devstack.output.progress import LiveProgress, PlainProgress
+
         if self.is_interactive and plan.steps:
             return LiveProgress(plan, title)
         return PlainProgress(plan, lambda text: self._write(sys.stderr, f"{clean(text)}\n"), verbose=self.verbose)
@@ -184,6 +187,8 @@ class Output:
     # --- parts -------------------------------------------------------------------------------------------------------
 
     def _row(self, row: ServiceRow | ProcessRow) -> Sequence[str]:
+        from devstack.stack.status import ServiceRow
+
         state = "ready" if row.ready else row.state
         mark = self._mark("✓", "+") if row.ready else self._mark("✗", "x")
         if isinstance(row, ServiceRow):

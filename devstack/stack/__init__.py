@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstack import programs
-from devstack.errors import NotTrustedError, PrerequisiteError
+from devstack.errors import NetworkError, NotTrustedError, PrerequisiteError
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
-from devstack.plan import Down, Goal, Plan, StartProgram, Up
+from devstack.plan import Down, FetchServer, Goal, Plan, StartProgram, Up
 from devstack.planner import build
 from devstack.profile.model import Ask, Profile
 from devstack.python_env import PythonEnvironments
@@ -44,6 +44,14 @@ class Options:
     ask: Asker = lambda name, question: None
     #: shows what would run and asks whether to trust it; None where nobody can be asked
     ask_trust: Callable[[Profile, bool], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run ended, and the stack as it was right after it."""
+
+    outcome: Outcome
+    status: Status
 
 
 class Stack:
@@ -93,7 +101,7 @@ class Stack:
 
     # --- what is done ------------------------------------------------------------------------------------------------
 
-    def run(self, goal: Goal, listener: Listener, show: Callable[[Plan], None]) -> Outcome:
+    def run(self, goal: Goal, listener: Listener, show: Callable[[Plan], None]) -> Run:
         """Converge to the goal: hold the stack, observe, plan, execute. show: is handed the plan before anything runs
         and may raise to stop.
 
@@ -107,9 +115,12 @@ class Stack:
             observer = self._observer(keep=True)
             if self._options.profile:
                 self._store.update(lambda record: replace(record, profile=self.found.path))
+            if self._options.new_ports:
+                self._release_ports()
             seen = observer.observe()
             plan = self._plan(seen, goal)
             show(plan)
+            self._ensure_offline(plan)
             self._ensure_ports(plan, seen)
             if plan.is_empty:
                 outcome = Outcome((), 0.0)
@@ -118,7 +129,8 @@ class Stack:
                 executor = Executor(self.system, performers, listener, self._journal(goal.name))
                 outcome = executor.execute(plan)
             self._remember(seen)
-        return outcome
+            after = observer.observe() if outcome.events else seen
+        return Run(outcome, status_of(self.profile, after.state, self.found.path))
 
     def ensure_trusted(self) -> None:
         """Nothing of a repository runs before a person said it may: bound to the profile's content and its place."""
@@ -200,7 +212,32 @@ class Stack:
                 if (port_name == name or port_name.startswith(f"{name}.")) and not self.system.is_port_free(port):
                     holder = self.system.port_holder(port)
                     if holder is not None and holder.pid not in own:
-                        raise port_taken(port_name, port, str(holder))
+                        raise port_taken(port_name, port, str(holder), fixed=port_name in self._fixed_ports())
+
+    def _fixed_ports(self) -> set[str]:
+        """Names of the ports that the profile demands as they are."""
+        services = {name for name, service in self.profile.services.items() if service.port is not None}
+        return services | {name for name, process in self.profile.processes.items() if process.port is not None}
+
+    def _release_ports(self) -> None:
+        """Give up the leases of programs that don't run and whose port somebody else has taken."""
+        record = self._store.load()
+        running = {name for name, now in self._supervisor(record.stack).observe().programs.items() if now.is_running}
+        taken = {
+            name for name, port in record.ports.items()
+            if name.partition(".")[0] not in running and not self.system.is_port_free(port)
+        }
+        kept = {name: port for name, port in record.ports.items() if name not in taken}
+        self._store.update(lambda found: replace(found, ports=kept))
+
+    def _ensure_offline(self, plan: Plan) -> None:
+        """Offline, all that is missing is told at once, before anything is done."""
+        fetches = [step for step in plan.steps if isinstance(step.action, FetchServer)]
+        if self._options.offline and fetches:
+            raise NetworkError(
+                "offline-missing", "this machine lacks what can't be fetched offline",
+                why="; ".join(step.cause for step in fetches), fix="devstack up  (with the network)",
+            )
 
     def _remember(self, seen: Seen) -> None:
         state = seen.state

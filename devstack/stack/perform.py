@@ -293,7 +293,9 @@ class Performers:
         # the one before may have gone this very moment: its socket goes with it
         if self._system.until(lambda: self._system.is_port_free(port), 2.0, 0.02):
             return
-        raise port_taken(port_name, port, str(self._system.port_holder(port)))
+        owner = self._profile.services.get(port_name) or self._profile.processes.get(port_name)
+        fixed = owner is not None and owner.port is not None
+        raise port_taken(port_name, port, str(self._system.port_holder(port)), fixed=fixed)
 
     def _ensure_command(self, program: str) -> None:
         for name, process in self._profile.processes.items():
@@ -319,9 +321,9 @@ class Performers:
 
 
 
-def port_taken(name: str, port: int, holder: str) -> ConflictError:
-    """The port of a program is another's."""
+def port_taken(name: str, port: int, holder: str, *, fixed: bool) -> ConflictError:
+    """The port of a program is another's. fixed: the profile demands this very port."""
     return ConflictError(
         "port-taken", f"port {port} of {name} is taken", why=f"by {holder}; nothing of it was touched",
-        fix="devstack up --new-ports",
+        fix=f"end that process, or change `port` of {name} in the profile" if fixed else "devstack up --new-ports",
     )
