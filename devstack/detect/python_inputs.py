@@ -70,6 +70,8 @@ def plan(read: Read, python: Python) -> InstallPlan:
         listed = ", ".join(python.packages)
         steps += (InstallStep(f"install {listed}", ("pip", "install", *constraints, "--", *python.packages)),)
     warnings = list(project.warnings)
+    if project.peek("poetry.lock") is not None and "pyproject.toml" in project.inputs:
+        warnings.append("poetry.lock isn't followed: versions come from the ranges in pyproject.toml")
     if python.extras and not any("--extra" in step.args or "[" in step.what for step in steps):
         warnings.append("[python] extras has no effect: only requirements files are installed")
     return InstallPlan(steps, tuple(project.inputs.values()), chosen.reason, tuple(warnings))

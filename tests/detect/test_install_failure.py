@@ -1,0 +1,88 @@
+"""Installers' own last lines, and the errors made of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from devstack.detect import install_failure
+from devstack.errors import NetworkError, ProcessError, StorageError
+
+UNREACHABLE = """error: Request failed after 3 retries in 10.9s
+  cause: Failed to fetch: https://index.example/simple/idna/
+  cause: error sending request for url (https://index.example/simple/idna/)
+  cause: client error (Connect)
+  cause: dns error
+  cause: failed to lookup address information: Temporary failure in name resolution"""
+NOT_CACHED = """error: No solution found when resolving dependencies
+  cause: Because six was not found in the cache and you require six==1.15.0, we can conclude that this is unsatisfiable.
+
+hint: Packages were unavailable because the network was disabled."""
+HASH = """error: Failed to download `six==1.16.0`
+  cause: Hash mismatch for `six==1.16.0`
+
+         Expected:
+           sha256:0000
+         Computed:
+           sha256:8abb"""
+CERTIFICATE = """error: Failed to fetch: https://index.example/simple/idna/
+  cause: error sending request for url (https://index.example/simple/idna/)
+  cause: invalid peer certificate: UnknownIssuer"""
+CONFLICT = """error: No solution found when resolving dependencies
+  cause: Because you require django==5.2 and django<4, we can conclude that your requirements are unsatisfiable."""
+PG_CONFIG = """  × Failed to build `psycopg2==2.9.9`
+  ├─▶ The build backend returned an error
+         Error: pg_config executable not found."""
+NO_COMPILER = """  × Failed to build `thing==1.0`
+      error: command 'gcc' failed: No such file or directory"""
+REFUSED = """error: Failed to fetch: `https://private.example/simple/acme/`
+  cause: HTTP status client error (401 Unauthorized) for url (https://private.example/simple/acme/)"""
+
+
+@pytest.mark.parametrize(("output", "kind", "id", "said"), [
+    (UNREACHABLE, NetworkError, "network-unreachable", "error sending request"),
+    (NOT_CACHED, NetworkError, "offline-missing", "network was disabled"),
+    (HASH, NetworkError, "hash-mismatch", "six==1.16.0"),
+    (CERTIFICATE, NetworkError, "certificate-unknown", "authority"),
+    (REFUSED, NetworkError, "index-refused", "401"),
+    (CONFLICT, ProcessError, "install-failed", "Because you require django==5.2 and django<4"),
+    (PG_CONFIG, ProcessError, "install-failed", "psycopg2==2.9.9 can't be built: pg_config"),
+    (NO_COMPILER, ProcessError, "install-failed", "thing==1.0 can't be built: a C compiler"),
+    ("error: Failed to install\n  cause: No space left on device (os error 28)", StorageError, "disk-full", "full"),
+    ("error: failed to open /x\n  cause: Permission denied (os error 13)", StorageError, "no-permission", "written"),
+    ("error: something never seen", ProcessError, "install-failed", "something never seen"),
+])
+def test_each_failure_gets_its_kind_its_id_and_a_way_out(
+    output: str, kind: type[Exception], id: str, said: str
+) -> None:
+    error = install_failure.diagnose("install requirements.txt", output.splitlines(), "debian")
+    assert type(error) is kind
+    assert error.id == id
+    assert said in f"{error.what} {error.why}"
+    assert error.fix
+    assert error.evidence == tuple(output.splitlines())[-25:]
+
+
+@pytest.mark.parametrize(("family", "command"), [
+    ("debian", "sudo apt install libpq-dev"), ("fedora", "sudo dnf install libpq-devel"),
+    ("macos", "brew install libpq"),
+])
+def test_a_missing_header_is_answered_with_the_familys_command(family: str, command: str) -> None:
+    assert install_failure.diagnose("install", PG_CONFIG.splitlines(), family).fix == command
+
+
+def test_the_patterns_of_every_need_compile_and_name_packages() -> None:
+    for need in install_failure.NEEDS:
+        assert install_failure.diagnose("x", ["Failed to build `a`", need.thing], "debian").id == "install-failed"
+        assert all((need.debian, need.fedora))
+
+
+@pytest.mark.parametrize(("output", "answer"), [
+    (UNREACHABLE, True), (HASH, False), (CERTIFICATE, False), (CONFLICT, False),
+])
+def test_only_an_unreachable_network_sends_to_the_cache(output: str, answer: bool) -> None:
+    assert install_failure.is_unreachable(output.splitlines()) is answer
+
+
+def test_what_is_being_built_is_known_by_name() -> None:
+    lines = ["   Building lxml==4.9", "   Building scikit-image==0.19.3", "      Built lxml==4.9", "other"]
+    assert install_failure.building(lines) == ("scikit-image==0.19.3",)

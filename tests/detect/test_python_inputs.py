@@ -1,0 +1,196 @@
+"""What is installed for which files, and what the environment's key depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from devstack.detect import python_inputs
+from devstack.detect.python_inputs import InstallPlan
+from devstack.errors import UsageError
+from devstack.profile.model import Python
+
+PROJECT = '[project]\nname = "shop"\ndependencies = ["django"]\n'
+BACKEND = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+
+
+def plan(files: Mapping[str, str], python: Python | None = None) -> InstallPlan:
+    return python_inputs.plan(files.get, python or Python())
+
+
+def calls(files: Mapping[str, str], python: Python | None = None) -> list[str]:
+    return [" ".join(step.args) for step in plan(files, python).steps]
+
+
+def key(
+    files: Mapping[str, str], python: Python | None = None, interpreter: str = "p 3.11.7", place: str = "/a"
+) -> str:
+    return python_inputs.environment_key(plan(files, python), interpreter, place)
+
+
+@pytest.mark.parametrize(("files", "expected"), [
+    ({}, []),
+    ({"README.md": ""}, []),
+    ({"requirements.txt": "django\n"}, ["pip install -r requirements.txt"]),
+    ({"requirements.txt": "", "pyproject.toml": PROJECT + BACKEND}, ["pip install -r requirements.txt"]),
+    ({"requirements/base.txt": "", "requirements/local.txt": ""}, ["pip install -r requirements/local.txt"]),
+    ({"uv.lock": "", "pyproject.toml": PROJECT, "requirements.txt": ""}, ["sync --frozen"]),
+    ({"uv.lock": "", "requirements.txt": ""}, ["pip install -r requirements.txt"]),
+    ({"pyproject.toml": PROJECT + BACKEND}, ["pip install -e ."]),
+    ({"pyproject.toml": PROJECT}, ["pip install -r pyproject.toml"]),
+    ({"pyproject.toml": "[tool.ruff]\n"}, []),
+    ({"setup.py": ""}, ["pip install -e ."]),
+    ({"setup.cfg": "[metadata]\nname = x\n"}, ["pip install -e ."]),
+    ({"setup.cfg": "[flake8]\nmax-line-length = 100\n"}, []),
+])
+def test_what_is_installed_is_detected(files: dict[str, str], expected: list[str]) -> None:
+    assert calls(files) == expected
+
+
+def test_the_profile_names_what_is_installed() -> None:
+    files = {"a.txt": "", "b.txt": "", "lib/setup.py": "", "pyproject.toml": PROJECT + BACKEND}
+    entries = ("a.txt", "b.txt", "./lib", ".[dev]")
+    python = Python(install=entries, extras=("docs",), packages=("gunicorn", "setuptools<81"))
+    assert calls(files, python) == [
+        "pip install -r a.txt -r b.txt", "pip install -e lib[docs]", "pip install -e .[dev,docs]",
+        "pip install -- gunicorn setuptools<81",
+    ]
+
+
+def test_nothing_is_installed_where_the_profile_says_so() -> None:
+    assert calls({"requirements.txt": "django"}, Python(install=())) == []
+
+
+def test_extras_and_groups_reach_a_lock_and_a_project_without_a_package() -> None:
+    python = Python(extras=("s3",), groups=("docker",))
+    assert calls({"uv.lock": "", "pyproject.toml": PROJECT}, python) == ["sync --frozen --extra s3 --group docker"]
+    grouped = PROJECT + '[dependency-groups]\ndocker = ["gunicorn"]\n'
+    assert calls({"pyproject.toml": grouped}, python) == [
+        "pip install -r pyproject.toml --extra s3", "pip install --group docker",
+    ]
+
+
+def test_a_workspace_member_uses_the_lock_above_it() -> None:
+    files = {"pyproject.toml": PROJECT, "../../pyproject.toml": "[tool.uv.workspace]\n", "../../uv.lock": "version = 1"}
+    found = plan(files)
+    assert [step.args for step in found.steps] == [("sync", "--frozen")]
+    assert set(found.files) == {"pyproject.toml", "../../pyproject.toml", "../../uv.lock"}
+
+
+def test_files_with_hashes_are_required_to_have_them_all_and_are_never_mixed_with_others() -> None:
+    files = {"a.txt": "six==1.16 \\\n  --hash=sha256:aa\n", "b.txt": "-r a.txt", "c.txt": "idna"}
+    assert calls(files, Python(install=("b.txt", "c.txt"), packages=("gunicorn",))) == [
+        "pip install --require-hashes -r b.txt", "pip install -r c.txt", "pip install -- gunicorn",
+    ]
+
+
+def test_constraints_hold_for_every_call_of_pip() -> None:
+    files = {"requirements.txt": "a", "pins.txt": "a==1 --hash=sha256:aa"}
+    assert calls(files, Python(constraints=("pins.txt",), packages=("b",))) == [
+        "pip install -c pins.txt -r requirements.txt", "pip install -c pins.txt -- b",
+    ]
+
+
+@pytest.mark.parametrize("line", [
+    "-r more.txt", "-rmore.txt", "--requirement=more.txt", "-c more.txt # why", "-r ./more.txt",
+])
+def test_includes_are_part_of_the_key(line: str) -> None:
+    files = {"requirements/base.txt": line, "requirements/more.txt": "six==1"}
+    assert set(plan(files).files) == {"requirements/base.txt", "requirements/more.txt"}
+    assert key(files) != key(files | {"requirements/more.txt": "six==2"})
+
+
+def test_a_missing_include_is_told_with_its_file_and_line() -> None:
+    with pytest.raises(UsageError) as caught:
+        plan({"requirements.txt": "django\n\n-r gone.txt\n"})
+    assert caught.value.id == "requirements-missing"
+    assert "requirements.txt:3" in caught.value.why
+
+
+def test_files_that_include_each_other_are_read_once() -> None:
+    assert plan({"requirements.txt": "-r b.txt", "b.txt": "-r requirements.txt"}).files == ("b.txt", "requirements.txt")
+
+
+def test_a_missing_named_file_is_the_profiles_mistake() -> None:
+    with pytest.raises(UsageError, match=r"reqs\.txt doesn't exist"):
+        plan({}, Python(install=("reqs.txt",)))
+
+
+@pytest.mark.parametrize("python", [
+    Python(install=("--index-url=https://evil.example",)), Python(packages=("-e/evil",)), Python(constraints=("-x",)),
+])
+def test_an_entry_can_t_be_an_option(python: Python) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan({"requirements.txt": ""}, python)
+    assert caught.value.id == "install-entry-invalid"
+
+
+def test_an_unknown_group_is_told_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match="dev"):
+        plan({"pyproject.toml": PROJECT + "[dependency-groups]\ndev = []\n"}, Python(groups=("doc",)))
+
+
+@pytest.mark.parametrize("text", ["[project\n", "a = " + "[" * 5000, "a = " + "1" * 5000])
+def test_a_broken_pyproject_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan({"pyproject.toml": text})
+    assert caught.value.id == "pyproject-invalid"
+
+
+def test_the_key_ignores_what_can_t_change_the_environment() -> None:
+    before = {"pyproject.toml": PROJECT + BACKEND + "[tool.ruff]\nline-length = 80\n", "README.md": "a"}
+    after = {"pyproject.toml": PROJECT + BACKEND + "[tool.ruff]\nline-length = 99\n", "README.md": "b"}
+    assert key(before) == key(after)
+    assert key({"requirements.txt": "six==1\n"}) == key({"requirements.txt": "\ufeff# pinned\r\nsix==1\r\n"})
+
+
+def test_the_key_depends_on_everything_else() -> None:
+    files = {"requirements.txt": "six==1", "pyproject.toml": PROJECT + BACKEND}
+    keys = {
+        key(files), key(files | {"requirements.txt": "six==2"}), key(files, Python(packages=("x",))),
+        key(files, Python(install=(".",))), key(files, Python(install=(".",), extras=("e",))),
+        key(files, interpreter="p 3.11.8"), key(files, place="/b"),
+    }
+    assert len(keys) == 7
+
+
+def test_files_that_dynamic_metadata_comes_from_are_inputs() -> None:
+    tables = '[tool.setuptools.dynamic]\ndependencies = {file = ["reqs.in"]}\nreadme = {file = "A.md"}\n'
+    dynamic = PROJECT + BACKEND + tables
+    assert plan({"pyproject.toml": dynamic, "reqs.in": "six", "A.md": ""}).files == ("pyproject.toml", "reqs.in")
+    assert plan({"requirements.txt": "-e ./lib\n", "lib/setup.py": "x"}).files == ("lib/setup.py", "requirements.txt")
+
+
+@pytest.mark.parametrize(("files", "python", "expected"), [
+    ({".python-version": "3.12\n", "pyproject.toml": PROJECT}, Python(version="3.11"), ("3.11", "[python] version")),
+    ({".python-version": "# pinned\n3.12.1\n"}, Python(), ("3.12.1", ".python-version")),
+    ({".python-version": "shop-env\n"}, Python(), (None, "")),
+    (
+        {"pyproject.toml": PROJECT + 'requires-python = ">=3.12"\n'}, Python(),
+        (">=3.12", "requires-python in pyproject.toml"),
+    ),
+    ({}, Python(), (None, "")),
+])
+def test_the_version_comes_from_the_profile_the_pin_or_the_project(
+    files: dict[str, str], python: Python, expected: tuple[str | None, str]
+) -> None:
+    assert python_inputs.wanted_version(files.get, python) == expected
+
+
+def test_what_widens_the_sources_of_packages_is_warned_of() -> None:
+    text = "--extra-index-url https://x.example\nsix\n--trusted-host=x.example\n"
+    assert [warning.split(":")[1] for warning in plan({"requirements.txt": text}).warnings] == ["1", "3"]
+
+
+def test_a_difference_of_inputs_is_said_in_words() -> None:
+    before, now = {"a": "1", "b": "1", "c": "1"}, {"a": "2", "b": "1", "d": "1"}
+    assert python_inputs.changed_inputs(before, now) == "a changed, d is new, c is gone"
+    assert python_inputs.changed_inputs(before, before) == ""
+
+
+def test_a_lock_that_isn_t_followed_is_warned_of() -> None:
+    poetry = {"pyproject.toml": '[tool.poetry]\nname = "shop"\n' + BACKEND, "poetry.lock": ""}
+    assert calls(poetry) == ["pip install -e ."]
+    assert "poetry.lock isn't followed" in plan(poetry).warnings[0]
+    assert plan({"requirements.txt": "", "poetry.lock": ""}).warnings == ()
