@@ -13,11 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devstack.detect.scrub import reaching
-from devstack.errors import ConflictError, DataError, DevstackError, NetworkError, PrerequisiteError, UsageError
+from devstack.errors import (
+    ConflictError,
+    DataError,
+    DevstackError,
+    NetworkError,
+    PrerequisiteError,
+    StorageError,
+    UsageError,
+)
 from devstack.system import Completed, Identity, System, storage_errors
 
 _TEMPORARY = ".devstack-tmp-"
 _SCP = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+:[^:].*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEMES = ("https://", "http://", "ssh://", "git://", "file://")
 #: git -c …: nothing of the repository runs, nothing but known protocols is spoken
 _SAFE = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "protocol.ext.allow=never", "protocol.fd.allow=never")
@@ -29,6 +38,9 @@ _ACCESS = re.compile(
     r"authentication failed|could not read username|permission denied|terminal prompts disabled|access denied"
     r"|returned error: 40[13]", re.IGNORECASE,
 )
+_DUBIOUS = "dubious ownership"
+#: what a URL may hold between `//` and `@`; never shown
+_LOGIN = re.compile(r"(?<=://)[^/@\s]*:[^/\s]*@")
 _TRIES = 3
 _STALL = 60.0
 
@@ -43,14 +55,15 @@ class Repository:
 
 def parse(text: str, base: Path) -> Repository:
     """What `bootstrap TEXT` means as a repository. Raises UsageError for anything git should not be asked for."""
-    if not text or text.startswith("-") or "::" in text or any(ord(char) < 32 for char in text):
+    is_url = text.startswith(_SCHEMES)
+    if not text or text.startswith("-") or ("::" in text and not is_url) or _CONTROL.search(text):
         raise _refused(text, "only https, http, ssh, git and file URLs, user@host:path and folders are cloned")
-    if text.startswith(_SCHEMES):
-        host = text.split("://", 1)[1].rsplit("@", maxsplit=1)[-1]
-        if host.startswith("-"):
-            raise _refused(text, "its host begins with a dash")
-        url = text
-    elif _SCP.fullmatch(text) and not (base / text).exists():
+    is_remote = is_url or (_SCP.fullmatch(text) is not None and not (base / text).exists())
+    if is_remote:
+        # ssh would take a user or a host that begins with a dash for an option
+        authority = re.split("/" if is_url else ":", text.partition("://")[2] or text, maxsplit=1)[0]
+        if any(part.startswith("-") for part in authority.split("@")):
+            raise _refused(text, "its user or host begins with a dash")
         url = text
     else:
         path = (base / Path(text).expanduser()).resolve()
@@ -119,7 +132,13 @@ class Git:
 
     def is_dirty(self, folder: Path) -> bool:
         """Work that isn't committed (untracked files don't count: a checkout never overwrites them)."""
-        return bool(self._git("status", "--porcelain", "--untracked-files=no", cwd=folder).stdout.strip())
+        done = self._git("status", "--porcelain", "--untracked-files=no", cwd=folder)
+        if done.returncode != 0:
+            raise DataError(
+                "checkout-unreadable", f"git can't tell whether {folder} has changes", why=done.output.strip()[-300:],
+                fix=f"git -C {folder} status",
+            )
+        return bool(done.stdout.strip())
 
     def revision(self, folder: Path) -> str | None:
         """The commit checked out, or None (an empty repository, or none)."""
@@ -152,12 +171,13 @@ class Git:
         if not common:
             return
         path = (folder / common / "info" / "exclude").resolve()
-        text = self._system.read(path) or ""
-        if line not in text.splitlines():
+        # the person's own lines stay as they are, in whatever encoding
+        text = self._system.read_bytes(path) or b""
+        if line.encode() not in text.splitlines():
             with storage_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-            gap = "" if not text or text.endswith("\n") else "\n"
-            self._system.write(path, f"{text}{gap}{line}\n", 0o644)
+            gap = b"" if not text or text.endswith(b"\n") else b"\n"
+            self._system.write(path, b"%b%b%b\n" % (text, gap, line.encode()), 0o644)
 
     def publish(self, source: Path, repository: Path) -> None:
         """A repository with one commit that holds the files of `source`; made beside, then renamed."""
@@ -198,7 +218,10 @@ class Git:
         )
 
     def _git(self, *words: str, cwd: Path) -> Completed:
-        return self._system.capture([self._program(), *_options(), *words], timeout=60, env=self._env, cwd=cwd)
+        done = self._system.capture([self._program(), *_options(), *words], timeout=60, env=self._env, cwd=cwd)
+        if done.returncode != 0 and _DUBIOUS in done.output:
+            raise _not_yours(done)
+        return done
 
     def _program(self) -> str:
         if self._found is None:
@@ -214,9 +237,12 @@ class Git:
 
     def _sweep(self, parent: Path, name: str) -> None:
         """Remove what clones that were killed left beside `name`."""
-        for left in parent.glob(f"{_TEMPORARY}{name}-*"):
-            pid, _, start = left.name.removeprefix(f"{_TEMPORARY}{name}-").partition("-")
-            if pid.isdigit() and not self._system.is_alive(Identity(int(pid), start)):
+        # the numbers are matched whole: `shop-7` is another project than `shop`
+        owned = re.compile(re.escape(f"{_TEMPORARY}{name}-") + r"(\d+)-(\d+(?:\.\d+)?)")
+        with storage_errors(parent):
+            found = [(left, owned.fullmatch(left.name)) for left in parent.iterdir()]
+        for left, owner in found:
+            if owner and not self._system.is_alive(Identity(int(owner[1]), owner[2])):
                 shutil.rmtree(left, ignore_errors=True)
 
 
@@ -245,7 +271,7 @@ def _options() -> list[str]:
 
 
 def _check_ref(ref: str | None) -> None:
-    if ref is not None and (ref.startswith("-") or not ref or any(char in ref for char in " ~^:?*[\\\0")):
+    if ref is not None and (not ref or ref.startswith("-") or re.search(r"[ ~^:?*\[\\\x00-\x1f\x7f]|\.\.|@\{", ref)):
         raise UsageError("bad-ref", f"{ref!r} is no branch, tag or commit", fix="--ref main")
 
 
@@ -255,9 +281,21 @@ def _refused(text: str, why: str) -> UsageError:
     )
 
 
+def _not_yours(done: Completed) -> StorageError:
+    """git refuses a repository of another account; only its owner's word can change that."""
+    found = re.search(r"repository at '(.+)'", done.output)
+    place = found[1] if found else "it"
+    return StorageError(
+        "not-your-repository", f"git doesn't open {place}", why="it belongs to another user of this machine",
+        fix=f"git config --global --add safe.directory {place}", evidence=done.last_lines(4),
+    )
+
+
 def _clone_error(url: str, done: Completed) -> DevstackError:
-    said = "\n".join(done.last_lines(12))
-    last = tuple(line for line in done.last_lines(8) if line.strip())
+    url = _LOGIN.sub("***@", url)
+    lines = [_LOGIN.sub("***@", line) for line in done.last_lines(12)]
+    said = "\n".join(lines)
+    last = tuple(line for line in lines[-8:] if line.strip())
     why = next((line for line in reversed(last) if line.startswith(("fatal:", "error:"))), last[-1] if last else "")
     if done.timed_out:
         return NetworkError(
@@ -269,18 +307,13 @@ def _clone_error(url: str, done: Completed) -> DevstackError:
             "checkout-failed", f"{url} was cloned but can't be checked out", why=why, evidence=last,
             fix=f"git clone --no-checkout -- {url}",
         )
+    if _DUBIOUS in said:
+        return _not_yours(done)
     if re.search(r"no space left|disk quota", said, re.IGNORECASE):
-        from devstack.errors import StorageError
-
         return StorageError("disk-full", f"{url} can't be cloned", why=why, fix="df -h .", evidence=last)
+    name, what = "repository-not-found", "can't be cloned"
     if _ACCESS.search(said):
-        return NetworkError(
-            "access-denied", f"{url} needs a log-in", why=why, evidence=last, fix=f"git ls-remote -- {url}"
-        )
-    if _NETWORK.search(said):
-        return NetworkError(
-            "network-failed", f"{url} can't be reached", why=why, evidence=last, fix=f"git ls-remote -- {url}"
-        )
-    return NetworkError(
-        "repository-not-found", f"{url} can't be cloned", why=why, evidence=last, fix=f"git ls-remote -- {url}"
-    )
+        name, what = "access-denied", "needs a log-in"
+    elif _NETWORK.search(said):
+        name, what = "network-failed", "can't be reached"
+    return NetworkError(name, f"{url} {what}", why=why, evidence=last, fix=f"git ls-remote -- {url}")

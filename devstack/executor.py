@@ -108,6 +108,7 @@ class Executor:
         """Walk the whole plan. Raises the first error of a step that isn't optional, with `step` set to its id, after
         the steps under way have ended; steps not begun by then are never begun."""
         self._began = self._system.monotonic()
+        self._events = []
         self._journal.write(
             goal=plan.goal, began=self._system.now(),
             steps=[{"id": step.id, "cause": step.cause, "needs": step.needs} for step in plan.steps],
@@ -131,7 +132,7 @@ class Executor:
                     step = running.pop(future)
                     crash = crash or future.exception()
                     error = None if future.exception() else future.result()
-                    if error is not None and not step.optional:
+                    if error is not None and (not step.optional or isinstance(error, InterruptedRunError)):
                         # a cancelled run fails in many steps at once; the first real failure is the one to tell
                         failure = failure or error
                     done.add(step.id)

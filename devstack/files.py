@@ -7,13 +7,14 @@ import errno
 import fnmatch
 import os
 import re
+import shutil
 import stat
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from devstack.errors import StorageError
+from devstack.errors import InterruptedRunError, StorageError
 
 #: folders whose files are no inputs of a project's own
 _FOREIGN = frozenset({".git", ".devstack", ".venv", "venv", "node_modules", "__pycache__"})
@@ -57,7 +58,7 @@ class Files:
     def append(self, path: Path, text: str) -> None:
         """Add to a private file, best effort: what only informs must not stop what works."""
         with contextlib.suppress(StorageError, OSError), self.open_private(path, os.O_APPEND) as descriptor:
-            os.write(descriptor, text.encode())
+            os.write(descriptor, text.encode(errors="surrogateescape"))
 
     def sync_folder(self, folder: Path) -> None:
         """Make a rename inside this folder durable."""
@@ -71,11 +72,9 @@ class Files:
             os.close(descriptor)
 
     def read(self, path: Path) -> str | None:
-        """A file's text (undecodable bytes replaced), or None where there is no such file."""
-        try:
-            return path.read_text(errors="replace")
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        """A file's text (undecodable bytes replaced), or None where there is no such file. Raises StorageError."""
+        content = self.read_bytes(path)
+        return None if content is None else content.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
 
     def private_folder(self, path: Path) -> Path:
         """Make the folder (and its parents) with mode 0700. Raises StorageError where it isn't this user's own."""
@@ -93,7 +92,10 @@ class Files:
 
     @contextlib.contextmanager
     def lock(self, path: Path, timeout: float) -> Iterator[bool]:
-        """Hold a lock that vanishes with this process; False where another one held it for all of `timeout` seconds."""
+        """Hold a lock that vanishes with this process; False where another one held it for all of `timeout` seconds.
+
+        Raises StorageError, and InterruptedRunError where the run is cancelled while it waits.
+        """
         import filelock
 
         lock = filelock.FileLock(path, mode=0o600)
@@ -101,6 +103,8 @@ class Files:
             with storage_errors(path):
                 lock.acquire(timeout=timeout, poll_interval=0.05, cancel_check=self.cancelled.is_set)
         except filelock.Timeout:
+            if self.cancelled.is_set():
+                raise InterruptedRunError("interrupted", "stopped on request", fix="devstack up") from None
             yield False
             return
         try:
@@ -115,14 +119,20 @@ class Files:
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
             temporary.symlink_to(target)
-            temporary.rename(path)
+            try:
+                temporary.rename(path)
+            except OSError:
+                temporary.unlink()
+                raise
 
     def read_bytes(self, path: Path) -> bytes | None:
-        """A file's content, or None where there is no such file."""
+        """A file's content, or None where there is no such file. Raises StorageError."""
         try:
             return path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise storage_error(path, error, "read") from None
 
     def read_from(self, path: Path, offset: int, count: int) -> bytes:
         """At most `count` bytes from `offset` on; nothing where the file is gone."""
@@ -155,6 +165,11 @@ class Files:
         with storage_errors(path):
             path.mkdir(mode=mode, parents=True, exist_ok=True)
 
+    def remove_tree(self, path: Path) -> None:
+        """Remove a folder of ours with all that is in it, as far as possible; nothing where there is none."""
+        if not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+
     def move(self, path: Path, target: Path) -> None:
         """Rename, durably. Raises StorageError."""
         with storage_errors(path):
@@ -172,15 +187,17 @@ class Files:
             inside = os.path.relpath(folder, root)
             prefix = "" if inside == "." else f"{inside}/"
             found += [root / f"{prefix}{name}" for name in files if wanted.fullmatch(f"{prefix}{name}")]
-        return tuple(sorted(found))
+        # a socket, a pipe or a link to nowhere can't be read as an input
+        return tuple(sorted(path for path in found if path.is_file()))
 
 
 def _glob_pattern(glob: str) -> str:
     """A glob with `**` as a regular expression (`glob.translate` comes with Python 3.13)."""
-    parts = []
-    for part in glob.split("/"):
-        # fnmatch's `*` would match a slash too
-        parts.append("(?:[^/]+/)*" if part == "**" else fnmatch.translate(part)[4:-3].replace(".*", "[^/]*") + "/")
+    # fnmatch's `*` would match a slash too
+    parts = [
+        "(?:[^/]+/)*" if part == "**" else fnmatch.translate(part)[4:-3].replace(".*", "[^/]*") + "/"
+        for part in glob.split("/") if part != "."
+    ]
     return "".join(parts).removesuffix("/") + (".*" if glob.endswith("**") else "")
 
 
@@ -193,11 +210,14 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise storage_error(path, error) from None
 
 
-def storage_error(path: Path, error: OSError) -> StorageError:
+def storage_error(path: Path, error: OSError, done: str = "written") -> StorageError:
     """The error for a refused file operation, with the command that helps for its cause."""
     place = Path(error.filename) if isinstance(error.filename, str) else path
+    if place.parent == path.parent:
+        # what is made beside the file and renamed means nothing to anybody
+        place = path
     why = error.strerror or str(error)
-    refused = f"{place} can't be written"
+    refused = f"{place} can't be {done}"
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             return StorageError("disk-full", refused, why=why, fix=f"df -h {place.parent}; df -i {place.parent}")

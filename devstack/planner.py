@@ -49,7 +49,7 @@ def build(profile: Profile, state: State, goal: Goal, template: str) -> Plan:
 
     Raises UsageError where the goal names something that the profile doesn't have.
     """
-    return _Up(profile, state, goal, template).plan() if isinstance(goal, Up) else _down(state, goal)
+    return _Up(profile, state, goal, template).plan() if isinstance(goal, Up) else down(state, goal)
 
 
 def checkout(goal: CheckedOut) -> Plan:
@@ -279,14 +279,15 @@ class _Up:
             self.draft.add("stack", VerifyPrograms(required), "all must still be running at the end", needs=needs)
 
 
-def _down(state: State, goal: Down) -> Plan:
+def down(state: State, goal: Down) -> Plan:
     """Processes first, then services, then supervisord; then whatever outlived them."""
     draft = Draft(goal.name)
     supervisor = state.supervisor
     running = [name for name, program in supervisor.programs.items() if program.phase in _ALIVE]
     cause = "the stack goes down"
-    processes = [draft.add(n, StopProgram(n), cause) for n in running if n not in state.services]
-    services = [draft.add(n, StopProgram(n), cause, needs=processes) for n in running if n in state.services]
+    # whoever has data is a service: known even where the profile can't be read any more
+    processes = [draft.add(n, StopProgram(n), cause) for n in running if n not in state.data]
+    services = [draft.add(n, StopProgram(n), cause, needs=processes) for n in running if n in state.data]
     stopped = [*processes, *services]
     if supervisor.is_running:
         stopped = [draft.add(SUPERVISOR, StopSupervisor(), cause, needs=stopped)]
@@ -294,11 +295,9 @@ def _down(state: State, goal: Down) -> Plan:
         stopped.append(
             draft.add(SUPERVISOR, ReapOrphans(supervisor.orphans), "left over from a killed run", needs=stopped)
         )
-    if goal.volumes and (kept := [name for name, service in state.services.items() if service.has_data]):
-        draft.add(
-            "data", DiscardData(), f"--volumes: the data of {_few(kept)} goes to the trash", needs=stopped,
-            destructive=True,
-        )
+    if goal.volumes and state.data:
+        cause = f"--volumes: the data of {_few(state.data)} goes to the trash"
+        draft.add("data", DiscardData(), cause, needs=stopped, destructive=True)
     return draft.finished(())
 
 
@@ -317,4 +316,4 @@ def _few(names: Iterable[str]) -> str:
     return ", ".join(listed[:4]) + more
 
 
-__all__ = ["build", "checkout", "digest", "selected"]
+__all__ = ["build", "checkout", "digest", "down", "selected"]

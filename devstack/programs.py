@@ -165,7 +165,11 @@ def _lookup(
 
 
 def _process_field(profile: Profile, state: State, name: str, field: list[str]) -> str:
-    first = graph.programs_of(name, profile.processes[name])[0][0]
+    programs = graph.programs_of(name, profile.processes[name])
+    if not programs:
+        # scaled to nothing: nobody listens anywhere
+        return ""
+    first = programs[0][0]
     match field:
         case ["port"]:
             return str(state.ports[first])

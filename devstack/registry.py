@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,9 +60,10 @@ class Registry:
         """Every stack known, last used first. A damaged file reads as empty: stacks enter again at their next use."""
         found = []
         for stack, raw in self._read(self._file).items():
-            with contextlib.suppress(TypeError, KeyError, ValueError):
+            with contextlib.suppress(TypeError, KeyError, ValueError, AttributeError, OverflowError):
                 ports = {str(name): int(port) for name, port in raw["ports"].items()}
-                found.append(Entry(stack, raw["name"], raw["root"], raw["runtime"], ports, float(raw["last_used"])))
+                name, root, runtime = (str(raw[name]) for name in ("name", "root", "runtime"))
+                found.append(Entry(stack, name, root, runtime, ports, float(raw["last_used"])))
         return tuple(sorted(found, key=lambda entry: -entry.last_used))
 
     def record(self, entry: Entry) -> None:
@@ -83,24 +84,25 @@ class Registry:
         stack's.
         """
         with self._locked() if keep else contextlib.nullcontext():
+            known = {other.id: other for other in self.entries()}
             others = {
-                port: other for other in self.entries() if other.id != entry.id and Path(other.root).is_dir()
+                port: other for other in known.values() if other.id != entry.id and Path(other.root).is_dir()
                 for port in other.ports.values()
             }
-            ports: dict[str, int] = {}
+            ports = _fixed(wishes, others)
             notes = []
             for name, wish in wishes.items():
                 held = entry.ports.get(name)
-                if wish.fixed and wish.port is not None:
-                    if wish.port in others:
-                        raise _leased_elsewhere(name, wish.port, others[wish.port])
-                    ports[name] = wish.port
-                elif held is not None and held not in others:
+                if name in ports:
+                    continue
+                if held is not None and held not in others and held not in ports.values():
                     ports[name] = held
                 else:
-                    ports[name], note = self._find(name, wish.port, {*others, *ports.values(), *entry.ports.values()})
+                    own = {*ports.values(), *entry.ports.values()}
+                    ports[name], note = self._find(name, wish.port, others.keys(), own)
                     notes += [note] if note else []
-            if keep and ports != entry.ports:
+            ports = {name: ports[name] for name in wishes}
+            if keep and (entry.id not in known or ports != known[entry.id].ports):
                 self._put(replace(entry, ports=ports))
         return Leases(ports, tuple(notes))
 
@@ -114,17 +116,16 @@ class Registry:
         with self._locked():
             self._write(self._trust, {**self._read(self._trust), str(root): digest})
 
-    def _find(self, name: str, standard: int | None, taken: set[int]) -> tuple[int, str]:
-        if standard is None:
-            return self._system.free_port(), ""
-        for port in range(standard, min(standard + _NEAR, 65536)):
-            if port not in taken and self._system.is_port_free(port):
-                break
-        else:
+    def _find(self, name: str, standard: int | None, others: Set[int], own: set[int]) -> tuple[int, str]:
+        """A port that nobody has nor listens on, and a note where it isn't the standard one because of others."""
+        taken = others | own
+        near = range(standard, min(standard + _NEAR, 65536)) if standard is not None else range(0)
+        port = next((port for port in near if port not in taken and self._system.is_port_free(port)), 0)
+        while not port or port in taken:
             port = self._system.free_port()
-        if port == standard:
+        if standard is None or port == standard or (standard in own and standard not in others):
             return port, ""
-        holder = "leased to another stack" if standard in taken else f"taken by {self._system.port_holder(standard)}"
+        holder = "leased to another stack" if standard in others else f"taken by {self._system.port_holder(standard)}"
         return port, f"{name}: port {standard} is {holder}; {port} is leased instead"
 
     def _put(self, entry: Entry) -> None:
@@ -152,6 +153,15 @@ class Registry:
                     fix=f"fuser -v {self._folder / 'registry.lock'}",
                 )
             yield
+
+
+def _fixed(wishes: Mapping[str, Wish], others: Mapping[int, Entry]) -> dict[str, int]:
+    """The ports that the profile demands. Raises ConflictError where one is another stack's."""
+    fixed = {name: wish.port for name, wish in wishes.items() if wish.fixed and wish.port is not None}
+    for name, port in fixed.items():
+        if port in others:
+            raise _leased_elsewhere(name, port, others[port])
+    return fixed
 
 
 def _leased_elsewhere(name: str, port: int, other: Entry) -> ConflictError:

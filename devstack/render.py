@@ -7,6 +7,8 @@ environments are scripts: docs/decisions/0004-env-scripts.md.
 
 from __future__ import annotations
 
+import configparser
+import contextlib
 import hashlib
 import json
 import math
@@ -14,7 +16,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from devstack.errors import UsageError
 from devstack.profile.model import SignalName
@@ -28,6 +30,7 @@ _SHELL_OWN = frozenset(
     {"BASHOPTS", "EUID", "GROUPS", "LINENO", "OPTIND", "PPID", "RANDOM", "SECONDS", "SHELLOPTS", "UID"}
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_STACK = re.compile(r"[A-Za-z0-9._-]+")
 _PROGRAM = re.compile(r"[A-Za-z0-9_-]+")
 #: longest address of a Unix socket that every system takes, less the `.PID` that supervisord adds while it binds
 _LONGEST_SOCKET = 92
@@ -135,6 +138,20 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
+def stops_of(config: str) -> dict[str, tuple[SignalName, float]]:
+    """Stop signal and grace (seconds) of each program of a supervisord.conf; {} for a text that is none."""
+    parser = configparser.RawConfigParser(strict=False, comment_prefixes=(";",), inline_comment_prefixes=None)
+    with contextlib.suppress(configparser.Error):
+        parser.read_string(config)
+    found: dict[str, tuple[SignalName, float]] = {}
+    for section in parser.sections():
+        sign = parser.get(section, "stopsignal", fallback="TERM")
+        grace = parser.get(section, "stopwaitsecs", fallback="10")
+        if section.startswith("program:") and sign in get_args(SignalName) and grace.isdigit():
+            found[section.removeprefix("program:")] = (cast("SignalName", sign), float(grace))
+    return found
+
+
 def reveal(value: str | Secret) -> str:
     return value.reveal() if isinstance(value, Secret) else value
 
@@ -164,6 +181,11 @@ def render(programs: tuple[Program, ...], layout: Layout, template: str) -> tupl
 
 
 def _check_layout(layout: Layout) -> None:
+    if not _STACK.fullmatch(layout.stack):
+        raise UsageError(
+            "stack-unusable", f"{layout.stack!r} can't be a stack's id",
+            why="it may have letters, digits, `.`, `_` and `-`", fix="devstack doctor",
+        )
     for path in (layout.root, layout.folder, layout.sockets):
         if not is_one_line(path) or not path.startswith("/"):
             raise UsageError(

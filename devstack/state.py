@@ -140,6 +140,8 @@ class State:
     decided: Mapping[str, str | Secret] = field(default_factory=dict)
     wrapper: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    data: tuple[str, ...] = ()
+    """Services that have a data folder, declared or not."""
     missing_paths: frozenset[str] = frozenset()
     """Entries of `[files]` that don't exist yet."""
     warnings: tuple[str, ...] = ()

@@ -60,11 +60,11 @@ class Daemon:
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """One answer of supervisord. pid: its own; infos: as getAllProcessInfo gives them."""
+    """One answer of supervisord. daemon: who gave it, None where it has gone since."""
 
     taken: float
-    pid: int
-    infos: tuple[Mapping[str, Any], ...]
+    daemon: Daemon | None
+    programs: Mapping[str, ProgramState]
 
 
 class Supervisor:
@@ -88,31 +88,29 @@ class Supervisor:
         daemon, snapshot = self._living()
         if daemon is None or snapshot is None:
             return SupervisorState(orphans=self._orphans(daemon))
-        return SupervisorState(
-            daemon.run, daemon.pid, daemon.config, self._states(snapshot, daemon.run),
-            orphans.find(self._system, self._layout, daemon.run),
-        )
+        found = orphans.find(self._system, self._layout, daemon.run)
+        return SupervisorState(daemon.run, daemon.pid, daemon.config, snapshot.programs, found)
 
     def programs(self, max_age: float) -> Mapping[str, ProgramState]:
         """Every program, from an answer at most `max_age` seconds old: many who wait share one question."""
-        snapshot = self._snapshot(max_age)
-        daemon = self._daemon(snapshot)
-        return self._states(snapshot, daemon.run if daemon else "")
+        return self._snapshot(max_age).programs
 
     @property
     def run(self) -> str:
         """Id of the supervisord that answers."""
-        daemon = self._daemon(self._snapshot(1.0))
+        daemon = self._snapshot(1.0).daemon
         return daemon.run if daemon else ""
 
     def _snapshot(self, max_age: float) -> _Snapshot:
         asked = self._system.monotonic()
         with self._guard:
-            # an answer that was taken while this thread waited for its turn is fresh whatever max_age says
+            # an answer that came while this thread waited for its turn is fresh whatever max_age says
             if self._last is None or self._last.taken < asked - max_age:
-                now = self._system.monotonic()
                 pid, infos = self._rpc.calls("supervisor.getPID", "supervisor.getAllProcessInfo")
-                self._last = _Snapshot(now, pid, tuple(infos))
+                daemon = self._daemon(pid)
+                run = daemon.run if daemon else ""
+                programs = {info["name"]: self._state(info, run) for info in infos}
+                self._last = _Snapshot(self._system.monotonic(), daemon, programs)
             return self._last
 
     def _order(self, method: str, *args: Any) -> None:
@@ -134,16 +132,15 @@ class Supervisor:
             snapshot = self._snapshot(0)
         except UnreachableError:
             return record, None
-        daemon = self._daemon(snapshot)
-        return (daemon, snapshot) if daemon else (record, None)
+        return (snapshot.daemon, snapshot) if snapshot.daemon else (record, None)
 
-    def _daemon(self, snapshot: _Snapshot) -> Daemon | None:
-        """Who gave this answer; None where it has gone since."""
-        identity, record = self._system.identity(snapshot.pid), self._record()
+    def _daemon(self, pid: int) -> Daemon | None:
+        """The supervisord of this pid; None where it has gone."""
+        identity, record = self._system.identity(pid), self._record()
         if identity is None or (record and record.identity == identity):
             return record if identity else None
         # its record was lost, or it was started by hand
-        run = self._system.variables(snapshot.pid).get("DEVSTACK_RUN") or orphans.BY_HAND
+        run = self._system.variables(pid).get("DEVSTACK_RUN") or orphans.BY_HAND
         return Daemon(identity.pid, identity.start, run)
 
     def _record(self) -> Daemon | None:
@@ -164,9 +161,6 @@ class Supervisor:
             for orphan in orphans.of_identity(self._system, lost.identity, orphans.SUPERVISORD):
                 found.setdefault(orphan.pid, orphan)
         return tuple(found.values())
-
-    def _states(self, snapshot: _Snapshot, run: str) -> Mapping[str, ProgramState]:
-        return {info["name"]: self._state(info, run) for info in snapshot.infos}
 
     def _state(self, info: Mapping[str, Any], run: str) -> ProgramState:
         name, pid, phase = info["name"], info["pid"] or None, info["statename"].lower()
@@ -227,9 +221,10 @@ class Supervisor:
         if not Path(self._layout.socket).exists():
             return False
         try:
-            return self._snapshot(0).pid == identity.pid
+            daemon = self._snapshot(0).daemon
         except UnreachableError:
             return False
+        return daemon is not None and daemon.pid == identity.pid
 
     def _not_started(self, output: Path) -> ProcessError:
         lines = (self._system.read(output) or "").splitlines()[-10:]
@@ -259,7 +254,7 @@ class Supervisor:
             self._order("removeProcessGroup", name)
         for name in (*added, *changed):
             self._order("addProcessGroup", name)
-        if daemon := self._daemon(self._snapshot(0)):
+        if daemon := self._snapshot(0).daemon:
             self._write_record(daemon.identity, daemon.run)
 
     def shutdown(self, stops: Stops, timeout: float | None = None) -> tuple[Orphan, ...]:
@@ -272,9 +267,7 @@ class Supervisor:
             timeout = max((grace for _, grace in stops.values()), default=10.0) + 5
         if daemon and snapshot:
             # supervisord's own shutdown would stop one program after the other
-            for info in snapshot.infos:
-                self._ask_to_stop(info["name"])
-            self._system.until(lambda: all(map(self._ask_to_stop, self.programs(0.05))), timeout)
+            self._system.until(lambda: not [name for name in snapshot.programs if not self._ask_to_stop(name)], timeout)
             self._order("shutdown")
             self._system.until(lambda: not self._system.is_alive(daemon.identity), 5.0, 0.02)
         killed = self.sweep(stops, daemon)
@@ -306,8 +299,10 @@ class Supervisor:
 
         Raises ProcessError (`program-failed`, `program-unknown`) with the last lines of its log.
         """
-        self._system.until(lambda: self._phase(name, 0.05) != "stopping", timeout)
-        if self._phase(name, 0) in ("running", "starting"):
+        phase = self._phase(name)
+        if phase == "stopping":
+            self._system.until(lambda: self._phase(name) != "stopping", timeout)
+        elif phase in ("running", "starting"):
             return
         record = Path(self._layout.record(name))
         record.unlink(missing_ok=True)
@@ -340,7 +335,7 @@ class Supervisor:
         if before is None:
             return ()
         killed: tuple[Orphan, ...] = ()
-        if not self._system.until(lambda: self._ask_to_stop(name), timeout):
+        if not self._system.until(lambda: self._ask_to_stop(name), timeout, 0.02):
             identity = self._system.identity(before.pid) if before.pid else None
             if identity:
                 self._system.signal_group(identity, signal.SIGKILL)
@@ -354,24 +349,27 @@ class Supervisor:
 
     def _ask_to_stop(self, name: str) -> bool:
         """Is this program at rest? If not, it has been asked to."""
-        phase = self._phase(name, 0.02)
+        phase = self._phase(name)
         if phase == "exited":
             # one that is restarted passes through `exited`; supervisord goes on within the call after
-            phase = self._phase(name, 0)
+            phase = self._phase(name)
         if phase in _AT_REST:
             return True
         if phase != "stopping":
             try:
                 self._order("stopProcess", name, False)
             except FaultError as fault:
-                if fault.code not in (NOT_RUNNING, BAD_NAME):
+                if fault.code != NOT_RUNNING:
                     raise
         return False
 
-    def _phase(self, name: str, max_age: float) -> str:
-        for info in self._snapshot(max_age).infos:
-            if info["name"] == name:
-                return str(info["statename"]).lower()
+    def _phase(self, name: str) -> str:
+        """One program's phase at this moment: a small question, where a snapshot's price grows with the stack."""
+        try:
+            return str(self._rpc.call("supervisor.getProcessInfo", name)["statename"]).lower()
+        except FaultError as fault:
+            if fault.code != BAD_NAME:
+                raise
         raise ProcessError(
             "program-unknown", f"supervisord knows no program {name}", why="its configuration has changed",
             fix="devstack up",

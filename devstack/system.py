@@ -30,6 +30,10 @@ __all__ = ["Completed", "Files", "Holder", "Identity", "Processes", "System", "s
 
 LOOPBACK = "127.0.0.1"
 _TAIL = 200
+#: seconds between two looks at whether a command is to be ended
+_SLICE = 0.1
+#: seconds for the output of a command that has ended
+_LAST_WORDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,6 @@ class System(Files, Processes):
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self.environ: dict[str, str] = dict(os.environ if environ is None else environ)
         self.cancelled = threading.Event()
-        self._children: set[subprocess.Popen[bytes]] = set()
-        self._guard = threading.Lock()
 
     # --- clock -------------------------------------------------------------------------------------------------------
 
@@ -104,7 +106,11 @@ class System(Files, Processes):
         ended as if at its deadline. Raises PrerequisiteError where the program
         can't be executed, InterruptedRunError on cancel. A non-zero status is an answer, not an error.
         """
-        child = self._popen(argv, env, cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        with contextlib.ExitStack() as opened:
+            file = opened.enter_context(self.open_private(log, os.O_APPEND)) if log else None
+            child = self._popen(argv, env, cwd, stderr=subprocess.STDOUT)
+            # the reader may outlive this call, and closes the log itself
+            kept = opened.pop_all()
         tail: deque[str] = deque(maxlen=_TAIL)
         heard = [self.monotonic()]
 
@@ -114,47 +120,53 @@ class System(Files, Processes):
             if on_line is not None:
                 on_line(line)
 
-        reader = threading.Thread(target=self._drain, args=(child, hear, log), daemon=True)
+        def read() -> None:
+            with kept:
+                self._drain(child, hear, file)
+
+        reader = threading.Thread(target=read, daemon=True)
         reader.start()
         timed_out = False
-        try:
-            deadline = self.monotonic() + timeout
-            while child.poll() is None:
-                if self.cancelled.is_set():
-                    self._end(child)
-                    raise InterruptedRunError("interrupted", f"{argv[0]} was stopped on request", fix="devstack up")
-                if self.monotonic() > min(deadline, heard[0] + stall):
-                    timed_out = True
-                    self._end(child)
-                    break
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(0.1)
-            # a grandchild may hold the pipe open for ever: what it says after its parent's end isn't waited for
-            reader.join(1.0)
-        finally:
-            with self._guard:
-                self._children.discard(child)
+        deadline = self.monotonic() + timeout
+        while child.poll() is None:
+            self._end_if_cancelled(child, argv)
+            if self.monotonic() > min(deadline, heard[0] + stall):
+                timed_out = True
+                self._end(child)
+                break
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_SLICE)
+        # a grandchild may hold the pipe open for ever: what it says after its parent's end isn't waited for
+        reader.join(_LAST_WORDS)
         return Completed(child.returncode, "\n".join(tail), timed_out=timed_out)
 
     def capture(
         self, argv: Sequence[str], *, timeout: float, env: Mapping[str, str] | None = None, cwd: Path | None = None,
-        stdin: bytes | None = None,
     ) -> Completed:
         """Run a quick command and keep all of stdout apart from stderr (`output`). Raises as `run`."""
-        child = self._popen(
-            argv, env, cwd, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
+        child = self._popen(argv, env, cwd, stderr=subprocess.PIPE)
+        deadline = self.monotonic() + timeout
         timed_out = False
-        try:
-            out, err = child.communicate(stdin, timeout)
-        except subprocess.TimeoutExpired:
-            timed_out = True
-            self._end(child)
-            out, err = child.communicate()
-        finally:
-            with self._guard:
-                self._children.discard(child)
+        out = err = b""
+        with child.stdout or contextlib.nullcontext(), child.stderr or contextlib.nullcontext():
+            while True:
+                try:
+                    out, err = child.communicate(timeout=_SLICE)
+                    break
+                except subprocess.TimeoutExpired as so_far:
+                    out, err = so_far.stdout or b"", so_far.stderr or b""
+                now = self.monotonic()
+                if timed_out or child.poll() is not None:
+                    # as in `run`: a grandchild holds the pipe
+                    deadline = min(deadline, now + _LAST_WORDS)
+                    if now >= deadline:
+                        break
+                    continue
+                self._end_if_cancelled(child, argv)
+                if now > deadline:
+                    timed_out = True
+                    self._end(child)
+                    deadline = self.monotonic() + _LAST_WORDS
         return Completed(child.returncode, err.decode(errors="replace"), out.decode(errors="replace"), timed_out)
 
     def foreground(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> int:
@@ -203,44 +215,48 @@ class System(Files, Processes):
         self.cancelled.set()
 
     def _popen(
-        self, argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None, *, stdin: int, stdout: int,
-        stderr: int,
+        self, argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None, *, stderr: int
     ) -> subprocess.Popen[bytes]:
         try:
-            child = subprocess.Popen(
-                argv, env=dict(self.environ if env is None else env), cwd=cwd, stdin=stdin, stdout=stdout,
-                stderr=stderr, start_new_session=True,
+            return subprocess.Popen(
+                argv, env=dict(self.environ if env is None else env), cwd=cwd, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=stderr, start_new_session=True,
             )
         except OSError as error:
             raise _cannot_execute(argv[0], error) from None
-        with self._guard:
-            self._children.add(child)
-        return child
 
-    def _drain(self, child: subprocess.Popen[bytes], hear: Callable[[str], None], log: Path | None) -> None:
+    def _drain(self, child: subprocess.Popen[bytes], hear: Callable[[str], None], log: int | None) -> None:
         """Pass output on line by line; a progress bar's carriage return ends a line too."""
-        with contextlib.ExitStack() as stack:
-            file = stack.enter_context(self.open_private(log, os.O_APPEND)) if log else None
-            rest = b""
-            if child.stdout:
-                stack.enter_context(child.stdout)
+        rest = b""
+        ended_by_return = False
+        with child.stdout or contextlib.nullcontext():
             while child.stdout and (data := os.read(child.stdout.fileno(), 65536)):
-                if file is not None:
-                    os.write(file, data)
+                if log is not None:
+                    # a full disk must not stop the command that is being logged
+                    with contextlib.suppress(OSError):
+                        os.write(log, data)
+                if ended_by_return and not rest:
+                    data = data.removeprefix(b"\n")
+                ended_by_return = data.endswith(b"\r")
                 *lines, rest = re.split(rb"\r\n|\n|\r", rest + data)
                 for line in lines:
                     hear(line[-2000:].decode(errors="replace"))
                 rest = rest[-65536:]
-            if rest:
-                hear(rest[-2000:].decode(errors="replace"))
+        if rest:
+            hear(rest[-2000:].decode(errors="replace"))
+
+    def _end_if_cancelled(self, child: subprocess.Popen[bytes], argv: Sequence[str]) -> None:
+        if self.cancelled.is_set():
+            self._end(child)
+            raise InterruptedRunError("interrupted", f"{argv[0]} was stopped on request", fix="devstack up")
 
     def _end(self, child: subprocess.Popen[bytes]) -> None:
+        """Ask the whole group to end; then kill what is left of it, also of one whose leader has ended."""
         for sign, grace in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, sign)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(grace)
-                return
 
     # --- network -----------------------------------------------------------------------------------------------------
 
@@ -325,7 +341,9 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def _cannot_execute(program: str, error: OSError) -> PrerequisiteError:
+    # a folder that isn't there is named by the error, as the program itself would be
+    place = f": {error.filename}" if error.filename not in (None, program) else ""
     return PrerequisiteError(
-        "cannot-execute", f"{program} can't be executed", why=error.strerror or str(error),
+        "cannot-execute", f"{program} can't be executed", why=f"{error.strerror or error}{place}",
         fix=f"command -v {program}",
     )

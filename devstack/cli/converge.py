@@ -11,27 +11,42 @@ import click
 
 from devstack.cli.context import Context
 from devstack.errors import UsageError
-from devstack.executor import Event, Progress
-from devstack.plan import Goal, Plan
+from devstack.executor import Event, Outcome, Progress
+from devstack.plan import Down, Plan, Up
 from devstack.stack import Run, Stack
 
 
-def converge(context: Context, stack: Stack, goal: Goal, *, yes: bool) -> Run:
-    """Run a goal and show it. Raises what the run raises."""
-    with contextlib.ExitStack() as shown:
-        progress: list[Progress] = []
+def converge(context: Context, stack: Stack, goal: Up, *, yes: bool) -> Run:
+    """Bring a stack up and show it. Raises what the run raises."""
+    with Shown(context, f"{goal.name} {stack.name}", yes=yes) as shown:
+        return stack.up(goal, shown.listen, shown.show)
 
-        def show(plan: Plan) -> None:
-            for warning in plan.warnings:
-                context.output.say(f"note: {warning}")
-            confirm(context, plan, yes=yes)
-            title = f"{goal.name} {stack.profile.name}"
-            progress.append(shown.enter_context(context.output.progress(plan, title)))
 
-        def listen(event: Event) -> None:
-            progress[0](event)
+def take_down(context: Context, stack: Stack, goal: Down, *, yes: bool) -> Outcome:
+    """Take a stack down and show it. Raises what the run raises."""
+    with Shown(context, f"{goal.name} {stack.name}", yes=yes) as shown:
+        return stack.down(goal, shown.listen, shown.show)
 
-        return stack.run(goal, listen, show)
+
+class Shown(contextlib.ExitStack):
+    """A run on the screen: its warnings, the question before destructive steps, its progress."""
+
+    def __init__(self, context: Context, title: str, *, yes: bool) -> None:
+        super().__init__()
+        self._context = context
+        self._title = title
+        self._yes = yes
+        self._progress: Progress | None = None
+
+    def show(self, plan: Plan) -> None:
+        for warning in plan.warnings:
+            self._context.output.say(f"note: {warning}")
+        confirm(self._context, plan, yes=self._yes)
+        self._progress = self.enter_context(self._context.output.progress(plan, self._title))
+
+    def listen(self, event: Event) -> None:
+        if self._progress is not None:
+            self._progress(event)
 
 
 def confirm(context: Context, plan: Plan, *, yes: bool) -> None:

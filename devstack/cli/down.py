@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from devstack.cli.context import Context, common, pass_context
-from devstack.cli.converge import converge
+from devstack.cli.converge import take_down
 from devstack.plan import Down
 
 
@@ -17,8 +17,8 @@ from devstack.plan import Down
 def command(context: Context, volumes: bool, yes: bool) -> None:
     """Stop everything: processes, services, supervisord. Data stays."""
     stack = context.stack()
-    outcome = converge(context, stack, Down(volumes), yes=yes).outcome
+    outcome = take_down(context, stack, Down(volumes), yes=yes)
     if context.output.is_json:
-        context.output.document({"stack": stack.profile.name, "state": "down"})
+        context.output.document({"stack": stack.name, "state": "down"})
     nothing = "" if outcome.events else " (it was already)"
-    context.output.say(f"{stack.profile.name} is down{nothing}, {outcome.took:.1f} s")
+    context.output.say(f"{stack.name} is down{nothing}, {outcome.took:.1f} s")

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstack import programs
-from devstack.errors import NetworkError, NotTrustedError, PrerequisiteError
+from devstack.errors import NetworkError, NotTrustedError, PrerequisiteError, UsageError
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
 from devstack.plan import Down, FetchServer, Goal, Plan, StartProgram, Up
-from devstack.planner import build
+from devstack.planner import build, down
 from devstack.profile.model import Ask, Profile
 from devstack.python_env import PythonEnvironments
 from devstack.registry import Entry, Registry
@@ -20,7 +20,7 @@ from devstack.render import Layout
 from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
-from devstack.stack.observe import Observer, Seen, Tools
+from devstack.stack.observe import Observer, Seen, Tools, observe_running
 from devstack.stack.paths import Project, places, sockets
 from devstack.stack.perform import Performers, port_taken
 from devstack.stack.sources import Found, read_profile
@@ -83,13 +83,17 @@ class Stack:
 
     def observe(self, *, keep: bool = False) -> Seen:
         """What exists now. keep: record what chance decides (leases, secrets)."""
-        return self._observer(keep=keep).observe()
+        return self._observer(self._tools(self.profile), keep=keep).observe()
 
     def status(self) -> Status:
-        return status_of(self.profile, self.observe().state, self.found.path)
+        seen = self._observer(self._tools(self.profile), keep=False).observe(light=True)
+        return status_of(self.profile, seen.state, self.found.path)
 
     def plan(self, goal: Goal) -> Plan:
         """What would be done; changes nothing."""
+        if isinstance(goal, Down):
+            tools = self._tools(self._bare())
+            return down(observe_running(tools, self.supervisor(), self._store.load().stack).state, goal)
         return self._plan(self.observe(), goal)
 
     def command(self, argv: tuple[str, ...], cwd: Path) -> programs.Resolved:
@@ -101,42 +105,50 @@ class Stack:
 
     # --- what is done ------------------------------------------------------------------------------------------------
 
-    def run(self, goal: Goal, listener: Listener, show: Callable[[Plan], None]) -> Run:
+    def up(self, goal: Up, listener: Listener, show: Callable[[Plan], None]) -> Run:
         """Converge to the goal: hold the stack, observe, plan, execute. show: is handed the plan before anything runs
         and may raise to stop.
 
         Raises BusyError, NotTrustedError, ConflictError and whatever its first failing step raises.
         """
         self._ensure_runtime()
-        if isinstance(goal, Up):
-            self.ensure_trusted()
+        self.ensure_trusted()
         with held(self.system, self.project):
             self._prepare_folder()
-            observer = self._observer(keep=True)
             if self._options.profile:
                 self._store.update(lambda record: replace(record, profile=self.found.path))
             if self._options.new_ports:
                 self._release_ports()
+            tools = self._tools(self.profile)
+            observer = self._observer(tools, keep=True)
             seen = observer.observe()
+            self._remember(seen)
             plan = self._plan(seen, goal)
             show(plan)
             self._ensure_offline(plan)
             self._ensure_ports(plan, seen)
-            if plan.is_empty:
-                outcome = Outcome((), 0.0)
-            else:
-                performers = Performers(self._tools(), seen, observer).table()
-                executor = Executor(self.system, performers, listener, self._journal(goal.name))
-                outcome = executor.execute(plan)
-            self._remember(seen)
-            after = observer.observe() if outcome.events else seen
+            outcome = self._execute(plan, Performers(tools, seen, observer), listener)
+            after = observer.observe(light=True) if outcome.events else seen
         return Run(outcome, status_of(self.profile, after.state, self.found.path))
+
+    def down(self, goal: Down, listener: Listener, show: Callable[[Plan], None]) -> Outcome:
+        """Stop everything, whatever became of the profile. Raises BusyError and what its first failing step raises."""
+        with held(self.system, self.project):
+            tools = self._tools(self._bare())
+            seen = observe_running(tools, self.supervisor(), self._store.load().stack)
+            plan = down(seen.state, goal)
+            show(plan)
+            return self._execute(plan, Performers(tools, seen, self._observer(tools, keep=False)), listener)
+
+    def _execute(self, plan: Plan, performers: Performers, listener: Listener) -> Outcome:
+        if plan.is_empty:
+            return Outcome((), 0.0)
+        return Executor(self.system, performers.table(), listener, self._journal(plan.goal)).execute(plan)
 
     def ensure_trusted(self) -> None:
         """Nothing of a repository runs before a person said it may: bound to the profile's content and its place."""
-        digest = self.found.loaded.digest
         known = self._registry.trusted(self.project.root)
-        if known == digest:
+        if known == self._trust_mark():
             return
         asked = self._options.ask_trust
         if not (self._options.trust or self.found.is_given or (asked and asked(self.profile, known is not None))):
@@ -147,7 +159,14 @@ class Stack:
         self.trust()
 
     def trust(self) -> None:
-        self._registry.trust(self.project.root, self.found.loaded.digest)
+        self._registry.trust(self.project.root, self._trust_mark())
+
+    def _trust_mark(self) -> str:
+        """What trust is bound to: the profile's content; for a file of the person's own, outside of the project, its
+        path, since nobody else writes there."""
+        path = Path(self.found.path)
+        own = path.is_absolute() and not path.is_relative_to(self.project.root)
+        return f"file:{path}" if own else self.found.loaded.digest
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
@@ -155,17 +174,29 @@ class Stack:
         template = self.system.read(shared("Procfile.template")) or ""
         return build(self.profile, seen.state, goal, template)
 
-    def _tools(self) -> Tools:
+    def _bare(self) -> Profile:
+        """Stands for a profile where none is needed, or none can be read."""
+        return Profile(name="stack")
+
+    @property
+    def name(self) -> str:
+        """The stack's name; the folder's where the profile can't be read."""
+        try:
+            return self.profile.name
+        except UsageError:
+            return self.project.root.name
+
+    def _tools(self, profile: Profile) -> Tools:
         project, cache = self.project, self._places.cache
         return Tools(
-            system=self.system, project=project, places=self._places, profile=self.profile, store=self._store,
+            system=self.system, project=project, places=self._places, profile=profile, store=self._store,
             registry=self._registry, servers=Servers(self.system, cache / "servers", offline=self._options.offline),
             native=Native(self.system, cache / "seeds"),
             python=PythonEnvironments(self.system, project.root, project.folder, offline=self._options.offline),
         )
 
-    def _observer(self, *, keep: bool) -> Observer:
-        return Observer(self._tools(), self._supervisor, self._options.ask, keep=keep)
+    def _observer(self, tools: Tools, *, keep: bool) -> Observer:
+        return Observer(tools, self._supervisor, self._options.ask, keep=keep)
 
     def _supervisor(self, stack: str) -> Supervisor:
         project = self.project

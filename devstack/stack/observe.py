@@ -51,7 +51,7 @@ class Seen:
     """A State and what the performers need besides to act on it."""
 
     state: State
-    python: Observed
+    python: Observed | None
     choices: Mapping[str, Choice]
     supervisor: Supervisor
 
@@ -66,7 +66,11 @@ class Observer:
         self._keep = keep
         self._profile = tools.profile
 
-    def observe(self) -> Seen:
+    def observe(self, *, light: bool = False) -> Seen:
+        """light: only what runs and whether it is ready, for `status`; nothing about environment, tasks and files.
+
+        Raises PrerequisiteError, UsageError where a full look can't say what would be needed.
+        """
         tools = self._tools
         record = tools.store.load()
         supervisor = self._supervisor_for(record.stack)
@@ -75,7 +79,7 @@ class Observer:
         ports, notes = self._lease(record)
         decided = self._decide(secrets)
         base = dict(record.base) if live.is_running and record.base else plain(tools.system.environ)
-        python = tools.python.observe(self._profile.python)
+        python = None if light else tools.python.observe(self._profile.python)
         choices = {name: self._choose(name, service) for name, service in self._profile.services.items()}
         place = sockets(tools.places, record.stack)
         services = {
@@ -85,13 +89,18 @@ class Observer:
         secrets.save()
         state = State(
             stack=record.stack, root=str(tools.project.root), folder=str(tools.project.folder), sockets=str(place),
-            venv=str(python.folder), base=base, supervisor=live, python=python.state, services=services, ports=ports,
+            venv=str(python.folder if python else tools.project.root / ".venv"), base=base, supervisor=live,
+            python=python.state if python else None, services=services, ports=ports,
             decided=decided, wrapper=tools.native.wrapper() if services else (), warnings=notes,
             missing_paths=frozenset(path for path in self._profile.files if not (tools.project.root / path).exists()),
+            data=data_folders(tools.project),
         )
         if self._keep:
             tools.store.update(lambda r: replace(r, ports=ports, base=base, runtime="native"))
         state = self._with_answers(state, record, supervisor)
+        if not light:
+            tasks = {name: self.task_state(state, record, name) for name in self._profile.tasks}
+            state = replace(state, tasks=tasks, files=self._files(state))
         return Seen(state, python, choices, supervisor)
 
     # --- what chance decides -----------------------------------------------------------------------------------------
@@ -156,7 +165,7 @@ class Observer:
     # --- what runs ---------------------------------------------------------------------------------------------------
 
     def _with_answers(self, state: State, record: Record, supervisor: Supervisor) -> State:
-        """Ask every program that runs, all at the same time; then the parts that follow from the rest."""
+        """Ask every program that runs, all at the same time."""
         readiness = Readiness(self._tools.system, supervisor, self._profile, state)
         live = state.supervisor.programs
         with ThreadPoolExecutor(16) as pool:
@@ -174,9 +183,7 @@ class Observer:
                 for name, service in state.services.items()
             }
             replicas = {program: answer.result() for program, answer in asked.items()}
-        state = replace(state, services=services, replicas=replicas)
-        tasks = {name: self.task_state(state, record, name) for name in self._profile.tasks}
-        return replace(state, tasks=tasks, files=self._files(state))
+        return replace(state, services=services, replicas=replicas)
 
     def _replica(
         self, readiness: Readiness, record: Record, process: str, program: str, live: SupervisorState
@@ -228,6 +235,22 @@ class Observer:
                 mode = self._tools.system.mode(Path(path))
                 found[path] = digest(RenderedFile(path, content.decode(errors="surrogateescape"), mode))
         return found
+
+
+def observe_running(tools: Tools, supervisor: Supervisor, stack: str) -> Seen:
+    """What runs, without a profile: enough to take everything down, whatever became of the profile."""
+    project = tools.project
+    state = State(
+        stack=stack, root=str(project.root), folder=str(project.folder), sockets=str(sockets(tools.places, stack)),
+        venv="", base={}, supervisor=supervisor.observe(), data=data_folders(project),
+    )
+    return Seen(state, None, {}, supervisor)
+
+
+def data_folders(project: Project) -> tuple[str, ...]:
+    """Names of the services that have a data folder."""
+    data = project.folder / "data"
+    return tuple(sorted(path.name for path in data.iterdir() if path.is_dir())) if data.is_dir() else ()
 
 
 def probe(kind: Kind, instance: Instance) -> Probe:

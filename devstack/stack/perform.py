@@ -15,7 +15,8 @@ from devstack.plan import Action
 from devstack.profile import graph
 from devstack.profile.interpolation import resolve
 from devstack.profile.model import SignalName
-from devstack.render import reveal
+from devstack.python_env import Observed
+from devstack.render import reveal, stops_of
 from devstack.services import Probe, kind_of
 from devstack.stack.observe import Observer, Seen, Tools
 from devstack.stack.readiness import Readiness
@@ -29,7 +30,7 @@ _LINES = 20
 
 
 class Performers:
-    """The actions of `up` and `down` on one stack."""
+    """The actions of `up` and `down` on one stack. observer: looks at data again after it was made."""
 
     def __init__(self, tools: Tools, seen: Seen, observer: Observer) -> None:
         self._tools = tools
@@ -40,7 +41,6 @@ class Performers:
         self._supervisor = seen.supervisor
         self._observer = observer
         self._readiness = Readiness(tools.system, seen.supervisor, tools.profile, seen.state)
-        self._programs = {program.name: program for program in programs.all_programs(tools.profile, seen.state)}
 
     def table(self) -> Mapping[type[Action], Performer]:
         return {
@@ -91,15 +91,20 @@ class Performers:
             self._system.write(path, reveal(resolve(text, lookup)), mode or 0o600)
 
     def create_environment(self, action: plan.CreateEnvironment, report: Report) -> None:
-        self._tools.python.create(self._seen.python)
+        self._tools.python.create(self._environment())
 
     def install_packages(self, action: plan.InstallPackages, report: Report) -> None:
-        for warning in self._tools.python.install(self._seen.python, report.say):
+        for warning in self._tools.python.install(self._environment(), report.say):
             report.say(warning)
-        self._tools.python.verify(self._seen.python)
+        self._tools.python.verify(self._environment())
 
     def link_environment(self, action: plan.LinkEnvironment, report: Report) -> None:
-        self._tools.python.link(self._seen.python)
+        self._tools.python.link(self._environment())
+
+    def _environment(self) -> Observed:
+        if self._seen.python is None:
+            raise LookupError("a plan with steps for the environment comes from a full observation")
+        return self._seen.python
 
     # --- supervisord -------------------------------------------------------------------------------------------------
 
@@ -114,6 +119,7 @@ class Performers:
 
     def stop_supervisor(self, action: plan.StopSupervisor, report: Report) -> None:
         self._supervisor.shutdown(self._stops())
+        self._system.remove_tree(Path(self._state.sockets))
 
     # --- services ----------------------------------------------------------------------------------------------------
 
@@ -270,7 +276,8 @@ class Performers:
     # --- what several of them ask -------------------------------------------------------------------------------------
 
     def _stops(self) -> dict[str, tuple[SignalName, float]]:
-        return {name: (program.stop_signal, program.stop_grace) for name, program in self._programs.items()}
+        """How each program is stopped, as its supervisord was told: the profile may say something else by now."""
+        return stops_of(self._system.read(Path(programs.layout(self._state).config)) or "")
 
     def _check_alive(self, name: str, said: str) -> ProgramState | None:
         """The program as it is now. Raises ProcessError when it is clear that it won't make it."""
