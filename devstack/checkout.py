@@ -127,6 +127,8 @@ class Git:
 
     def remotes(self, folder: Path) -> tuple[str, ...]:
         """URLs that this checkout was cloned from or knows."""
+        # `git config` alone says nothing of a repository that it doesn't open
+        self._git("rev-parse", "--git-dir", cwd=folder)
         done = self._git("config", "--get-regexp", r"^remote\..*\.url$", cwd=folder)
         return tuple(line.split(" ", 1)[1] for line in done.stdout.splitlines() if " " in line)
 

@@ -100,17 +100,31 @@ class Files:
 
         lock = filelock.FileLock(path, mode=0o600)
         try:
-            with storage_errors(path):
-                lock.acquire(timeout=timeout, poll_interval=0.05, cancel_check=self.cancelled.is_set)
-        except filelock.Timeout:
+            lock.acquire(timeout=timeout, poll_interval=0.05, cancel_check=self.cancelled.is_set)
+        except filelock.Timeout:  # an OSError too, hence first
             if self.cancelled.is_set():
                 raise InterruptedRunError("interrupted", "stopped on request", fix="devstack up") from None
             yield False
             return
+        except OSError as error:
+            raise storage_error(path, error) from None
         try:
             yield True
         finally:
             lock.release()
+
+    @contextlib.contextmanager
+    def heritable_lock(self, path: Path) -> Iterator[int | None]:
+        """A lock's descriptor, for a process that is started meanwhile to inherit and hold; None where it is held."""
+        import fcntl
+
+        with self.open_private(path) as descriptor:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield None
+            else:
+                yield descriptor
 
     def link(self, path: Path, target: str) -> None:
         """Point the symlink `path` at `target` as one act."""
@@ -212,7 +226,9 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 def storage_error(path: Path, error: OSError, done: str = "written") -> StorageError:
     """The error for a refused file operation, with the command that helps for its cause."""
-    place = Path(error.filename) if isinstance(error.filename, str) else path
+    # a rename and a link name two paths, the one to be made second
+    named = error.filename2 or error.filename
+    place = Path(named) if isinstance(named, str) else path
     if place.parent == path.parent:
         # what is made beside the file and renamed means nothing to anybody
         place = path

@@ -133,7 +133,8 @@ def reap(system: System, orphans: Iterable[Orphan], stops: Stops) -> tuple[Orpha
                     system.signal_group(identity, signal.SIGKILL)
                     killed[identity] = now
             elif system.parent(identity) not in pids:
-                system.signal_group(identity, signal.Signals[f"SIG{name}"])
+                # not its group: a worker finishes its task only if its children aren't told to end as well
+                system.signal(identity, signal.Signals[f"SIG{name}"])
                 deadlines[identity] = now + grace
         system.pause(_EVERY)
     return tuple(waiting[identity] for identity in killed)

@@ -91,9 +91,11 @@ class _Up:
         self.profile = profile
         self.state = state
         self.goal = goal
-        self.wanted = selected(profile, goal.names)
         self.draft = Draft(goal.name)
         self.programs = {program.name: program for program in all_programs(profile, state)}
+        # supervisord takes over its whole configuration: what changed and runs is restarted with what was named
+        changed = tuple(name for name in self.programs if self._has_changed(name)) if goal.names else ()
+        self.wanted = selected(profile, (*goal.names, *changed))
         self.files = render(tuple(self.programs.values()), layout(state), template)
         self.started: list[str] = []
 
@@ -120,7 +122,9 @@ class _Up:
 
     def _warnings(self) -> tuple[str, ...]:
         parity = tuple(service.warning for service in self.state.services.values() if service.warning)
-        return (*self.state.warnings, *parity)
+        python = self.state.python
+        foreign = (f".venv isn't devstack's and stays as it is: commands use {self.state.venv}",)
+        return (*self.state.warnings, *parity, *(foreign if python and python.foreign else ()))
 
     # --- before anything runs ----------------------------------------------------------------------------------------
 
@@ -160,25 +164,32 @@ class _Up:
         """Stop what must start anew or go; returns the cause by program that has to start."""
         starts: dict[str, str] = {}
         live = self.state.supervisor.programs
-        for name, program in self.programs.items():
+        for name in self.programs:
             owner = self._owner(name)
             if owner not in self.wanted:
                 continue
             now = live.get(name)
             if now is None or not now.is_running:
                 starts[name] = f"not running: {now.reason}" if now and now.reason else "not running"
-            elif now.digest != program.digest:
+            elif self._has_changed(name):
                 starts[name] = "its declaration or environment changed"
             elif name in self.goal.force or owner in self.goal.force:
                 starts[name] = "restart was asked for"
             else:
                 continue
             if now is not None and now.is_running:
-                self.draft.add(name, StopProgram(name), starts[name], needs=[f"{SUPERVISOR}:reap"])
+                # an installation that fails leaves what runs alone
+                needs = [f"{SUPERVISOR}:reap", *([] if name in self.state.services else [PYTHON])]
+                self.draft.add(name, StopProgram(name), starts[name], needs=needs)
         for name, now in live.items():
             if name not in self.programs and now.is_running:
                 self.draft.add(name, StopProgram(name), "the profile doesn't have it any more")
         return starts
+
+    def _has_changed(self, name: str) -> bool:
+        """Does the program run as it was declared before?"""
+        now = self.state.supervisor.programs.get(name)
+        return now is not None and now.is_running and now.digest != self.programs[name].digest
 
     def _supervisor(self, starts: dict[str, str]) -> None:
         self._starts = starts
@@ -188,8 +199,10 @@ class _Up:
                 step = self.draft.add(SUPERVISOR, StartSupervisor(), "not running", needs=before)
                 self.draft.point(SUPERVISOR, [step])
             return
-        gone = self.state.supervisor.programs.keys() - self.programs.keys()
-        if starts or gone:
+        self.draft.point(SUPERVISOR, before)
+        gone = [name for name in self.state.supervisor.programs if name not in self.programs]
+        (config,) = [file.digest for file in self.files if file.path == layout(self.state).config]
+        if gone or (starts and config != self.state.supervisor.config):
             stops = [f"{name}:stop" for name in (*self.programs, *gone)]
             cause = "programs of its configuration changed"
             step = self.draft.add(SUPERVISOR, ReloadSupervisor(), cause, needs=[*before, *stops])
@@ -241,7 +254,7 @@ class _Up:
             cause = "its inputs, command, environment or data changed"
         else:
             return
-        needs = [PYTHON, "paths:make", *graph.needs(self.profile, name)]
+        needs = [f"{SUPERVISOR}:reap", PYTHON, "paths:make", *graph.needs(self.profile, name)]
         step = self.draft.add(name, RunTask(name), cause, needs=needs, optional=task.optional)
         self.draft.point(name, [step])
 

@@ -47,6 +47,12 @@ class Processes:
             return False
         return True
 
+    def group_id(self, user: str) -> int:
+        """Number of the group that an account belongs to first; its name needn't be the account's."""
+        import pwd
+
+        return pwd.getpwnam(user).pw_gid
+
     def process_id(self) -> int:
         return os.getpid()
 

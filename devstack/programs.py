@@ -146,7 +146,10 @@ def _lookup(
     profile: Profile, state: State, env: Callable[[str], Value], program: str = "", replica: int = 1
 ) -> Callable[[str], Value]:
     def answer(reference: str) -> Value:
-        own = {"port": str(state.ports.get(program, "")), "replica": str(replica), "project.root": state.root}
+        own = {
+            "port": str(state.ports.get(program, "")), "replica": str(replica), "project.root": state.root,
+            "project.name": profile.name,
+        }
         if reference in own:
             return own[reference]
         match reference.split("."):

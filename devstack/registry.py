@@ -126,7 +126,7 @@ class Registry:
         if standard is None or port == standard or (standard in own and standard not in others):
             return port, ""
         holder = "leased to another stack" if standard in others else f"taken by {self._system.port_holder(standard)}"
-        return port, f"{name}: port {standard} is {holder}; {port} is leased instead"
+        return port, f"{name} gets port {port}: {standard} is {holder}"
 
     def _put(self, entry: Entry) -> None:
         values = asdict(entry)

@@ -189,7 +189,7 @@ def parse(text: str) -> Record | None:
         raw = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(raw, dict) or not isinstance(raw.get("version"), int):
+    if not isinstance(raw, dict) or type(raw.get("version")) is not int:
         return None
     if raw["version"] > VERSION:
         raise UsageError(
@@ -200,9 +200,12 @@ def parse(text: str) -> Record | None:
     values: dict[str, Any] = {}
     for name, kind in tables.items():
         table = raw.get(name, {})
-        if not isinstance(table, dict) or not all(isinstance(value, kind) for value in table.values()):
+        # a boolean is an integer to isinstance, but no port
+        if not isinstance(table, dict) or not all(type(value) is kind for value in table.values()):
             return None
         values[name] = table
+    if not all(0 < port < 65536 for port in values["ports"].values()):
+        return None
     texts = {name: raw.get(name, "") for name in ("stack", "root", "runtime", "profile")}
     if not all(isinstance(text, str) for text in texts.values()) or not texts["stack"]:
         return None

@@ -188,13 +188,22 @@ class Supervisor:
         Its files must be written before. Killed at any moment, the next observation finds the daemon by its record,
         its socket or its environment. Raises ProcessError where it doesn't come up.
         """
-        daemon, snapshot = self._living()
-        if daemon and snapshot:
-            return daemon.run
-        if lost := [one for one in self._orphans(daemon) if one.program == orphans.SUPERVISORD]:
-            orphans.reap(self._system, lost, {})
         for folder in self._layout.folders:
             self._system.private_folder(Path(folder))
+        deadline = self._system.monotonic() + _START_SECONDS
+        while True:
+            daemon, snapshot = self._living()
+            if daemon and snapshot:
+                return daemon.run
+            if lost := [one for one in self._orphans(daemon) if one.program == orphans.SUPERVISORD]:
+                orphans.reap(self._system, lost, {})
+            # held by a supervisord for all its life, also by one just forked by a killed devstack and not seen yet
+            with self._system.heritable_lock(Path(self._layout.folder, "supervisor.lock")) as lock:
+                if lock is not None or self._system.monotonic() > deadline:
+                    return self._spawn(env, lock)
+            self._system.pause(0.02)
+
+    def _spawn(self, env: Mapping[str, str], lock: int | None) -> str:
         output = Path(self._layout.folder, "logs", "supervisord.out")
         # a stale socket would make supervisord sleep before it takes its place
         for stale in (Path(self._layout.socket), output):
@@ -204,15 +213,15 @@ class Supervisor:
             # -I: no PYTHON* variable and no user's packages; utf8: whatever the locale, the paths are read as written
             (self._python, "-I", "-X", "utf8", "-m", "supervisor.supervisord", "-n", "-s", "-c", self._layout.config),
             env={**env, "DEVSTACK_STACK": self._layout.stack, "DEVSTACK_RUN": run}, cwd=Path(self._layout.folder),
-            log=output,
+            log=output, lock=lock,
         )
         identity = self._system.identity(pid)
         if identity:
             self._write_record(identity, run)
         if not identity or not self._system.until(lambda: self._is_up_or_dead(identity), _START_SECONDS, 0.01):
-            raise self._not_started(output)
+            raise supervisor_logs.not_started(self._system.read(output) or "", self._layout.config)
         if not self._system.is_alive(identity):
-            raise self._not_started(output)
+            raise supervisor_logs.not_started(self._system.read(output) or "", self._layout.config)
         return run
 
     def _is_up_or_dead(self, identity: Identity) -> bool:
@@ -225,14 +234,6 @@ class Supervisor:
         except UnreachableError:
             return False
         return daemon is not None and daemon.pid == identity.pid
-
-    def _not_started(self, output: Path) -> ProcessError:
-        lines = (self._system.read(output) or "").splitlines()[-10:]
-        errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
-        return ProcessError(
-            "supervisor-not-started", "supervisord didn't start", why=(errors or lines or ["it said nothing"])[-1],
-            fix=f"supervisord -n -c {self._layout.config}", evidence=tuple(lines),
-        )
 
     def reload(self) -> None:
         """Make supervisord take over its configuration file: only programs that changed are touched.

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from devstack.errors import ProcessError
+
 if TYPE_CHECKING:
     from devstack.render import Layout
     from devstack.system import System
@@ -65,3 +67,13 @@ def ending(system: System, layout: Layout, name: str, spawn_error: str) -> tuple
         127: "its command wasn't found",
     }
     return status, words.get(status, f"it ends with status {status}")
+
+
+def not_started(said: str, config: str) -> ProcessError:
+    """Why supervisord didn't come up, from what it printed."""
+    lines = said.splitlines()[-10:]
+    errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
+    return ProcessError(
+        "supervisor-not-started", "supervisord didn't start", why=(errors or lines or ["it said nothing"])[-1],
+        fix=f"supervisord -n -c {config}", evidence=tuple(lines),
+    )

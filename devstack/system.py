@@ -187,13 +187,18 @@ class System(Files, Processes):
             signal.signal(signal.SIGINT, previous)
         return 128 - code if code < 0 else code
 
-    def spawn(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> int:
-        """Start a process that outlives this one (own session, no stdin, output appended to `log`); returns its pid."""
+    def spawn(
+        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path, lock: int | None = None
+    ) -> int:
+        """Start a process that outlives this one (own session, no stdin, output appended to `log`); returns its pid.
+
+        lock: descriptor of a `heritable_lock` that the process holds from now on.
+        """
         with self.open_private(log, os.O_APPEND) as output:
             try:
                 child = subprocess.Popen(
                     argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                    start_new_session=True, umask=0o077,
+                    start_new_session=True, umask=0o077, pass_fds=() if lock is None else (lock,),
                 )
             except OSError as error:
                 raise _cannot_execute(argv[0], error) from None
@@ -208,7 +213,7 @@ class System(Files, Processes):
         if self.user_id() != 0 or not self.has_user(user):
             why = "only root can run as another user" if self.user_id() else "there is no such account"
             raise PrerequisiteError("no-such-user", f"nothing can run as {user!r}", why=why, fix=f"id {user}")
-        return ("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--", *argv)
+        return ("setpriv", f"--reuid={user}", f"--regid={self.group_id(user)}", "--init-groups", "--", *argv)
 
     def cancel(self) -> None:
         """End every command under way and every wait; called from a signal handler."""

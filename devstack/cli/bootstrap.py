@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from devstack.cli.context import Context, common, pass_context, run_flags, stack_flags
-from devstack.cli.converge import converge, finish
+from devstack.cli.converge import call, converge, finish
 from devstack.plan import Up
 
 
@@ -38,15 +38,14 @@ def command(
     wanted = Wanted(repository, context.here(), into, ref, offline=offline)
     project = check_out(context.system, wanted, lambda plan: context.output.progress(plan, f"clone {repository}"))
     if project.is_new:
-        context.output.say(f"cloned into {project.root}")
+        context.output.done(f"cloned into {project.root}")
     stack = context.stack(
         project.root, profile=profile, runtime=runtime, trust=trust or project.is_shipped, new_ports=new_ports,
         offline=offline,
     )
     run = converge(context, stack, Up(start=not no_start, name="bootstrap"), yes=yes)
     if no_start:
-        context.output.say(f"{stack.profile.name} is ready to start, {run.outcome.took:.1f} s")
-        context.output.say(f"  next: cd {project.root} && {context.prefix} up")
+        context.output.prepared(stack.profile.name, run.outcome.took, call(context, project.root))
         if context.output.is_json:
             context.output.status(run.status)
         return

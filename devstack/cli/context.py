@@ -49,11 +49,12 @@ class Context:
         return Options(ask=self._ask if asks else lambda name, question: None,
                        ask_trust=self._ask_trust if asks else None, **flags)  # fmt: skip
 
-    @property
-    def prefix(self) -> str:
-        """How the person calls devstack, for the commands that are printed."""
+    def prefix(self, folder: Path) -> str:
+        """How the person calls devstack in this folder, for the commands that are printed."""
         bootstrap = os.environ.get("DEVSTACK_BOOTSTRAP")
-        return "devstack" if bootstrap is None or shutil.which("devstack") else f"python3 {shlex.quote(bootstrap)}"
+        if bootstrap is None or shutil.which("devstack"):
+            return "devstack"
+        return f"python3 {shlex.quote(min(bootstrap, os.path.relpath(bootstrap, folder), key=len))}"
 
     def _ask(self, name: str, question: Ask) -> str | None:
         import questionary

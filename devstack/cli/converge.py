@@ -12,6 +12,7 @@ import click
 from devstack.cli.context import Context
 from devstack.errors import UsageError
 from devstack.executor import Event, Outcome, Progress
+from devstack.output import Call
 from devstack.plan import Down, Plan, Up
 from devstack.stack import Run, Stack
 
@@ -39,8 +40,7 @@ class Shown(contextlib.ExitStack):
         self._progress: Progress | None = None
 
     def show(self, plan: Plan) -> None:
-        for warning in plan.warnings:
-            self._context.output.say(f"note: {warning}")
+        self._context.output.note(*plan.warnings)
         confirm(self._context, plan, yes=self._yes)
         self._progress = self.enter_context(self._context.output.progress(plan, self._title))
 
@@ -53,8 +53,9 @@ def confirm(context: Context, plan: Plan, *, yes: bool) -> None:
     """Nothing destructive without a yes. Raises UsageError where nobody can be asked, Abort on a no."""
     if not plan.destructive or yes:
         return
+    context.output.say("This can't be done without losing something:")
     for step in plan.destructive:
-        context.output.say(f"{step.target}: {step.cause}")
+        context.output.say(f"  {step.target}: {step.cause}")
     if not context.output.is_interactive:
         raise UsageError("not-confirmed", "this needs a yes", why=plan.destructive[0].cause, fix="add --yes")
     import questionary
@@ -66,6 +67,11 @@ def confirm(context: Context, plan: Plan, *, yes: bool) -> None:
 def finish(context: Context, run: Run, root: Path | None = None) -> None:
     """The final block of a run that ends with the stack up. root: where to go for the next commands, if not here."""
     notes = [f"{event.step.target} (optional) failed: {event.text}" for event in run.outcome.failed_optional]
+    context.output.ready(run.status, run.outcome.took, call(context, root), notes)
+
+
+def call(context: Context, root: Path | None = None) -> Call:
+    """How to call devstack from here on. root: the project's folder, if that may not be this one."""
     elsewhere = root is not None and root != context.here()
-    prefix = f"cd {shlex.quote(os.path.relpath(root or '.'))} && {context.prefix}" if elsewhere else context.prefix
-    context.output.ready(run.status, run.outcome.took, prefix, notes)
+    command = context.prefix(root or context.here())
+    return Call(command, shlex.quote(os.path.relpath(root or ".")) if elsewhere else "")

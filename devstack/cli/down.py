@@ -20,5 +20,8 @@ def command(context: Context, volumes: bool, yes: bool) -> None:
     outcome = take_down(context, stack, Down(volumes), yes=yes)
     if context.output.is_json:
         context.output.document({"stack": stack.name, "state": "down"})
-    nothing = "" if outcome.events else " (it was already)"
-    context.output.say(f"{stack.name} is down{nothing}, {outcome.took:.1f} s")
+    if not outcome.events:
+        context.output.done(f"{stack.name} is down already")
+        return
+    data = "in the trash (.devstack/trash)" if volumes else "kept"
+    context.output.done(f"{stack.name} is down ({outcome.took:.1f} s), its data is {data}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import click
 
 from devstack.cli.context import Context, common, pass_context
@@ -17,6 +15,6 @@ def command(context: Context) -> None:
     from devstack.stack.machine import overview
 
     entries, states = overview(context.system)
-    context.output.stacks(entries, states, lambda at: datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"))
+    context.output.stacks(entries, states, context.system.now())
 
 

@@ -90,25 +90,26 @@ def _run(context: Context, words: list[str]) -> int:
     def stop(number: int, _frame: FrameType | None) -> None:
         received.append(number)
         context.system.cancel()
+        context.output.stopping(at_once=len(received) > 1)
         if len(received) > 1:
             # asked twice: don't wait for anything more; the next command finds out what is left
             os._exit(128 + number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
+    code = 0
     try:
-        code = _execute(context, words)
-    except InterruptedRunError as error:
-        context.output.error(error)
-        code = 128 + received[0] if received else error.exit_code
-    except DevstackError as error:
-        context.output.error(error)
-        code = error.exit_code
+        try:
+            code = _execute(context, words)
+        except DevstackError as error:
+            code = error.exit_code
+            if isinstance(error, InterruptedRunError) and received:
+                code = 128 + received[0]
+            context.output.error(error)
     except BrokenPipeError:
         # the reader (`| head`) has seen enough; Python must not complain about it while it ends
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     return code
 
 
@@ -124,6 +125,7 @@ def _execute(context: Context, words: list[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.Abort:
+        context.output.say("Nothing was done.")
         return 130
     except click.ClickException as error:
         raise UsageError("usage", error.format_message(), fix=f"{_help_command(error)} --help") from None

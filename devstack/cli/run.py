@@ -26,4 +26,4 @@ def command(context: Context, task: str, trust: bool, yes: bool, new_ports: bool
     outcome = converge(context, stack, Up((task,), frozenset({task}), name="run"), yes=yes).outcome
     if context.output.is_json:
         context.output.document({"task": task, "took_s": round(outcome.took, 3)})
-    context.output.say(f"{task} is done, {outcome.took:.1f} s")
+    context.output.done(f"{task} is done ({outcome.took:.1f} s)")

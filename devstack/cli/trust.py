@@ -17,4 +17,4 @@ def command(context: Context) -> None:
     stack.trust()
     if context.output.is_json:
         context.output.document({"trusted": str(stack.project.root)})
-    context.output.say(f"{stack.project.root} is trusted")
+    context.output.done(f"{stack.project.root} is trusted")

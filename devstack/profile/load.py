@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,7 +19,7 @@ from devstack.errors import Mistake, ProfileError
 from devstack.profile import references, rules
 from devstack.profile.locate import line_of
 from devstack.profile.merge import Merged, merge
-from devstack.profile.mistakes import Finding, findings_of, in_file_order, near, place_of
+from devstack.profile.mistakes import MAX_SHOWN, Finding, findings_of, in_file_order, listed, near, place_of
 from devstack.profile.model import Profile, Service
 from devstack.profile.references import BASIC, Fields, Names
 from devstack.profile.rules import Declared
@@ -50,9 +51,9 @@ def load(
     merged = merge(files, tables, default_name)
     profile, found = _validated(merged.values, services)
     kept = profile or _partial(merged.values, found, services)
-    declared = _declared(merged, is_damaged=any(finding.path[0] in ("tasks", "processes") for finding in found))
+    declared = _declared(merged, frozenset(finding.path[:2] for finding in found))
     names = Names(kept, declared, _fields(services, fields or {}))
-    findings = [*found, *rules.check(kept, declared), *references.check(names)]
+    findings = chain(found, rules.check(kept, declared), references.check(names))
     mistakes = in_file_order(merged, findings, _misplaced(merged, tables))
     if mistakes or profile is None:
         raise _error(mistakes)
@@ -116,7 +117,7 @@ def _service(
     findings: list[Finding] = []
     model = services.get(kind) if isinstance(kind, str) else Service
     if model is None:
-        hint = near(kind, services) or f"there are {', '.join(services)}"
+        hint = near(kind, services) or f"there are {listed(services)}"
         text = f"no service kind is named `{printable(kind)}`"
         findings.append(Finding((*path, "kind") if "kind" in table else path, text, hint))
         model, table = Service, {key: value for key, value in table.items() if key in Service.model_fields}
@@ -129,7 +130,7 @@ def _service(
 def _partial(values: dict[str, Any], findings: Sequence[Finding], services: Mapping[str, type[Service]]) -> Profile:
     """What is left of the profile without its mistakes, so that the other rules can be checked in the same run."""
     values = deepcopy(values)
-    for _round in range(8):
+    for _round in range(8 if len(findings) < MAX_SHOWN else 0):
         for holder, key in [_spoiled(values, finding.path) for finding in findings]:
             holder.pop(key, None)
         values.setdefault("name", "unnamed")
@@ -152,12 +153,12 @@ def _spoiled(values: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
     return holder, last
 
 
-def _declared(merged: Merged, *, is_damaged: bool) -> Declared:
+def _declared(merged: Merged, damaged: frozenset[Path]) -> Declared:
     names = {}
     for section in ("services", "tasks", "processes", "env"):
         table = merged.values.get(section)
         names[section] = frozenset(table) if isinstance(table, dict) else frozenset[str]()
-    return Declared(names, lambda path: place_of(merged, path), is_damaged)
+    return Declared(names, lambda path: place_of(merged, path), damaged)
 
 
 def _misplaced(merged: Merged, tables: Sequence[dict[str, Any]]) -> list[Mistake]:

@@ -47,6 +47,12 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"did you mean `{lowered[found[0]]}`?" if found else ""
 
 
+def listed(names: Iterable[str]) -> str:
+    """The names, or the first dozen of them."""
+    ordered = list(names)
+    return ", ".join(ordered[:12]) + (f" and {len(ordered) - 12} more" if len(ordered) > 12 else "")
+
+
 def near_key(key: str, known: tuple[str, ...]) -> str:
     """The nearest known key, other tools' words for it counted too; else the keys there are."""
     if direct := near(key, known):
@@ -55,7 +61,7 @@ def near_key(key: str, known: tuple[str, ...]) -> str:
     found = difflib.get_close_matches(key.lower()[:80], others, 1, 0.75)
     if found:
         return f"did you mean `{others[found[0]]}`?"
-    return f"known here: {', '.join(known)}" if known else ""
+    return f"known here: {listed(known)}" if known else ""
 
 
 def findings_of(error: ValidationError, root: Any, prefix: Path = ()) -> list[Finding]:

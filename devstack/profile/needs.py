@@ -50,19 +50,16 @@ def first_cycle(graph: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """A cycle as `(a, b, a)`, or () where there is none. Names that are no key of the graph need nothing."""
     done: set[str] = set()
     for start in graph:
-        trail: list[str] = []
-        waiting = [(start, iter(graph[start]))] if start not in done else []
-        trail += [start] * len(waiting)
-        while waiting:
-            name, needs = waiting[-1]
+        trail = {start: iter(graph[start])} if start not in done else {}
+        while trail:
+            name, needs = next(reversed(trail.items()))
             following = next(needs, None)
             if following is None:
-                waiting.pop()
-                trail.pop()
+                del trail[name]
                 done.add(name)
             elif following in trail:
-                return (*trail[trail.index(following) :], following)
+                names = list(trail)
+                return (*names[names.index(following) :], following)
             elif following in graph and following not in done:
-                waiting.append((following, iter(graph[following])))
-                trail.append(following)
+                trail[following] = iter(graph[following])
     return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from devstack.errors import Mistake, ProfileError
 from devstack.profile.interpolation import has_unclosed, references
@@ -39,54 +40,70 @@ class Names:
         kind = declaration.kind if declaration and declaration.kind else name
         return self.fields.get(kind, BASIC)
 
-    def known(self, process: Process | None = None) -> set[str]:
-        """Every reference that stands for something; `process`: the one whose text it is."""
+    @cached_property
+    def shared(self) -> frozenset[str]:
+        """Every reference that stands for something in any text."""
         known = {"project.root"} | {f"env.{name}" for name in self.profile.env}
         for name in self.profile.services:
             known |= {f"services.{name}.{field}" for field in self.of_service(name).names}
-        for name, other in self.profile.processes.items():
-            known |= {f"processes.{name}.{field}" for field in ("port", "url") if has_port(other)}
-            known |= {f"processes.{name}.ports.{port}" for port in other.ports}
-        if process is not None:
-            known |= {"replica"} | {f"ports.{port}" for port in process.ports}
-            known |= {"port"} if has_port(process) else set()
-        return known
+        for name, process in self.profile.processes.items():
+            known |= {f"processes.{name}.{field}" for field in ("port", "url") if has_port(process)}
+            known |= {f"processes.{name}.ports.{port}" for port in process.ports}
+        return frozenset(known)
+
+    def own(self, process: Process | None) -> frozenset[str]:
+        """What stands for something in the process's own texts only."""
+        if process is None:
+            return frozenset()
+        return frozenset({"replica", *(f"ports.{port}" for port in process.ports), *["port"] * has_port(process)})
 
     def is_left_out(self, reference: str) -> bool:
         """Whether it names something that has a mistake of its own."""
         section, name, _field = (*reference.split("."), "", "")[:3]
-        if section not in ("services", "processes", "env"):
-            return False
-        return name in self.declared.names[section] and name not in getattr(self.profile, section)
+        return (section, name) in self.declared.damaged or (section,) in self.declared.damaged
+
+    @cached_property
+    def secret_env(self) -> frozenset[str]:
+        """Names of environment values that must not be shown: generated, asked as secrets, or made from a secret."""
+        users: dict[str, list[str]] = {}
+        found: set[str] = set()
+        for name, value in self.profile.env.items():
+            if isinstance(value, Generate) or (isinstance(value, Ask) and value.secret):
+                found.add(name)
+            for reference in references(value) if isinstance(value, str) else ():
+                if reference.startswith("env."):
+                    users.setdefault(reference.removeprefix("env."), []).append(name)
+                if self._is_secret_field(reference):
+                    found.add(name)
+        waiting = list(found)
+        while waiting:
+            new = set(users.get(waiting.pop(), ())) - found
+            found |= new
+            waiting += new
+        return frozenset(found)
+
+    def _is_secret_field(self, reference: str) -> bool:
+        section, name, field = (*reference.split(".", 2), "", "")[:3]
+        return section == "services" and field in self.of_service(name).secret
 
     def is_secret(self, reference: str) -> bool:
-        """Whether the value must not be shown; environment values are followed."""
-        seen: set[str] = set()
-        waiting = [reference]
-        while waiting:
-            section, name, field = (*waiting.pop().split(".", 2), "", "")[:3]
-            if section == "services" and field in self.of_service(name).secret:
-                return True
-            value = self.profile.env.get(name) if section == "env" and name not in seen else None
-            seen.add(name if section == "env" else "")
-            if isinstance(value, Generate) or (isinstance(value, Ask) and value.secret):
-                return True
-            waiting += references(value) if isinstance(value, str) else ()
-        return False
+        """Whether the value must not be shown."""
+        is_env = reference.startswith("env.")
+        return (is_env and reference.removeprefix("env.") in self.secret_env) or self._is_secret_field(reference)
 
 
 def secret_env(profile: Profile, fields: Mapping[str, Fields]) -> frozenset[str]:
     """Names of the profile's environment whose values must not be shown."""
     names = Names(profile, Declared({}, lambda _path: ""), fields)
-    return frozenset(name for name in profile.env if names.is_secret(f"env.{name}"))
+    return names.secret_env
 
 
 def ensure_defined(profile: Profile, file: str, text: str, fields: Mapping[str, Fields]) -> None:
     """Raises ProfileError with the lines of a template's references that stand for nothing. file: its path as shown."""
     names = Names(profile, Declared({}, lambda _path: ""), fields)
-    known = names.known() | {"project.name"}
+    known = names.shared | {"project.name"}
     mistakes = tuple(
-        Mistake(file, number, "", _undefined(reference), _hint(names, reference, known, None))
+        Mistake(file, number, "", _undefined(reference), _hint(names, reference, None))
         for number, line in enumerate(text.split("\n"), 1)
         for reference in references(line)
         if reference not in known
@@ -117,17 +134,19 @@ def _text(names: Names, path: Path, text: str, process: Process | None) -> Itera
         return
     if has_unclosed(text):
         yield Finding(path, "a `${` has no `}`", "write `$${` for the two characters themselves")
-    known = names.known(process)
+    own = names.own(process)
+    if process and path[:2] in names.declared.damaged:
+        own |= {reference for reference in references(text) if not reference.startswith(("services.", "env."))}
     for reference in dict.fromkeys(references(text)):
-        if reference not in known and not names.is_left_out(reference):
-            yield Finding(path, _undefined(reference), _hint(names, reference, known, process))
+        if reference not in names.shared and reference not in own and not names.is_left_out(reference):
+            yield Finding(path, _undefined(reference), _hint(names, reference, process))
 
 
 def _undefined(reference: str) -> str:
     return f"`${{{printable(reference)}}}` stands for nothing"
 
 
-def _hint(names: Names, reference: str, known: set[str], process: Process | None) -> str:
+def _hint(names: Names, reference: str, process: Process | None) -> str:
     section, name, field = (*reference.split(".", 2), "", "")[:3]
     other = names.profile.processes.get(name)
     if reference == "port" or (section == "processes" and field in ("port", "url") and other and not has_port(other)):
@@ -140,15 +159,14 @@ def _hint(names: Names, reference: str, known: set[str], process: Process | None
         return near(name, names.profile.env) or f"there is no `{printable(name)}` in `[env]`"
     if section in ("services", "processes") and name and name not in getattr(names.profile, section):
         return near(name, getattr(names.profile, section)) or f"there is no `[{section}.{printable(name)}]`"
-    hint = near(reference, sorted(known)).replace("`", "`${", 1).replace("`?", "}`?")
+    hint = near(reference, sorted(names.shared | names.own(process))).replace("`", "`${", 1).replace("`?", "}`?")
     return hint or "write `$${` for the shell's own `${`"
 
 
 def _command(names: Names, path: Path, text: str, process: Process | None) -> Iterator[Finding]:
     yield from _text(names, path, text, process)
-    known = names.known(process) if "${" in text else set()
     for reference in dict.fromkeys(references(text)):
-        if reference in known and names.is_secret(reference):
+        if reference in names.shared and names.is_secret(reference):
             yield Finding(
                 path, f"`${{{reference}}}` is secret, and everyone on the machine can read a command line",
                 "put it into `env` and let the command read it there",

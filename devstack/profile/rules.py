@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from devstack.profile.mistakes import Finding, near
+from devstack.profile.mistakes import Finding, listed, near
 from devstack.profile.model import Command, Profile
 from devstack.profile.needs import first_cycle, has_port, process_needs, programs_of, task_needs
 from devstack.profile.source import Path, printable
@@ -20,11 +20,12 @@ SECTIONS = {"services": "service", "tasks": "task", "processes": "process"}
 
 @dataclass(frozen=True)
 class Declared:
-    """Names by section as the files declare them; place: `file:line` of a key path."""
+    """Names by section as the files declare them. place: `file:line` of a key path. damaged: `(section, name)` of what
+    has a mistake of its own."""
 
     names: Mapping[str, frozenset[str]]
     place: Callable[[Path], str]
-    is_damaged: bool = False
+    damaged: frozenset[Path] = frozenset()
 
     def sections_of(self, name: str) -> tuple[str, ...]:
         return tuple(section for section in SECTIONS if name in self.names[section])
@@ -32,13 +33,13 @@ class Declared:
 
 def check(profile: Profile, declared: Declared) -> Iterator[Finding]:
     """Every finding of every rule."""
-    yield from _shared_names(declared)
-    yield from _needs(profile, declared)
-    if not declared.is_damaged:
+    graph = [*_shared_names(declared), *_needs(profile, declared)]
+    yield from graph
+    if not graph and not any(path[0] in ("tasks", "processes") for path in declared.damaged):
         yield from _cycles(profile)
     yield from _programs(profile, declared)
     yield from _ports(profile, declared)
-    yield from _readiness(profile)
+    yield from _readiness(profile, declared)
     yield from _paths(profile)
     yield from _options(profile)
     yield from _reserved(profile)
@@ -53,20 +54,20 @@ def _shared_names(declared: Declared) -> Iterator[Finding]:
 
 
 def _needs(profile: Profile, declared: Declared) -> Iterator[Finding]:
-    allowed = {"tasks": ("services", "tasks"), "processes": tuple(SECTIONS), "checks": tuple(SECTIONS)}
-    commands: dict[str, Mapping[str, tuple[str, ...] | None]] = {
-        "tasks": {name: task.needs for name, task in profile.tasks.items()},
-        "processes": {name: process.needs for name, process in profile.processes.items()},
-        "checks": {name: check.needs for name, check in profile.checks.items()},
-    }
-    for section, entries in commands.items():
-        known = sorted(frozenset[str]().union(*(declared.names[part] for part in allowed[section])))
+    every = tuple(SECTIONS)
+    commands: tuple[tuple[str, tuple[str, ...], Mapping[str, tuple[str, ...] | None]], ...] = (
+        ("tasks", ("services", "tasks"), {name: task.needs for name, task in profile.tasks.items()}),
+        ("processes", every, {name: process.needs for name, process in profile.processes.items()}),
+        ("checks", every, {name: check.needs for name, check in profile.checks.items()}),
+    )
+    for section, parts, entries in commands:
+        known = frozenset[str]().union(*(declared.names[part] for part in parts))
         for name, needs in entries.items():
             for index, need in enumerate(needs or ()):
                 if need in known:
                     continue
-                hint = near(need, known) or (f"there are {', '.join(known)}" if known else "nothing is declared")
-                text = f"`{need}` is no {' or '.join(SECTIONS[part] for part in allowed[section])}"
+                hint = near(need, sorted(known)) or f"there are {listed(sorted(known))}" * bool(known)
+                text = f"`{need}` is no {' or '.join(SECTIONS[part] for part in parts)}"
                 if section == "tasks" and need in declared.names["processes"]:
                     text, hint = f"`{need}` is a process", "a task can need services and tasks only"
                 yield Finding((section, name, "needs", index), text, hint)
@@ -85,20 +86,15 @@ def _cycles(profile: Profile) -> Iterator[Finding]:
 
 
 def _programs(profile: Profile, declared: Declared) -> Iterator[Finding]:
-    taken: dict[str, str] = {}
-    for name, process in profile.processes.items():
-        for program, number in programs_of(name, process):
-            if program == name:
-                continue
-            replica = f"replica {number} of `{name}` is the program `{program}`"
-            other = next(iter(declared.sections_of(program)), "")
-            if other:
-                place = declared.place((other, program))
-                yield Finding(("processes", name, "replicas"), f"{replica}, which is a {SECTIONS[other]} too ({place})")
-            elif program in taken:
-                place = declared.place(("processes", taken[program]))
-                yield Finding(("processes", name, "replicas"), f"{replica}, as is one of `{taken[program]}` ({place})")
-            taken[program] = name
+    """Two processes' replicas never share a program name, since a number has no dash; a declared name may be one."""
+    for section, called in SECTIONS.items():
+        for other in sorted(declared.names[section]):
+            name, dash, number = other.rpartition("-")
+            process = profile.processes.get(name) if dash and number.isdecimal() else None
+            if process and any(other == program for program, _number in programs_of(name, process)):
+                text = f"replica {number} of `{name}` is the program `{other}`, which is a {called} too"
+                place = declared.place((section, other))
+                yield Finding(("processes", name, "replicas"), f"{text} ({place})", "give one of them another name")
 
 
 def _ports(profile: Profile, declared: Declared) -> Iterator[Finding]:
@@ -118,10 +114,10 @@ def _ports(profile: Profile, declared: Declared) -> Iterator[Finding]:
             yield Finding(("processes", name, "port"), text, "leave it out and each is leased one")
 
 
-def _readiness(profile: Profile) -> Iterator[Finding]:
+def _readiness(profile: Profile, declared: Declared) -> Iterator[Finding]:
     for name, process in profile.processes.items():
         asks = getattr(process.ready, "http", None) or getattr(process.ready, "tcp", None) is True
-        if asks and not has_port(process):
+        if asks and not has_port(process) and ("processes", name) not in declared.damaged:
             text = "readiness asks the process's port, and it has none"
             yield Finding(("processes", name, "ready"), text, 'give it `role = "web"` or a `port`')
 

@@ -16,6 +16,8 @@ from pydantic.json_schema import models_json_schema
 from devstack.profile.merge import NAMED
 from devstack.profile.model import NAME, Check, Process, Profile, Service, Task
 
+#: keywords whose tables are by the names of a profile's keys, not by the schema's
+_BY_NAME = ("properties", "patternProperties", "$defs")
 #: tables that a base may have begun
 _PARTIAL = (Profile, Task, Process, Check)
 
@@ -84,9 +86,10 @@ def _tidied(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     tidy = {
-        key: _tidied(value) for key, value in node.items()
-        if not (key == "title" and isinstance(value, str)) and not (key == "default" and not value)
-    }  # fmt: skip
+        key: {name: _tidied(one) for name, one in value.items()} if key in _BY_NAME else _tidied(value)
+        for key, value in node.items()
+        if key != "title" and not (key == "default" and (not value or isinstance(value, dict)))
+    }
     if "anyOf" in tidy:
         kept = [one for one in tidy["anyOf"] if one != {"type": "null"}]
         tidy = {**{key: value for key, value in tidy.items() if key != "anyOf"}, **kept[0]} if len(kept) == 1 else {

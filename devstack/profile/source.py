@@ -94,8 +94,8 @@ def _from_bytes(file: SourceFile, content: bytes) -> str:
 def parse(file: SourceFile) -> dict[str, Any]:
     """The profile's tables in this file. Raises ProfileError with the syntax mistake."""
     text = decoded(file)
-    if text.count("=") > MAX_KEYS or text.count("\n[") > MAX_KEYS:
-        _refuse(file, 0, f"a profile has at most {MAX_KEYS:,} keys")
+    if max(text.count("="), text.count("\n["), text.count(",") // 2) > MAX_KEYS:
+        _refuse(file, 0, _TOO_MANY)
     if endless := _ENDLESS_KEY.search(text):
         _refuse(file, text.count("\n", 0, endless.start()) + 1, _TOO_DEEP)
     try:
@@ -114,6 +114,8 @@ def parse(file: SourceFile) -> dict[str, Any]:
 
 _TOO_DEEP = f"tables or arrays are nested more than {MAX_DEPTH} deep"
 
+_TOO_MANY = f"a profile has at most {MAX_KEYS:,} keys and list items"
+
 
 def _section(file: SourceFile, values: dict[str, Any]) -> dict[str, Any]:
     for depth, part in enumerate(file.table, 1):
@@ -125,12 +127,13 @@ def _section(file: SourceFile, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bounded(file: SourceFile, text: str, values: dict[str, Any]) -> None:
-    keys, level = 0, [values]
+    entries = 0
+    level: list[Any] = [values]
     for _depth in range(MAX_DEPTH + 1):
         below: list[Any] = []
         for container in level:
             inside = container.values() if isinstance(container, dict) else container
-            keys += len(container) if isinstance(container, dict) else 0
+            entries += len(container)
             below += [value for value in inside if isinstance(value, dict | list)]
             if any("\0" in value for value in (*container, *inside) if isinstance(value, str)):
                 escape = re.search(r"\\u0000|\\U00000000", text)
@@ -141,8 +144,8 @@ def _bounded(file: SourceFile, text: str, values: dict[str, Any]) -> None:
         level = below
     else:
         _refuse(file, _deep_line(text), _TOO_DEEP)
-    if keys > MAX_KEYS:
-        _refuse(file, 0, f"a profile has at most {MAX_KEYS:,} keys")
+    if entries > MAX_KEYS:
+        _refuse(file, 0, _TOO_MANY)
 
 
 def _deep_line(text: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import stat
 import tempfile
@@ -227,7 +228,7 @@ class Native:
             if os.geteuid() not in (0, info.st_uid):
                 raise StorageError(
                     "not-yours", f"{path} belongs to another user", why=f"its owner has uid {info.st_uid}",
-                    fix=f"sudo chown -R {os.geteuid()}:{os.getegid()} {path}",
+                    fix=f"sudo chown -R {os.geteuid()}:{os.getegid()} -- {shlex.quote(str(path))}",
                 )
             if stat.S_IMODE(info.st_mode) != 0o700:
                 path.chmod(0o700)
@@ -269,7 +270,8 @@ def _discard_unused(instance: Instance, prepare: Prepare) -> None:
     if any(filled.iterdir()) and (present or not prepare.proof):
         raise DataError(
             "data-unknown", f"{filled} holds data that devstack has no record of",
-            why=f"{Path(instance.data) / MARKER} is missing or damaged", fix=f"mv -- {filled} {filled}.aside",
+            why=f"{Path(instance.data) / MARKER} is missing or damaged",
+            fix=shlex.join(("mv", "--", str(filled), f"{filled}.aside")),
             evidence=tuple(sorted(entry.name for entry in filled.iterdir())[:20]),
         )
     remove(filled)

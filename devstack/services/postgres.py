@@ -134,11 +134,11 @@ class PostgresKind:
                 elif wanted:
                     with _connect(instance, name, deadline) as session:
                         missing += [f"extension {one} in {name}" for one in _lacking(session, wanted)]
-        except psycopg.errors.InvalidCatalogName as error:
-            return Probe(False, _line(error), missing=(f"database {first}",))
         except psycopg.Error as error:
-            return Probe(False, _line(error))
-        return Probe(True, f"logged in to {first} as {instance.user}", version, tuple(missing))
+            # a refused connection has no error code, only the server's words, which are told to be English
+            is_absent = f'database "{first}" does not exist' in str(error)
+            return Probe(False, _line(error), missing=(f"database {first}",) if is_absent else ())
+        return Probe(True, f"logged in to {first} as {instance.user}", version.partition(" ")[0], tuple(missing))
 
     def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
         """Make roles, databases and extensions that are missing and set passwords that differ. Waits for the server
@@ -225,6 +225,7 @@ def _settings(instance: Instance) -> Iterator[str]:
     yield "synchronous_commit = on"
     # compiling queries needs a library that moved servers lack, and costs small databases more than it gains
     yield "jit = off"
+    yield "lc_messages = 'C'"
     yield "timezone = 'UTC'"
     yield "log_timezone = 'UTC'"
     yield "logging_collector = off"
@@ -264,7 +265,7 @@ def _connect(instance: Instance, database: str, deadline: float, *, as_admin: bo
             return super().wait(_until(deadline, gen), interval)
 
     left = max(deadline - time.monotonic(), 0.001)
-    login: dict[str, Any] = {"host": instance.sockets, "user": ADMIN}
+    login: dict[str, Any] = {"host": instance.sockets, "hostaddr": "", "user": ADMIN}
     if not as_admin:
         login = {
             "host": "127.0.0.1", "hostaddr": "127.0.0.1", "user": instance.user, "password": instance.password.reveal()

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from devstack.errors import ProcessError
+from devstack.errors import ProcessError, UsageError
 from devstack.profile.model import Model, Service, one_or_many
 from devstack.profile.secret import Secret
 from devstack.services import (
@@ -132,8 +132,15 @@ class RabbitMQKind:
         return re.sub(r"\{modules,\s*\[[^\]]*\]\}", "{modules,[]}", text)
 
     def native(self, instance: Instance, server: Server) -> NativeService:
-        """The node itself (erlexec, or erl of an installed Erlang): signals and exit status are its own."""
+        """The node itself (erlexec, or erl of an installed Erlang): signals and exit status are its own. Raises
+        UsageError for a folder that the server can't live in."""
         data, dist = instance.data, instance.ports["dist"]
+        if "'" in data:
+            # its disk monitor puts the folder between apostrophes for a shell, and the node hangs as it starts
+            raise UsageError(
+                "path-unsupported", f"{instance.name} can't run in a folder with an apostrophe in its path", why=data,
+                fix="devstack up --runtime docker",
+            )
         start, env = _emulator(instance, server)
         distribution = (
             "-sname", NODE, "-start_epmd", "false", "-erl_epmd_port", str(dist),

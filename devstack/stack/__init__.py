@@ -63,7 +63,7 @@ class Stack:
         self._options = options
         self._places = places(system)
         self._registry = Registry(system, self._places.state)
-        self._store = RecordStore(system, self.project)
+        self._store = RecordStore(system, self.project, self._registry)
         self._found: Found | None = None
 
     # --- what there is -----------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from devstack.services import Instance, Kind, Probe, kind_of
 from devstack.stack.paths import Places, Project, sockets
 from devstack.stack.readiness import Readiness
 from devstack.stack.store import RecordStore, SecretStore
+from devstack.stack.tasks import left_over
 from devstack.state import Record, ReplicaState, ServiceState, State, SupervisorState, TaskState
 from devstack.supervisor import Supervisor
 from devstack.system import System
@@ -74,7 +75,7 @@ class Observer:
         tools = self._tools
         record = tools.store.load()
         supervisor = self._supervisor_for(record.stack)
-        live = supervisor.observe()
+        live = observe_programs(tools.system, tools.project, supervisor)
         secrets = SecretStore(tools.system, tools.project, keep=self._keep)
         ports, notes = self._lease(record)
         decided = self._decide(secrets)
@@ -242,9 +243,15 @@ def observe_running(tools: Tools, supervisor: Supervisor, stack: str) -> Seen:
     project = tools.project
     state = State(
         stack=stack, root=str(project.root), folder=str(project.folder), sockets=str(sockets(tools.places, stack)),
-        venv="", base={}, supervisor=supervisor.observe(), data=data_folders(project),
+        venv="", base={}, supervisor=observe_programs(tools.system, project, supervisor), data=data_folders(project),
     )
     return Seen(state, None, {}, supervisor)
+
+
+def observe_programs(system: System, project: Project, supervisor: Supervisor) -> SupervisorState:
+    """What supervisord says, and everything of the stack that nobody owns any more."""
+    live = supervisor.observe()
+    return replace(live, orphans=(*live.orphans, *left_over(system, project)))
 
 
 def data_folders(project: Project) -> tuple[str, ...]:

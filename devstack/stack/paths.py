@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devstack.errors import UsageError
-from devstack.system import System
+from devstack.system import System, storage_error
 
 FOLDER = ".devstack"
 PROFILE = "devstack.toml"
@@ -49,6 +49,11 @@ class Project:
         return self.folder / "logs"
 
     @property
+    def tasks(self) -> Path:
+        """Marks of the tasks that run now, or ran when their devstack was killed."""
+        return self.folder / "tasks"
+
+    @property
     def trash(self) -> Path:
         return self.folder / "trash"
 
@@ -73,11 +78,15 @@ def sockets(place: Places, stack: str) -> Path:
 
 
 def find_root(start: Path) -> Path:
-    """The project that `start` is in. Raises UsageError where no folder above has a profile."""
+    """The project that `start` is in. Raises UsageError where no folder above has a profile, StorageError where one
+    can't be looked into."""
     start = start.resolve()
     for folder in (start, *start.parents):
-        if (folder / PROFILE).is_file() or (folder / FOLDER / "state.json").is_file() or _has_table(folder):
-            return folder
+        try:
+            if (folder / PROFILE).is_file() or (folder / FOLDER / "state.json").is_file() or _has_table(folder):
+                return folder
+        except OSError as error:
+            raise storage_error(folder / PROFILE, error, "read") from None
     raise UsageError(
         "no-project", "this is no devstack project", why=f"there is no {PROFILE} in {start} or any folder above",
         fix="python3 bootstrap.py GIT_URL",

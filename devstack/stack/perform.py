@@ -20,6 +20,7 @@ from devstack.render import reveal, stops_of
 from devstack.services import Probe, kind_of
 from devstack.stack.observe import Observer, Seen, Tools
 from devstack.stack.readiness import Readiness
+from devstack.stack.tasks import marked
 from devstack.state import ProgramState
 
 _POLL = 0.05
@@ -250,9 +251,11 @@ class Performers:
         log = self._tools.project.logs / f"{name}.log"
         self._system.private_folder(log.parent)
         argv = self._system.as_user(task.user, resolved.argv)
-        done = self._system.run(
-            argv, timeout=task.timeout, env=resolved.revealed(), cwd=Path(resolved.cwd), log=log, on_line=report.say
-        )
+        with marked(self._system, self._tools.project, name) as mark:
+            done = self._system.run(
+                argv, timeout=task.timeout, env={**resolved.revealed(), **mark}, cwd=Path(resolved.cwd), log=log,
+                on_line=report.say,
+            )
         if done.timed_out or done.returncode != 0:
             why = f"no end after {task.timeout:g} s" if done.timed_out else f"exit status {done.returncode}"
             raise ProcessError(

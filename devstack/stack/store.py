@@ -17,6 +17,7 @@ from devstack import state
 from devstack.errors import BusyError, UsageError
 from devstack.profile.model import Ask, Generate
 from devstack.profile.secret import Secret
+from devstack.registry import Registry
 from devstack.stack.paths import Project
 from devstack.state import Record
 from devstack.system import System
@@ -27,9 +28,10 @@ _LETTERS = string.ascii_letters + string.digits
 class RecordStore:
     """The state file. Many threads may change it; each change is one atomic write."""
 
-    def __init__(self, system: System, project: Project) -> None:
+    def __init__(self, system: System, project: Project, registry: Registry) -> None:
         self._system = system
         self._project = project
+        self._registry = registry
         self._guard = threading.Lock()
         self._record: Record | None = None
 
@@ -59,10 +61,17 @@ class RecordStore:
         if found is None:
             if text is not None:
                 self._system.write(path.with_name("state.damaged.json"), text)
-            return Record(stack=random.token_hex(8), root=root)
+            return self._known(root)
         if found.root == root:
             return found
         return self._elsewhere(found, root)
+
+    def _known(self, root: str) -> Record:
+        """A record of the stack that the registry knows at this place, else of a new one."""
+        for entry in self._registry.entries():
+            if entry.root == root:
+                return Record(stack=entry.id, root=root, ports=entry.ports)
+        return Record(stack=random.token_hex(8), root=root)
 
     def _elsewhere(self, found: Record, root: str) -> Record:
         """The project's folder was moved, or copied: a copy is another stack, which must not share an identity."""

@@ -252,15 +252,15 @@ class Servers:
         final = self._trees.path(recipe.tree)
         server = self._server(recipe, Manifest(recipe.source.name, version, "", 0, {}))
         program = tree / Path(server.program).relative_to(final)
-        if not os.access(program, os.X_OK):
-            raise NetworkError(
-                "server-unsound", f"{recipe.tree} holds no program {program.relative_to(tree)}",
-                why="what was fetched is built differently than devstack knows it", fix="devstack up --runtime docker",
-            )
-        if os.statvfs(tree).f_flag & os.ST_NOEXEC:
+        if os.statvfs(tree).f_flag & getattr(os, "ST_NOEXEC", 0):
             raise StorageError(
                 "mounted-noexec", f"programs in {self._trees.folder} can't run",
                 why="its file system is mounted noexec", fix="XDG_CACHE_HOME=FOLDER devstack up",
+            )
+        if not os.access(program, os.X_OK):
+            raise PrerequisiteError(
+                "server-unsound", f"{recipe.tree} holds no program {program.relative_to(tree)}",
+                why="what was fetched is built differently than devstack knows it", fix="devstack up --runtime docker",
             )
         if isinstance(recipe.source.way, Packages):
             return program  # the dynamic linker has found all its libraries; its version is its package's
@@ -268,7 +268,7 @@ class Servers:
         args = next((way.version_args for way in ways if isinstance(way, Installed)), ("--version",))
         said = found.ask_version(self._system, (str(program), *args))
         if not satisfies(said, version):
-            raise NetworkError(
+            raise PrerequisiteError(
                 "server-unsound", f"{recipe.name} {version} doesn't work on this machine",
                 why=f"{program.name} {' '.join(args)} says {said or 'nothing'}", fix="devstack up --runtime docker",
             )

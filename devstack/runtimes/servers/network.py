@@ -43,7 +43,7 @@ def failure(id: str, what: str, done: Completed) -> NetworkError:
     lines = done.last_lines()
     text = "\n".join(lines)
     if "No space left on device" in text or "Disk quota exceeded" in text:
-        raise StorageError("disk-full", what, why="no space left on the device", fix="df -h; df -i", evidence=lines)
+        raise StorageError("disk-full", what, why="no space left on the device", fix="df -h", evidence=lines)
     if done.timed_out:
         return LastingError(id, what, why="it took too long", fix="devstack up", evidence=lines)
     errors = [line for line in lines if line.startswith(("ERROR:", "E:", "Err:"))]

@@ -39,6 +39,7 @@ class Apt:
         self._machine = machine
         self._folder = folder
         self._known: dict[str, str | None] = {}
+        self._has_lists = False
 
     def stamp(self) -> str:
         """Changes whenever the knowledge of what can be downloaded may have."""
@@ -56,13 +57,15 @@ class Apt:
         if package not in self._known:
             names = (package, *among, _ALWAYS)
             for options in ((), self._private()):
-                argv = ("apt-cache", *options, "show", "--no-all-versions", *names)
+                argv = ("apt-cache", *options, "policy", *names)
                 text = self._system.capture(argv, timeout=60, env=_plain(self._system)).stdout
-                found = dict(re.findall(r"^Package: (\S+)\n(?:.+\n)*?Version: (\S+)$", text, re.MULTILINE))
-                if found:
+                # without lists, apt still knows of what is installed
+                self._has_lists = re.search(r"^ +-?\d+ \S+:/", text, re.MULTILINE) is not None
+                if self._has_lists:
                     break
+            found = dict(re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (\d\S*)$", text, re.MULTILINE))
             self._known.update({name: upstream(found[name]) if name in found else None for name in names})
-        return self._known[package] if self._known.get(_ALWAYS) else ""
+        return self._known[package] if self._has_lists else ""
 
     def download(self, packages: Iterable[str], folder: Path, on_progress: Callable[[str], None]) -> tuple[Path, ...]:
         """Bring the packages' archives into an empty folder. Raises NetworkError."""
@@ -71,7 +74,7 @@ class Apt:
         what = f"{wanted[0]}{' and its libraries' if len(wanted) > 1 else ''} could not be downloaded"
 
         def attempt() -> NetworkError | None:
-            if self._get((), wanted, folder) is None:
+            if self._get((), wanted, folder, what) is None:
                 return None
             with locked(self._system, self._folder / "lock"):
                 if (self._folder / "lists").exists() and self._get(self._private(), wanted, folder, what) is None:
@@ -84,7 +87,7 @@ class Apt:
         return tuple(sorted(folder.glob("*.deb")))
 
     def _get(
-        self, options: tuple[str, ...], wanted: tuple[str, ...], folder: Path, what: str = "packages failed"
+        self, options: tuple[str, ...], wanted: tuple[str, ...], folder: Path, what: str
     ) -> NetworkError | None:
         argv = ("apt-get", *options, "-q", "download", "--", *wanted)
         done = self._system.run(argv, timeout=_DEADLINE, cwd=folder, env=_plain(self._system))

@@ -51,7 +51,7 @@ class Trees:
         """The manifest of the tree, made by `build` in a folder beside if it isn't whole. Raises what `build` raises;
         nothing is left behind then."""
         self._system.private_folder(self.folder)
-        with self._locked(name):
+        with locked(self._system, self.folder / f".{name}.lock"):
             found = self.manifest(name)
             if found is not None:
                 return found
@@ -81,11 +81,6 @@ class Trees:
         # the lock is held: whatever is there of this name was left by a run that was killed
         for left in self.folder.glob(f".tmp-{name}-*"):
             remove(left)
-
-    @contextlib.contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        with locked(self._system, self.folder / f".{name}.lock"):
-            yield
 
 
 def read_manifest(tree: Path) -> Manifest | None:

@@ -1,0 +1,211 @@
+"""A run while it goes on, on a terminal: one row per target, redrawn in place a few times a second."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from devstack.errors import InterruptedRunError
+from devstack.output.progress import DOING, DONE, said
+from devstack.output.terminal import Style
+from devstack.output.text import ascii_of, cells, cut, one_line, pad
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from devstack.executor import Event
+    from devstack.plan import Plan, Step
+
+Phase = Literal["failed", "running", "waiting", "done"]
+Part = tuple[str, Style]
+
+#: the times would be too far from what they belong to
+_WIDEST = 100
+_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_ASCII_FRAMES = "|/-\\"
+_FRAMES_PER_SECOND = 10
+#: what people look for comes first when not everything fits
+_URGENT: tuple[Phase, ...] = ("failed", "running", "waiting", "done")
+_NAMES: dict[Phase, Style] = {"running": "bold", "waiting": "dim", "failed": "red", "done": ""}
+
+
+@dataclass(frozen=True)
+class Size:
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one target is doing. took: `3.1 s` or nothing."""
+
+    target: str
+    phase: Phase
+    mark: Part
+    text: tuple[Part, ...]
+    took: str = ""
+
+
+class Picture:
+    """What has happened so far, and how it is drawn. No clock and no terminal of its own."""
+
+    def __init__(self, plan: Plan, title: str, *, has_unicode: bool = True) -> None:
+        self._title = one_line(title)
+        self._has_unicode = has_unicode
+        self._steps: dict[str, list[Step]] = {}
+        for step in plan.steps:
+            self._steps.setdefault(step.target, []).append(step)
+        self._events: dict[str, Event] = {}
+        self._began: dict[str, float] = {}
+        self._said: dict[str, str] = {}
+        self._unsure: set[str] = set()
+        self._has_failed = False
+        self.is_stopping = False
+
+    @property
+    def has_begun(self) -> bool:
+        return bool(self._events)
+
+    def add(self, event: Event) -> None:
+        if event.kind == "progress":
+            self._said[event.step.id] = said(event.text)
+            return
+        self._events[event.step.id] = event
+        if event.kind == "started":
+            self._began.setdefault(event.step.target, event.at)
+        if event.kind == "finished" and event.step.action.verb == "await" and self._has_failed:
+            # waits end early after a failure: nobody knows whether it would have been ready
+            self._unsure.add(event.step.id)
+        self._has_failed |= event.kind == "failed" and not event.step.optional
+
+    def lines(self, now: float, size: Size) -> list[list[Part]]:
+        """At most `height - 1` lines of at most `width` columns. now: seconds since the run began."""
+        width = min(size.width, _WIDEST) - 1
+        rows = [self._row(target, steps, now) for target, steps in self._steps.items()]
+        phases = Counter(row.phase for row in rows)
+        head: list[Part] = [(cut(self._title, width), "bold")]
+        tail = f"  {phases['done']} of {len(rows)} done, {now:.0f} s"
+        tail += "  stopping, Ctrl-C again leaves at once" if self.is_stopping else ""
+        head.append((cut(tail, max(0, width - cells(head[0][0]))), "yellow" if self.is_stopping else "dim"))
+        room = max(3, size.height - 2)
+        hidden = ""
+        if len(rows) > room:
+            rows, hidden = _chosen(rows, room - 1)
+        name = min(max(cells(row.target) for row in rows), max(8, width // 2))
+        drawn = [head, *(self._line(row, name, width) for row in rows)]
+        if hidden:
+            drawn.append([(cut(f"  {hidden}", width), "dim")])
+        return drawn if self._has_unicode else [[(ascii_of(text), style) for text, style in line] for line in drawn]
+
+    def _line(self, row: Row, name: int, width: int) -> list[Part]:
+        room = width - name - 5 - max(len(row.took), 7)
+        parts: list[Part] = []
+        for text, style in row.text:
+            parts.append((cut(text, max(0, room)), style))
+            room -= cells(parts[-1][0])
+        took = f"{'':{room}} {row.took:>7}" if row.took and room >= 0 else ""
+        return [row.mark, (f" {pad(cut(row.target, name), name)}  ", _NAMES[row.phase]), *parts, (took, "dim")]
+
+    def _row(self, target: str, steps: list[Step], now: float) -> Row:
+        began = self._began.get(target, now)
+        ended = max((self._events[step.id].at for step in steps if step.id in self._events), default=now)
+        failed = next((self._events[step.id] for step in steps if self._is(step, "failed")), None)
+        current = next((step for step in steps if self._is(step, "started")), None)
+        name = one_line(target)
+        if failed is not None:
+            return _failed_row(name, failed, f"{ended - began:.1f} s")
+        if any(step.id in self._unsure for step in steps):
+            return Row(name, "waiting", ("·", "dim"), (("begun, not waited for", "dim"),), f"{ended - began:.1f} s")
+        if all(self._is(step, "finished") for step in steps):
+            verbs = {step.action.verb for step in steps}
+            told = [word for verb, word in DONE.items() if verb in verbs][-1]
+            return Row(name, "done", ("✓", "green"), ((told, "dim"),), f"{ended - began:.1f} s")
+        if current is not None:
+            words = self._said.get(current.id) or one_line(current.cause)
+            text: tuple[Part, ...] = ((DOING[current.action.verb], "cyan"), (f"  {words}", "dim"))
+            return Row(name, "running", (self._frame(now), "cyan"), text, f"{now - began:.1f} s")
+        return Row(name, "waiting", ("·", "dim"), ((self._waits(steps), "dim"),))
+
+    def _waits(self, steps: list[Step]) -> str:
+        if any(self._is(step, "skipped") for step in steps):
+            return "not begun"
+        rest = next((step for step in steps if not self._is(step, "finished")), steps[-1])
+        needs = [need.rpartition(":")[0] for need in rest.needs if not self._is_done(need)]
+        others = [one_line(need) for need in dict.fromkeys(needs)]
+        return f"waits for {', '.join(others)}" if others else "waits"
+
+    def _frame(self, now: float) -> str:
+        frames = _FRAMES if self._has_unicode else _ASCII_FRAMES
+        return frames[int(now * _FRAMES_PER_SECOND) % len(frames)]
+
+    def _is(self, step: Step, kind: str) -> bool:
+        event = self._events.get(step.id)
+        return event is not None and event.kind == kind
+
+    def _is_done(self, step: str) -> bool:
+        event = self._events.get(step)
+        return event is not None and event.kind == "finished"
+
+
+class LiveProgress:
+    """Draws a Picture on stderr until the run ends; its last state stays."""
+
+    def __init__(self, plan: Plan, title: str, *, has_unicode: bool) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._picture = Picture(plan, title, has_unicode=has_unicode)
+        self._guard = threading.Lock()
+        self._console: Console = Console(stderr=True, highlight=False)
+        self._live = Live(self, console=self._console, refresh_per_second=_FRAMES_PER_SECOND)
+        self._began = self._console.get_time()
+
+    def __enter__(self) -> LiveProgress:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._picture.is_stopping = False
+        # refused before its first step: rows of things that nobody began would only hide the reason
+        self._live.transient = not self._picture.has_begun
+        self._live.__exit__(None, None, None)
+
+    def __call__(self, event: Event) -> None:
+        with self._guard:
+            self._picture.add(event)
+
+    def stopping(self, *, at_once: bool) -> None:
+        """at_once: nobody draws after this, so the cursor comes back here. No lock: a signal handler calls it."""
+        self._picture.is_stopping = True
+        if at_once:
+            os.write(self._console.file.fileno(), b"\x1b[?25h\n")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.segment import Segment
+        from rich.style import Style as RichStyle
+
+        with self._guard:
+            now = self._console.get_time() - self._began
+            lines = self._picture.lines(now, Size(options.size.width, options.size.height))
+        for line in lines:
+            yield from (Segment(text, RichStyle.parse(style)) for text, style in line if text)
+            yield Segment.line()
+
+
+def _failed_row(name: str, event: Event, took: str) -> Row:
+    if isinstance(event.error, InterruptedRunError):
+        return Row(name, "failed", ("•", "yellow"), (("stopped", "yellow"),), took)
+    return Row(name, "failed", ("✗", "red"), ((one_line(event.text), "red"),), took)
+
+
+def _chosen(rows: Iterable[Row], room: int) -> tuple[list[Row], str]:
+    """The rows that matter most, in their order, and the others in words."""
+    ranked = sorted(enumerate(rows), key=lambda item: _URGENT.index(item[1].phase))
+    kept = sorted(ranked[:room], key=lambda item: item[0])
+    phases = Counter(row.phase for _, row in ranked[room:])
+    words = ", ".join(f"{count} {phase}" for phase, count in phases.items())
+    return [row for _, row in kept], f"and {words}"

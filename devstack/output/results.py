@@ -1,0 +1,264 @@
+"""Results as lines for people, one function per result. Pure: what is known about the terminal comes in as a Look."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from devstack.errors import DevstackError, InterruptedRunError
+from devstack.output.tables import Cell, table
+from devstack.output.terminal import Look, Style
+from devstack.output.text import clean, cut, one_line, pieces, wrap
+
+if TYPE_CHECKING:
+    from devstack.plan import Plan, Step
+    from devstack.profile.model import Profile
+    from devstack.registry import Entry
+    from devstack.stack.status import ProcessRow, ServiceRow, Status
+
+#: lines that the reason of one row in `status` may take
+_REASON_LINES = 3
+_COMING = ("starting", "running")
+
+
+@dataclass(frozen=True)
+class Call:
+    """How the person calls devstack, and the folder to go to first ("" where this one will do)."""
+
+    command: str
+    folder: str = ""
+
+
+def error(look: Look, error: DevstackError) -> list[str]:
+    """What happened, why, the lines that prove it, and one command."""
+    is_wanted = isinstance(error, InterruptedRunError)
+    style: Style = "yellow" if is_wanted else "red"
+    lines = _hanging(look, f"{look.paint('•' if is_wanted else '✗', style)} ", 2, one_line(error.what), style)
+    evidence = [clean(line).rstrip() for line in error.evidence]
+    if error.why and evidence != [error.why]:
+        lines += _hanging(look, "  why: ", 7, one_line(error.why))
+    lines += [line for text in evidence for part in text.split("\n") for line in _evidence(look, part)]
+    if error.fix:
+        # never wrapped: it is there to be copied
+        lines.append(f"  fix: {look.paint(one_line(error.fix), 'bold')}")
+    step = f", step {one_line(error.step)}" if error.step and not is_wanted else ""
+    lines.append(look.paint(f"  ({error.id}, exit {error.exit_code}{step})", "dim"))
+    return lines
+
+
+def plan(look: Look, plan: Plan, *, verbose: bool) -> list[str]:
+    lines = notes(look, plan.warnings)
+    if plan.is_empty:
+        return [*lines, "Nothing to do: the stack is as its profile says."]
+    steps = table(look, (), [_step(step) for step in plan.steps], indent="")
+    for step, line in zip(plan.steps, steps, strict=True):
+        lines.append(line)
+        if verbose and step.needs:
+            after = one_line(", ".join(step.needs))
+            lines += [look.paint(part, "dim") for part in _hanging(look, "    after ", 10, after)]
+    lost = f", {len(plan.destructive)} of them destructive (!)" if plan.destructive else ""
+    return [*lines, "", f"{_steps(len(plan.steps))}{lost}; nothing was changed."]
+
+
+def status(look: Look, status: Status) -> list[str]:
+    stack = status.stack
+    total, ready = _count(status)
+    part = f", {ready} of {total} ready" if stack.state != "down" else ""
+    style: Style = "green" if stack.state == "up" else "red" if stack.state == "degraded" else ""
+    lines = [
+        f"{one_line(stack.name)} is {look.paint(stack.state, style)}{part}",
+        look.paint(f"{one_line(stack.root)}, profile {one_line(stack.profile)}", "dim"),
+    ]
+    rows = [*_services(status), *_processes(status)]
+    if rows:
+        drawn = table(look, ("", "NAME", "STATE", "WHAT", "WHERE", "UP"), [row.cells for row in rows])
+        lines += ["", drawn[0]]
+        for row, line in zip(rows, drawn[1:], strict=True):
+            lines += [line, *(look.paint(f"     {part}", "yellow") for part in row.reason_lines(look))]
+    poor = next((row for row in rows if not row.is_ready), None)
+    if stack.state == "down":
+        lines += ["", *table(look, (), [("devstack up", ("start it all", "dim"))])]
+    elif poor is not None:
+        hints: list[Sequence[Cell]] = [
+            (f"devstack logs {poor.name}", ("what it printed", "dim")), ("devstack up", ("try again", "dim")),
+        ]  # fmt: skip
+        lines += ["", *table(look, (), hints)]
+    return lines
+
+
+def urls(look: Look, status: Status) -> list[str]:
+    rows: list[Sequence[Cell]] = [
+        (name, url, "" if ready else ("not ready", "yellow")) for name, url, ready in _urls(status)
+    ]
+    return table(look, (), rows, indent="", cuts=False)
+
+
+def url_pairs(status: Status) -> dict[str, str]:
+    return {name: url for name, url, _ in _urls(status)}
+
+
+def ready(look: Look, status: Status, took: float, call: Call) -> list[str]:
+    """The end of a successful run: where everything is and what to do next."""
+    stack = status.stack
+    name, (total, count) = one_line(stack.name), _count(status)
+    took_words = f" in {took:.1f} s" if took else ", nothing had to be done"
+    verdict = f"{name} is up" if stack.state == "up" else f"{count} of {total} of {name} are ready"
+    lines = [f"{look.paint('✓', 'green')} {look.paint(verdict, 'bold')}{took_words}"]
+    rows: list[Sequence[Cell]] = [(row, url) for row, url, is_ready in _urls(status) if is_ready]
+    shown = {str(row[0]) for row in rows}
+    others = [row.name for row in _processes(status) if row.is_ready and row.name not in shown]
+    missing = [row.name for row in [*_services(status), *_processes(status)] if not row.is_ready]
+    for head, names, style in (("running", others, ""), ("not ready", missing, "yellow")):
+        parts = wrap(", ".join(names), max(20, look.text_width - 14)) if names else []
+        rows += [(head if number == 0 else "", (part, style)) for number, part in enumerate(parts)]
+    if rows:
+        lines += ["", *table(look, (), rows, cuts=False)]
+    return [*lines, "", *next_steps(look, call, ("status", "logs -f", "down"))]
+
+
+def next_steps(look: Look, call: Call, verbs: Iterable[str]) -> list[str]:
+    """Commands to copy, one a line, each with a word on what it does."""
+    words = {
+        "up": "start it all", "status": "what runs, and whether it is ready",
+        "logs -f": "follow what everything prints",
+        "down": "stop it all, keep the data",
+    }  # fmt: skip
+    rows: list[Sequence[Cell]] = [(f"cd {call.folder}", "")] if call.folder else []
+    rows += [(f"{call.command} {verb}", (words[verb], "dim")) for verb in verbs]
+    return ["  Next:", *table(look, (), rows, indent="    ", cuts=False)]
+
+
+def stacks(look: Look, entries: Sequence[Entry], states: Sequence[str], now: float) -> list[str]:
+    if not entries:
+        return ["No stack on this machine yet."]
+    rows: list[Sequence[Cell]] = [
+        (entry.name, (state, "green") if state == "up" else state, ago(now - entry.last_used), entry.root)
+        for entry, state in zip(entries, states, strict=True)
+    ]
+    return table(look, ("NAME", "STATE", "LAST USED", "WHERE"), rows, indent="")
+
+
+def trust_summary(look: Look, profile: Profile, *, changed: bool) -> list[str]:
+    """What a repository would run here, before anyone says that it may."""
+    lines = [
+        "This repository's profile has changed since it was trusted." if changed
+        else "This repository is not trusted yet.",
+        "It would install its requirements (packages may run code) and run:",
+    ]  # fmt: skip
+    commands = [*profile.tasks.items(), *profile.processes.items()]
+    # whole, whatever the width: nobody should trust what was cut off
+    width = max((len(one_line(name)) for name, _ in commands), default=0)
+    for name, command in commands:
+        lines += _hanging(look, f"  {one_line(name):<{width}}  ", width + 4, one_line(command.run))
+    return lines
+
+
+def notes(look: Look, texts: Iterable[str]) -> list[str]:
+    """One line each on a terminal: a note is worth a look, not a stop."""
+    lines = [f"note: {one_line(text)}" for text in texts]
+    return [look.paint(cut(line, look.width) if look.width else line, "yellow") for line in lines]
+
+
+def duration(seconds: float) -> str:
+    """`12 s`, `3 min`, `2 h`, `5 d`."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+def ago(seconds: float) -> str:
+    return "just now" if seconds < 60 else f"{duration(seconds)} ago"
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One service or one replica, as `status` shows it."""
+
+    name: str
+    is_ready: bool
+    cells: Sequence[Cell]
+    reason: str
+
+    def reason_lines(self, look: Look) -> list[str]:
+        return wrap(one_line(self.reason), max(20, look.text_width - 5), _REASON_LINES) if self.reason else []
+
+
+def _services(status: Status) -> Iterator[_Row]:
+    for row in status.services:
+        what = f"{row.kind} {row.version}".strip()
+        yield _row(status, row, one_line(row.name), what, f"127.0.0.1:{row.port}", "")
+
+
+def _processes(status: Status) -> Iterator[_Row]:
+    for name, row in _named(status):
+        uptime = "" if row.uptime_s is None else duration(row.uptime_s)
+        times = f", {row.restarts} {'restart' if row.restarts == 1 else 'restarts'}" if row.restarts else ""
+        where = row.url or (f"127.0.0.1:{row.port}" if row.port else "")
+        yield _row(status, row, name, row.role, where, f"{uptime}{times}".lstrip(", "))
+
+
+def _row(status: Status, row: ServiceRow | ProcessRow, name: str, what: str, where: str, up: str) -> _Row:
+    mark, style = _mark(status, row)
+    state = "ready" if row.ready else row.state
+    says_more = row.reason and not row.ready and (status.stack.state != "down" or row.reason != "not running")
+    return _Row(name, row.ready, ((mark, style), name, (state, style), what, where, up),
+                (row.reason or "") if says_more else "")  # fmt: skip
+
+
+def _mark(status: Status, row: ServiceRow | ProcessRow) -> tuple[str, Style]:
+    if row.ready:
+        return "✓", "green"
+    if row.state in _COMING:
+        return "•", "yellow"
+    # what was stopped on purpose is no failure
+    return ("·", "dim") if row.state == "stopped" and status.stack.state == "down" else ("✗", "red")
+
+
+def _named(status: Status) -> Iterator[tuple[str, ProcessRow]]:
+    """Processes by the names of their programs: `worker-1` where there are several workers."""
+    replicas = Counter(row.name for row in status.processes)
+    for row in status.processes:
+        yield one_line(row.name) + (f"-{row.replica}" if replicas[row.name] > 1 else ""), row
+
+
+def _urls(status: Status) -> Iterator[tuple[str, str, bool]]:
+    for name, row in _named(status):
+        if row.url:
+            yield name, one_line(row.url), row.ready
+    for service in status.services:
+        yield one_line(service.name), one_line(service.url), service.ready
+
+
+def _count(status: Status) -> tuple[int, int]:
+    rows: list[ServiceRow | ProcessRow] = [*status.services, *status.processes]
+    return len(rows), sum(row.ready for row in rows)
+
+
+def _step(step: Step) -> Sequence[Cell]:
+    mark: Cell = ("!", "red") if step.destructive else ("•", "dim")
+    return mark, (step.target, "bold"), step.action.verb, step.cause
+
+
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count} steps"
+
+
+def _evidence(look: Look, text: str) -> list[str]:
+    """One line of a log as it is, its indentation too; what doesn't fit goes on below."""
+    bar, room = look.paint("|", "dim"), max(20, (look.width or 0) - 6)
+    if look.width is None:
+        return [f"  {bar} {text}".rstrip()]
+    first, *others = pieces(text.expandtabs(4), room)
+    return [f"  {bar} {first}".rstrip(), *(f"  {bar}   {piece}".rstrip() for piece in others)]
+
+
+def _hanging(look: Look, head: str, indent: int, text: str, style: Style = "") -> list[str]:
+    """Running text behind a head; on a terminal its further lines begin where the first one's text does."""
+    parts = wrap(text, max(20, look.text_width - indent)) if look.width is not None else [text]
+    return [f"{head if number == 0 else ' ' * indent}{look.paint(part, style)}" for number, part in enumerate(parts)]

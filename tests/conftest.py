@@ -1,0 +1,87 @@
+"""A machine of its own for every test: nothing of this user's environment, home and XDG folders in `tmp_path`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from devstack import services
+from devstack.profile.load import load
+from devstack.profile.model import Profile
+from devstack.profile.secret import Secret
+from devstack.profile.source import SourceFile
+from devstack.programs import port_names
+from devstack.services import Instance, Server
+from devstack.state import PythonState, ServiceState, State, TaskState
+from devstack.system import System
+
+# a machine that is busy with other tests isn't a failure
+settings.register_profile("devstack", deadline=None)
+settings.load_profile("devstack")
+
+
+@pytest.fixture
+def private_environ(tmp_path: Path) -> dict[str, str]:
+    """Only PATH is this machine's."""
+    home = tmp_path / "home"
+    folders = {
+        "HOME": home, "XDG_CONFIG_HOME": home / "config", "XDG_CACHE_HOME": home / "cache",
+        "XDG_DATA_HOME": home / "data", "XDG_STATE_HOME": home / "state", "XDG_RUNTIME_DIR": home / "run",
+        "TMPDIR": home / "tmp",
+    }
+    for folder in folders.values():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"} | {name: str(path) for name, path in folders.items()}
+
+
+@pytest.fixture
+def system(private_environ: dict[str, str]) -> System:
+    return System(private_environ)
+
+
+@pytest.fixture(scope="session")
+def make_profile() -> Callable[[str], Profile]:
+    """A profile from the text of a devstack.toml."""
+
+    def make(text: str) -> Profile:
+        return load([SourceFile("devstack.toml", text, "project")], services.declarations()).profile
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_state() -> Callable[..., State]:
+    """What is observed of a stack of which nothing exists yet: ports leased, servers chosen. Keywords: other fields."""
+
+    def make(profile: Profile, **changes: Any) -> State:
+        folder, place, ports = "/srv/shop/.devstack", "/run/ds/abc", dict[str, int]()
+        states = {}
+        for name, declared in profile.services.items():
+            kind = services.kind_of(name, declared)
+            own = {port: declared.port or standard for port, standard in kind.ports.items()}
+            ports |= {name if port == "main" else f"{name}.{port}": number for port, number in own.items()}
+            instance = Instance(
+                name, "shop", declared, own, kind.account(declared, "shop"), Secret(f"{name}-Pass"),
+                f"{folder}/data/{name}", f"{place}/{name}",
+            )
+            home = f"/cache/{declared.kind or name}"
+            server = Server(declared.kind or name, "wheel", "1.2.3", home, f"{home}/bin/server")
+            states[name] = ServiceState(instance, server, is_fetched=False, has_data=False, generation="g1")
+        names = [key for name, process in profile.processes.items() for key in port_names(name, process)]
+        ports |= {key: 8000 + number for number, key in enumerate(names)}
+        state = State(
+            stack="abc", root="/srv/shop", folder=folder, sockets=place, venv="/srv/shop/.devstack/venvs/k1",
+            base={"PATH": "/usr/bin:/bin", "HOME": "/home/ann"}, services=states, ports=ports,
+            python=PythonState(wanted="k1", version="3.11.7"),
+            tasks={name: TaskState(f"key-{name}") for name in profile.tasks},
+            missing_paths=frozenset(profile.files),
+        )
+        return replace(state, **changes)
+
+    return make

@@ -1,0 +1,78 @@
+"""A run in lines: enough to follow it in a log, not more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from devstack.errors import InterruptedRunError, ProcessError
+from devstack.executor import Event
+from devstack.output.progress import DOING, DONE, PlainProgress
+from devstack.plan import Action, Plan
+from tests.output.samples import AWAIT, HOSTILE, INSTALL, MIGRATE, PLAN, START, finished, started
+
+
+def _said(*events: Event, verbose: bool = False) -> list[str]:
+    lines: list[str] = []
+    with PlainProgress(PLAN, lines.append, verbose=verbose) as progress:
+        for event in events:
+            progress(event)
+    return lines
+
+
+def test_long_steps_have_a_beginning_and_targets_an_end() -> None:
+    assert _said(
+        started(INSTALL, 0.0), Event("progress", INSTALL, 1.0, "downloading"), finished(INSTALL, 2.0, 2.0),
+        started(START, 3.0), finished(START, 3.1, 0.1), started(AWAIT, 3.1), finished(AWAIT, 5.0, 1.9),
+    ) == [
+        "[  0.0 s] python   install …",
+        "[  2.0 s] python   installed (2.0 s)",
+        "[  5.0 s] web      ready (2.0 s)",
+    ]  # fmt: skip
+
+
+def test_a_long_silence_is_broken() -> None:
+    events = [Event("progress", INSTALL, at, f"at {at}") for at in (1.0, 11.0, 12.0, 22.0)]
+    lines = _said(started(INSTALL, 0.0), *events)
+    assert lines[1:] == ["[ 11.0 s] python     at 11.0", "[ 22.0 s] python     at 22.0"]
+
+
+def test_verbose_tells_everything_with_its_cause() -> None:
+    lines = _said(started(START, 0.0), Event("progress", START, 0.1, "[Errno 111] Connection refused"),
+                  finished(START, 0.2, 0.2), Event("skipped", AWAIT, 0.3), verbose=True)  # fmt: skip
+    assert [line[10:] for line in lines] == [
+        "web      start: not running", "web        Connection refused", "web      started (0.2 s)",
+        "web      await: not begun",
+    ]  # fmt: skip
+
+
+def test_failures_and_what_was_stopped_are_told_apart() -> None:
+    optional = replace(INSTALL, optional=True)
+    assert [line[19:] for line in _said(
+        Event("failed", MIGRATE, 1.0, "exit status 1", error=ProcessError("x", "y")),
+        Event("failed", optional, 1.0, "no", error=ProcessError("x", "y")),
+        Event("failed", START, 1.0, "z", error=InterruptedRunError("interrupted", "z")),
+    )] == ["run FAILED: exit status 1", "install FAILED (optional): no", "start stopped"]  # fmt: skip
+
+
+def test_a_wait_that_ended_because_something_failed_is_not_called_ready() -> None:
+    lines = _said(Event("failed", MIGRATE, 1.0, "no", error=ProcessError("x", "y")), finished(AWAIT, 1.1, 1.0))
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
+def test_names_and_log_lines_can_not_speak_to_the_terminal(hostile: str) -> None:
+    step = replace(MIGRATE, target=hostile, cause=hostile)
+    lines: list[str] = []
+    progress = PlainProgress(Plan("up", (step,)), lines.append, verbose=True)
+    for event in (started(step, 0.0), Event("progress", step, 0.1, hostile), Event("failed", step, 0.1, hostile)):
+        progress(event)
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
+
+
+def test_every_action_has_its_words() -> None:
+    verbs = {action.verb for action in Action.__subclasses__()}
+    assert verbs <= set(DONE)
+    assert set(DONE) == set(DOING)

@@ -1,0 +1,145 @@
+"""Rules between keys: names, needs, programs, ports, readiness, paths, options, reserved names."""
+
+import pytest
+
+from tests.profile.loading import mistakes_of, profile_of
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        (
+            "[services.redis]\n[tasks.redis]\nrun = 'x'",
+            (
+                "2: tasks.redis: the name is a service's already (devstack.toml:1) "
+                "(services, tasks and processes share one set of names)"
+            ),
+        ),
+        (
+            "[tasks.a]\nrun = 'x'\n[processes.a]\nrun = 'x'",
+            (
+                "3: processes.a: the name is a task's already (devstack.toml:1) "
+                "(services, tasks and processes share one set of names)"
+            ),
+        ),
+        (
+            "[services.redis]\n[tasks.a]\nrun = 'x'\nneeds = [\n'redis',\n'redsi']",
+            "6: tasks.a.needs[1]: `redsi` is no service or task (did you mean `redis`?)",
+        ),
+        (
+            "[tasks.a]\nrun = 'x'\nneeds = ['web']\n[processes.web]\nrun = 'x'",
+            "3: tasks.a.needs[0]: `web` is a process (a task can need services and tasks only)",
+        ),
+        ("[checks.a]\nrun = 'x'\nneeds = ['web']", "3: checks.a.needs[0]: `web` is no service or task or process"),
+        (
+            "[tasks.a]\nrun = 'x'\nneeds = ['b']\n[tasks.b]\nrun = 'x'\nneeds = ['a']",
+            "3: tasks.a.needs: needs go in a circle: a → b → a",
+        ),
+        (
+            "[tasks.a]\nrun = 'x'\nneeds = ['b']\n[tasks.b]\nrun = 'x'",
+            (
+                "3: tasks.a.needs: needs go in a circle: a → b → a "
+                "(`b` has no `needs`, so it needs the task declared before it)"
+            ),
+        ),
+        ("[processes.a]\nrun = 'x'\nneeds = ['a']", "3: processes.a.needs: needs go in a circle: a → a"),
+        (
+            "[processes.w]\nrun = 'x'\nreplicas = 2\n[processes.w-1]\nrun = 'x'",
+            (
+                "3: processes.w.replicas: replica 1 of `w` "
+                "is the program `w-1`, which is a process too (devstack.toml:4) (give one of them another name)"
+            ),
+        ),
+        (
+            "[processes.w]\nrun = 'x'\nreplicas = 3\n[tasks.w-3]\nrun = 'x'",
+            (
+                "3: processes.w.replicas: replica 3 of `w` "
+                "is the program `w-3`, which is a task too (devstack.toml:4) (give one of them another name)"
+            ),
+        ),
+        (
+            "[services.redis]\nport = 80\n[processes.web]\nrun = 'x'\nport = 80",
+            (
+                "5: processes.web.port: port 80 is fixed for "
+                "`redis` already (devstack.toml:2) (leave one out and it is leased a free one)"
+            ),
+        ),
+        (
+            "[processes.web]\nrun = 'x'\nport = 80\nreplicas = 2",
+            ("3: processes.web.port: 2 replicas can't share the fixed port 80 (leave it out and each is leased one)"),
+        ),
+        (
+            "[processes.w]\nrun = 'x'\nready = { tcp = true }",
+            (
+                "3: processes.w.ready: readiness asks the process's port, and "
+                'it has none (give it `role = "web"` or a `port`)'
+            ),
+        ),
+        ("[env]\nVIRTUAL_ENV = '/x'", "2: env.VIRTUAL_ENV: `VIRTUAL_ENV` is set by devstack"),
+        ("[env]\nDEVSTACK_YES = '1'", "2: env.DEVSTACK_YES: `DEVSTACK_YES` is set by devstack"),
+        (
+            "home = 'private'\n[checks]\na = {run = 'x', env = {HOME = '/x'}}",
+            '3: checks.a.env.HOME: `HOME` is set by devstack (take out `home = "private"`)',
+        ),
+        (
+            "[python]\npackages = ['--index-url=http://x']",
+            "2: python.packages[0]: `--index-url=http://x` would be taken for an option",
+        ),
+        ("[project]\nref = '--upload-pack=x'", "2: project.ref: `--upload-pack=x` would be taken for an option"),
+        ("[python.system]\ndebian = ['-o']", "2: python.system.debian[0]: `-o` would be taken for an option"),
+        ("[python]\nextras = [' ']", "2: python.extras[0]: is empty"),
+    ],
+)
+def test_a_broken_rule(text: str, mistake: str) -> None:
+    assert mistakes_of(text) == [f"devstack.toml:{mistake}"]
+
+
+OUTSIDE = ["/etc", "../x", "a/../../x", "~/x", "~root", "..", "a\\\\..\\\\b", "", " "]
+
+
+@pytest.mark.parametrize("path", [*OUTSIDE, "**/../../x", "*/.."])
+def test_paths_out_of_the_project_are_refused(path: str) -> None:
+    quoted = f'"{path}"'
+    assert len(mistakes_of(f"[tasks.a]\nrun = 'x'\ninputs = [{quoted}]")) == 1
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[processes.a]\nrun = 'x'\ncwd = {}",
+        "[files]\n{} = {{ directory = true }}",
+        "[files.a]\ntemplate = {}",
+        "[python]\nconstraints = [{}]",
+        "[python]\ninstall = [{}]",
+    ],
+    ids=["cwd", "files", "template", "constraints", "install"],
+)
+def test_every_path_of_a_profile_is_checked(text: str, path: str) -> None:
+    assert mistakes_of(text.format(f'"{path}"'))
+
+
+def test_gits_and_devstacks_folders_are_not_the_projects_to_make() -> None:
+    for path in (".git/hooks/pre-commit", "a/../.git/config", ".devstack/env", "."):
+        assert "is not the project's to make" in mistakes_of(f"[files.'{path}']\ntemplate = 'a'")[0]
+
+
+def test_paths_inside_the_project_are_fine() -> None:
+    profile = profile_of("""
+        python = { install = [".[dev]", "sub/../requirements.txt", "."], constraints = "c..d.txt" }
+        tasks.a = { run = "x", cwd = "./a/..", inputs = ["**/*.py", "..a/*"] }
+        files."..hidden" = { directory = true }
+    """)
+    assert profile.tasks["a"].cwd == "./a/.."
+
+
+def test_port_wishes_may_meet_since_they_are_leased() -> None:
+    wish = "ports = { smtp = 2525 }"
+    profile = profile_of(f"[processes.a]\nrun = 'x'\n{wish}\n[processes.b]\nrun = 'x'\n{wish}")
+    assert profile.processes["a"].ports == profile.processes["b"].ports
+
+
+def test_processes_without_replicas_or_with_numbers_in_their_names_are_fine() -> None:
+    text = "[processes.w]\nrun='x'\nreplicas = {}\n[processes.w-3]\nrun='x'\n[processes.w-x]\nrun='x'"
+    for replicas in (0, 1, 2):
+        assert len(profile_of(text.format(replicas)).processes) == 3

@@ -1,0 +1,70 @@
+"""One machine per test; whatever a test leaves running is found, told and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.scenarios.machine import CHECKOUT, Machine, Project, below
+
+
+@pytest.fixture(scope="session")
+def leases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """XDG_STATE_HOME of the whole run, all workers together: two stacks never choose the same port."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "state"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def machine(tmp_path: Path, leases: Path) -> Iterator[Machine]:
+    # a socket's path is short: pytest's folders are too deep for it
+    runtime = Path(tempfile.mkdtemp(prefix="dsr-", dir="/tmp"))
+    made = make_machine(tmp_path, leases, runtime)
+    yield made
+    try:
+        clear(made)
+    finally:
+        shutil.rmtree(runtime, ignore_errors=True)
+
+
+@pytest.fixture
+def mini(machine: Machine) -> Project:
+    """A trusted project that has never been up."""
+    return machine.new_project()
+
+
+def make_machine(folder: Path, state: Path, runtime: Path) -> Machine:
+    home = folder / "home"
+    home.mkdir(mode=0o700)
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+    environ = {
+        "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(home), "XDG_CACHE_HOME": cache,
+        "XDG_STATE_HOME": str(state), "XDG_DATA_HOME": str(home / "data"), "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(CHECKOUT),
+    }
+    network = {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "PIP_INDEX_URL", "UV_DEFAULT_INDEX"}
+    reach = {name: value for name, value in os.environ.items() if name.upper() in network}
+    return Machine(folder, environ | reach)
+
+
+def clear(machine: Machine) -> None:
+    """Take every project down; nothing of it may be left."""
+    try:
+        for project in machine.projects:
+            if (project.folder / "state.json").exists():
+                project.run("down")
+            project.assert_gone()
+    finally:
+        for process in below(machine.folder):
+            with contextlib.suppress(psutil.Error):
+                process.kill()

@@ -1,0 +1,301 @@
+"""What goes wrong around a stack: each fault ends with its class, its name and a command, and nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.scenarios.machine import Machine, Project, finish, until
+
+_NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a name space of its own")
+
+
+@contextlib.contextmanager
+def stranger(port: int = 0) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """A process that listens on a port and has nothing to do with any stack."""
+    script = (
+        "import socket, sys, time\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+        "print(s.getsockname()[1], flush=True)\ntime.sleep(600)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-I", "-c", script, str(port)], text=True, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline()), process
+            assert process.poll() is None, "the stranger was ended"
+        finally:
+            process.kill()
+
+
+# --- what was typed --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "id"),
+    [
+        (("upp", "--json"), "unknown-verb"), (("up", "--json", "--no-such"), "usage"),
+        (("up", "--json", "webb"), "unknown-name"), (("logs", "--json", "webb"), "unknown-name"),
+        (("run", "--json", "sed"), "unknown-task"), (("restart", "--json"), "usage"),
+        (("bootstrap", "--json", "ext::sh -c id"), "url-refused"),
+        (("bootstrap", "--json", "--", "--upload-pack=id"), "url-refused"),
+        (("bootstrap", "--json", "./no/such"), "no-repository"),
+        (("up", "--json", "--profile", "no-such"), "no-profile"),
+    ],
+)  # fmt: skip
+def test_what_was_typed_wrong_is_named(mini: Project, words: tuple[str, ...], id: str) -> None:
+    assert mini.run(*words, code=2).error["id"] == id
+
+
+def test_a_folder_without_a_project_says_how_to_begin(machine: Machine) -> None:
+    error = machine.run("status", "--json", cwd=machine.folder, code=2).error
+
+    assert error["id"] == "no-project"
+    assert "bootstrap.py" in error["fix"]
+
+
+@pytest.mark.parametrize("home", ["", "/no/such/home"])
+def test_without_a_home_devstack_says_so(mini: Project, home: str) -> None:
+    assert mini.run("up", "--json", env={"HOME": home}, code=2).error["id"] == "no-home"
+
+
+def test_an_unknown_key_is_named_with_its_line_and_the_nearest_one(mini: Project) -> None:
+    line = mini.read("devstack.toml").split("replicas")[0].count("\n") + 1
+    mini.edit("devstack.toml", "replicas = 2", "replica = 2")
+
+    done = mini.run("up", code=2)
+
+    assert f"devstack.toml:{line}" in done.err
+    assert "replicas" in done.err
+
+
+def test_a_python_that_is_not_there_is_told_with_those_that_are(mini: Project) -> None:
+    mini.replace("[python]\n", '[python]\nversion = "3.99"\n')
+
+    done = mini.run("up", code=3)
+
+    assert "3.99" in done.err
+    assert ".".join(map(str, sys.version_info[:2])) in done.err
+
+
+@_NEEDS_ROOT
+def test_sudo_is_refused_before_anything_is_made(mini: Project) -> None:
+    assert mini.run("up", "--json", env={"SUDO_UID": "1000"}, code=3).error["id"] == "under-sudo"
+    assert not mini.folder.exists()
+
+
+# --- the network -----------------------------------------------------------------------------------------------------
+
+
+def test_a_host_that_does_not_answer_leaves_nothing_behind(machine: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+
+    error = machine.run("bootstrap", f"http://127.0.0.1:{port}/shop.git", "--json", cwd=machine.folder, code=4).error
+
+    assert f"127.0.0.1:{port}" in error["what"] + error["why"]
+    assert sorted(path.name for path in machine.folder.iterdir()) == ["home"]
+
+
+@_NEEDS_ROOT
+def test_a_server_that_cannot_be_fetched_is_a_network_error(mini: Project) -> None:
+    empty = {"XDG_CACHE_HOME": str(mini.machine.folder / "cache")}
+    own = {"XDG_STATE_HOME": str(mini.machine.folder / "state")}
+    error = mini.run("up", "--trust", "--json", env=empty | own, prefix=("unshare", "-n"), code=4).error
+
+    assert "valkey" in error["what"] + error["why"]
+    mini.run("down", env=own)
+    # the ports were free in that name space; here they may be somebody's
+    shutil.rmtree(mini.folder)
+
+
+def test_offline_says_at_once_what_is_missing(mini: Project) -> None:
+    empty = {"XDG_CACHE_HOME": str(mini.machine.folder / "cache")}
+    done = mini.run("bootstrap", ".", "--offline", "--json", env=empty, code=4)
+
+    assert done.error["id"] == "offline-missing"
+    assert "redis" in done.error["why"]
+
+
+# --- ports -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_leased_port_that_a_stranger_took_is_told_and_leased_anew_on_request(mini: Project) -> None:
+    mini.run("up")
+    mini.run("down")
+    port = mini.state["ports"]["web"]
+
+    with stranger(port) as (_, process):
+        error = mini.run("up", "--json", code=6).error
+        assert error["id"] == "port-taken"
+        assert error["fix"] == "devstack up --new-ports"
+        assert f"pid {process.pid}" in error["why"]
+        assert "create_server" in error["why"] or "python" in error["why"]
+        assert mini.programs() == {}
+        mini.run("up", "--new-ports")
+
+    assert mini.state["ports"]["web"] != port
+    mini.assert_up()
+    assert mini.seeded() == 1
+
+
+def test_a_demanded_port_that_a_stranger_has_is_never_replaced(mini: Project) -> None:
+    with stranger() as (port, process):
+        mini.replace('role = "web"\n', f'role = "web"\nport = {port}\n')
+
+        error = mini.run("up", "--json", code=6).error
+        assert f"pid {process.pid}" in error["why"]
+        assert "--new-ports" not in error["fix"]
+        mini.run("up", "--new-ports", code=6)
+
+
+# --- processes -------------------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_dies_at_once_is_told_with_its_last_lines(mini: Project) -> None:
+    mini.write("web.py", "print('before'); raise SystemExit('cannot open the shop')")
+
+    done = mini.run("up", code=8)
+
+    assert "cannot open the shop" in done.err
+    assert "process-died" in done.err
+    assert mini.status()["stack"]["state"] == "degraded"
+
+
+def test_a_command_that_is_not_there_is_a_mistake_of_the_profile(mini: Project) -> None:
+    mini.replace('run = "python web.py"', 'run = "pythn web.py"')
+
+    error = mini.run("up", "--json", code=2).error
+
+    assert error["id"] == "command-missing"
+    assert "pythn" in error["what"]
+
+
+def test_a_process_that_never_gets_ready_is_told_with_the_last_answer(mini: Project) -> None:
+    mini.replace('{ http = "/health" }', '{ http = "/not-there", grace = 2 }')
+
+    error = mini.run("up", "--json", code=8).error
+
+    assert error["id"] == "process-not-ready"
+    assert "/not-there: 404" in error["why"]
+
+
+# --- what is on disk -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("damage", "running"), [("empty", True), ("garbage", False), ("truncated", True), ("gone", True), ("gone", False)]
+)
+def test_a_damaged_state_file_loses_nothing(mini: Project, damage: str, running: bool) -> None:
+    mini.run("up")
+    mini.redis("SET", "mine", "kept")
+    if not running:
+        mini.run("down")
+    before = mini.state
+    file = mini.folder / "state.json"
+    text = file.read_bytes()
+    file.write_bytes({"empty": b"", "garbage": b"\xff\x00{[", "truncated": text[:-20], "gone": b""}[damage])
+    if damage == "gone":
+        file.unlink()
+
+    mini.run("up")
+
+    assert mini.redis("GET", "mine") == b"kept"
+    assert (mini.state["stack"], mini.state["ports"]) == (before["stack"], before["ports"])
+    mini.assert_up()
+    mini.assert_single()
+
+
+def test_the_state_of_a_newer_devstack_is_left_alone(mini: Project) -> None:
+    mini.run("up")
+    mini.run("down")
+    text = mini.read(".devstack/state.json")
+    newer = json.dumps(json.loads(text) | {"version": 99})
+    mini.write(".devstack/state.json", newer)
+
+    for verb in ("up", "status", "down"):
+        assert mini.run(verb, "--json", code=2).error["id"] == "state-newer"
+
+    assert mini.read(".devstack/state.json") == newer
+    mini.write(".devstack/state.json", text)
+
+
+def test_an_environment_that_somebody_else_made_is_left_alone_and_told(mini: Project) -> None:
+    mini.write(".venv/bin/mine", "mine")
+
+    done = mini.run("up")
+
+    assert mini.read(".venv/bin/mine") == "mine"
+    assert ".venv" in done.text
+    mini.assert_up()
+
+
+@_NEEDS_ROOT
+def test_a_full_disk_is_told_as_one_and_mended_by_room(mini: Project) -> None:
+    script = """
+        mkdir ../disk && mount -t tmpfs -o size=300k tmpfs ../disk && cp -a . ../disk && cd ../disk || exit 1
+        "$@" trust && "$@" up
+        echo "code $?"
+        mount -o remount,size=300m tmpfs . && "$@" up
+        echo "code $?"
+        "$@" down
+    """
+
+    done = finish(mini.popen(prefix=("unshare", "-m", "sh", "-c", script, "sh")), code=0)
+
+    assert [line for line in done.out.splitlines() if line.startswith("code")] == ["code 5", "code 0"]
+    assert "disk-full" in done.err
+    mini.assert_gone()
+
+
+@_NEEDS_ROOT
+def test_a_read_only_project_is_told_as_one(mini: Project) -> None:
+    script = 'mount --bind . . && mount -o remount,bind,ro . && cd . && cd "$PWD" && exec "$@"'
+
+    error = mini.run("up", "--json", prefix=("unshare", "-m", "sh", "-c", script, "sh"), code=5).error
+
+    assert error["id"] == "read-only"
+
+
+# --- two at once -----------------------------------------------------------------------------------------------------
+
+
+def test_a_stack_that_another_devstack_works_on_is_busy(mini: Project) -> None:
+    go = mini.hold()
+    first = mini.popen("up")
+    assert until((mini.root / "var" / "holds").exists)
+
+    error = mini.run("up", "--json", code=75).error
+    mini.run("down", code=75)
+    mini.run("status")
+    go.touch()
+    finish(first, ("up",), 0)
+
+    assert error["id"] == "stack-busy"
+    assert f"pid {first.pid}" in error["why"]
+    assert "devstack up" in error["why"]
+    mini.assert_up()
+    assert mini.seeded() == 1
+
+
+def test_a_bootstrap_into_a_folder_with_something_else_touches_nothing(machine: Machine, mini: Project) -> None:
+    other = machine.folder / "other"
+    other.mkdir()
+    (other / "mine").write_text("mine")
+
+    error = machine.run(
+        "bootstrap", str(mini.root), "--into", str(other), "--json", cwd=machine.folder, code=6
+    ).error
+
+    assert error["id"] == "folder-taken"
+    assert [path.name for path in other.iterdir()] == ["mine"]
+
+

@@ -1,0 +1,158 @@
+"""Where a stack lives: two side by side, moved, copied, in an awkward folder, as an ordinary user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.conftest import clear, make_machine
+from tests.scenarios.machine import CHECKOUT, DEVSTACK, Machine, Project, make_repository
+
+
+def test_two_clones_live_side_by_side(machine: Machine) -> None:
+    make_repository(machine.folder / "origin")
+    one, two = (
+        machine.bootstrap(str(machine.folder / "origin"), "--trust", into=machine.folder / name)
+        for name in ("one", "two")
+    )  # fmt: skip
+    ports = two.state["ports"]
+
+    assert not set(one.state["ports"].values()) & set(ports.values())
+    assert one.password != two.password
+    one.redis("SET", "whose", "one")
+    two.redis("SET", "whose", "two")
+    assert one.redis("GET", "whose") == b"one"
+    one.run("down")
+    one.assert_gone()
+    two.assert_up()
+    two.assert_single()
+    two.run("down")
+    two.run("up")
+    assert two.state["ports"] == ports
+
+
+def test_a_moved_project_keeps_its_data(mini: Project) -> None:
+    mini.run("up")
+    mini.redis("SET", "mine", "kept")
+    mini.run("down")
+    there = mini.machine.folder / "elsewhere"
+    mini.root.rename(there)
+    moved = mini.machine.project(there)
+
+    moved.run("up", "--trust")
+
+    assert moved.redis("GET", "mine") == b"kept"
+    moved.assert_up()
+    moved.assert_single()
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["up", "down"])
+def test_a_copied_project_is_another_stack(mini: Project, running: bool) -> None:
+    mini.run("up")
+    mini.redis("SET", "whose", "original")
+    if not running:
+        mini.run("down")
+    copy = mini.machine.project(mini.machine.folder / "copy")
+    subprocess.run(["cp", "-a", str(mini.root), str(copy.root)], check=True)
+
+    copy.run("up", "--trust")
+    mini.run("up")
+
+    assert copy.state["stack"] != mini.state["stack"]
+    assert not set(copy.state["ports"].values()) & set(mini.state["ports"].values())
+    copy.redis("SET", "whose", "copy")
+    assert mini.redis("GET", "whose") == b"original"
+    for project in (copy, mini):
+        project.assert_up()
+        project.assert_single()
+
+
+def test_an_awkward_folder_is_a_folder(machine: Machine) -> None:
+    project = machine.new_project(machine.folder / "it's \"odd\" %s é $HOME")
+
+    project.run("up")
+
+    project.assert_up()
+    project.assert_single()
+    project.run("restart", "worker")
+    project.assert_up()
+
+
+# --- as an ordinary user ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ordinary(tmp_path: Path, machine: Machine) -> Iterator[Machine]:
+    """A machine whose user has no rights: the one of the tests, or `nobody` with this machine's Redis."""
+    if os.geteuid() != 0:
+        yield machine
+        return
+    if shutil.which("setpriv") is None:
+        pytest.skip("root can't become another user without setpriv")
+    # pytest's own folders are closed to others
+    folder = Path(tempfile.mkdtemp(prefix="dsn-", dir="/tmp"))
+    (folder / "runtime").mkdir()
+    made = make_machine(folder, folder / "state", folder / "runtime")
+    # `env`: what setpriv itself executes, it still executes with root's rights
+    made.prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env")
+    made.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    copy_servers(folder)
+    give(folder)
+    try:
+        made.command = command_for(made)
+        yield made
+        clear(made)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def command_for(machine: Machine) -> tuple[str, ...]:
+    """How this user can call devstack: this interpreter may be closed to others."""
+    for command in (DEVSTACK, ("/usr/bin/python3", str(CHECKOUT / "bootstrap.py"))):
+        done = subprocess.run(
+            [*machine.prefix, *command, "--version"], env=machine.environ, cwd=machine.folder, capture_output=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            return command
+    pytest.skip(f"nobody can't run devstack: {done.stderr.decode()[-500:]}")
+
+
+def give(folder: Path) -> None:
+    subprocess.run(["chown", "-R", "65534:65534", str(folder)], check=True)
+
+
+def copy_servers(folder: Path) -> None:
+    """Downloads of this machine's user, if there are any, so that they needn't be fetched again."""
+    own = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "devstack" / "servers"
+    for found in own.glob("redis-*"):
+        shutil.copytree(found, folder / "cache" / "devstack" / "servers" / found.name, symlinks=True)
+
+
+def test_an_ordinary_user_needs_no_rights(ordinary: Machine) -> None:
+    make_repository(ordinary.folder / "é w")
+    if os.geteuid() == 0:
+        give(ordinary.folder / "é w")
+    project = ordinary.project(ordinary.folder / "é w")
+
+    project.run("up", "--trust")
+
+    project.assert_up()
+    project.assert_single()
+    assert 0 not in {process.uids().real for each in project.programs().values() for process in each}
+    project.run("down")
+    project.assert_gone()
+    project.folder.chmod(0o500)
+    try:
+        error = project.run("up", "--json", code=5).error
+    finally:
+        project.folder.chmod(0o700)
+    assert error["id"] == "no-permission"
+    assert str(project.folder) in error["what"]

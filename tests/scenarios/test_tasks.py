@@ -1,0 +1,79 @@
+"""Tasks run when something they depend on has changed, and only then."""
+
+from __future__ import annotations
+
+import shutil
+
+from tests.scenarios.machine import Project
+
+
+def test_a_task_runs_again_when_an_input_changes_and_nothing_else_does(mini: Project) -> None:
+    mini.run("up")
+    before = mini.pids()
+    mini.write("fixtures/more.txt", "plate\n")
+
+    steps = mini.run("plan", "--json").document["steps"]
+    mini.run("up")
+
+    assert [step["id"] for step in steps] == ["seed:run"]
+    assert "inputs" in steps[0]["cause"]
+    assert mini.seeded() == 2
+    assert mini.redis("GET", "goods") == b"mug,bowl,plate"
+    assert mini.pids() == before
+    assert mini.run("plan", "--json").document["steps"] == []
+
+
+def test_a_file_that_is_no_input_changes_nothing(mini: Project) -> None:
+    mini.run("up")
+    mini.write("fixtures/notes.md", "mine")
+
+    assert mini.run("plan", "--json").document["steps"] == []
+
+
+def test_a_task_runs_again_when_its_command_changes(mini: Project) -> None:
+    mini.run("up")
+    mini.replace('run = "python seed.py"', 'run = "python -B seed.py"')
+
+    mini.run("up")
+
+    assert mini.seeded() == 2
+
+
+def test_a_task_runs_again_when_the_data_was_removed_by_hand(mini: Project) -> None:
+    mini.run("up")
+    mini.run("down")
+    shutil.rmtree(mini.folder / "data")
+
+    mini.run("up")
+
+    assert mini.seeded() == 2
+    assert mini.redis("GET", "seeds") == b"1"
+    mini.assert_up()
+
+
+def test_after_a_failed_task_is_mended_up_goes_on_from_there(mini: Project) -> None:
+    good = mini.read("seed.py")
+    mini.write("seed.py", "for n in range(30): print('line', n)\nraise SystemExit('no goods today')\n")
+
+    failed = mini.run("up", code=8)
+    redis = mini.programs()["redis"]
+    mini.write("seed.py", good)
+    steps = [step["id"] for step in mini.run("plan", "--json").document["steps"]]
+    mini.run("up")
+
+    assert "no goods today" in failed.err
+    assert "line 29" in failed.err
+    assert "fix: devstack run seed" in failed.err
+    assert "seed:run" in steps
+    assert not {"python:create", "redis:prepare", "redis:start"} & set(steps)
+    assert mini.programs()["redis"] == redis
+    mini.assert_up()
+
+
+def test_an_optional_task_that_fails_is_told_and_stops_nothing(mini: Project) -> None:
+    mini.replace("[tasks.seed]\n", '[tasks.extra]\nrun = "false"\noptional = true\n\n[tasks.seed]\n')
+
+    done = mini.run("up")
+
+    assert "extra (optional) failed" in done.text
+    mini.assert_up()

@@ -1,0 +1,203 @@
+"""RabbitMQ for real: what the first start makes, identity, repairs by restart, and what a crash leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import amqp
+import pytest
+
+from devstack.errors import ProcessError, UsageError
+from devstack.profile.secret import Secret
+from devstack.services import Instance, Server
+from devstack.services.rabbitmq import KIND
+
+if TYPE_CHECKING:
+    from tests.services.conftest import Bench
+
+MakeBench = Callable[..., "Bench"]
+MakeInstance = Callable[..., Instance]
+EXCHANGE = {"name": "events", "type": "topic"}
+
+
+@contextmanager
+def _channel(bench: Bench, vhost: str, user: str = "", password: str = "") -> Iterator[Any]:
+    login = (user, password) if user else (bench.instance.user, bench.instance.password.reveal())
+    connection = amqp.Connection(
+        f"127.0.0.1:{bench.instance.port}", *login, login_method="PLAIN", virtual_host=vhost, read_timeout=20
+    )
+    connection.connect()
+    try:
+        yield connection.channel()
+    finally:
+        connection.close()
+
+
+def _definitions(instance: Instance) -> Any:
+    server = Server("rabbitmq", "packages", "3.10.8", "/opt/r", "/opt/r/erts/bin/erlexec")
+    [file] = [file for file in KIND.native(instance, server).files if file.path == "definitions.json"]
+    return json.loads(file.text)
+
+
+def test_a_first_start_makes_everything_declared_and_only_on_loopback(make_bench: MakeBench) -> None:
+    bench = make_bench("rabbitmq", vhosts=["shop", "/"], exchanges=[EXCHANGE])
+    probe = bench.up()
+    assert probe.version == bench.server.version
+    assert probe.missing == ()
+    for vhost in ("shop", "/"):
+        with _channel(bench, vhost) as channel:
+            channel.queue_declare("jobs", durable=True, auto_delete=False)
+    with _channel(bench, "shop") as channel:
+        channel.exchange_declare("events", "topic", passive=True)
+    with pytest.raises(amqp.exceptions.AccessRefused), _channel(bench, "/", "guest", "guest"):
+        pass
+    wrong = KIND.probe(replace(bench.instance, password=Secret("canary-7")), 10)
+    assert not wrong.ok
+    assert "canary-7" not in wrong.detail
+    assert bench.listening() == {"127.0.0.1"}
+    assert bench.instance.password.reveal() not in bench.shown()
+    assert "epmd" not in bench.shown().replace("start_epmd", "").replace("erl_epmd", "")
+    assert bench.stop() == 0
+
+
+def test_a_restart_brings_what_was_added_and_the_new_password(make_bench: MakeBench) -> None:
+    bench = make_bench("rabbitmq", vhosts=["shop"])
+    bench.up()
+    old = bench.instance
+    bench.declare(vhosts=["shop", "reports"], exchanges=[{**EXCHANGE, "vhost": "reports"}])
+    probe = KIND.probe(bench.instance, 10)
+    assert (probe.ok, probe.missing) == (True, ("vhost reports",))
+    with pytest.raises(ProcessError) as caught:
+        KIND.provision(bench.instance, 10)
+    assert caught.value.id == "vhost-missing"
+    assert caught.value.fix == "devstack restart rabbitmq"
+    bench.set_password("another")
+    assert not KIND.probe(bench.instance, 10).ok
+    bench.stop()
+    assert bench.up().missing == ()
+    assert not KIND.probe(old, 10).ok
+
+
+def test_an_exchange_that_is_gone_is_missed_and_made_again(make_bench: MakeBench) -> None:
+    bench = make_bench("rabbitmq", vhosts=["shop"], exchanges=[EXCHANGE, {"name": "audit", "type": "fanout"}])
+    bench.up()
+    with _channel(bench, "shop") as channel:
+        channel.exchange_delete("events")
+    probe = KIND.probe(bench.instance, 10)
+    assert (probe.ok, probe.missing) == (True, ("exchange events in shop",))
+    assert KIND.provision(bench.instance, 10) == ("exchange events in shop",)
+    assert KIND.provision(bench.instance, 10) == ()
+    assert KIND.probe(bench.instance, 10).missing == ()
+
+
+def test_kill_9_loses_no_confirmed_message(make_bench: MakeBench) -> None:
+    bench = make_bench("rabbitmq")
+    bench.up()
+    with _channel(bench, "/") as channel:
+        channel.confirm_select()
+        channel.queue_declare("jobs", durable=True, auto_delete=False)
+        for number in range(20):
+            channel.basic_publish_confirm(amqp.Message(str(number), delivery_mode=2), routing_key="jobs")
+    bench.kill()
+    bench.up()
+    with _channel(bench, "/") as channel:
+        assert channel.queue_declare("jobs", passive=True).message_count == 20
+
+
+def test_another_stacks_server_is_a_stranger_and_is_left_alone(make_bench: MakeBench) -> None:
+    ours, theirs = make_bench("rabbitmq", "ours", exchanges=[EXCHANGE]), make_bench("rabbitmq", "theirs")
+    theirs.up()
+    mistaken = replace(ours.instance, ports=theirs.instance.ports)
+    probe = KIND.probe(mistaken, 10)
+    assert not probe.ok
+    assert "another server" in probe.detail
+    assert KIND.provision(mistaken, 10) == ()
+    with _channel(theirs, "/") as channel, pytest.raises(amqp.exceptions.NotFound):
+        channel.exchange_declare("events", "topic", passive=True)
+
+
+def test_a_folder_of_nearly_any_name_will_do(make_bench: MakeBench) -> None:
+    assert make_bench("rabbitmq", 'say "odd" # ü').up().ok
+
+
+def test_a_folder_that_hangs_the_server_is_refused_before_it_starts(make_instance: MakeInstance) -> None:
+    server = Server("rabbitmq", "packages", "3.10.8", "/opt/r", "/opt/r/erts/bin/erlexec")
+    with pytest.raises(UsageError) as caught:
+        KIND.native(make_instance("rabbitmq", "it's"), server)
+    assert caught.value.id == "path-unsupported"
+
+
+def test_definitions_hold_a_hash_and_no_password(make_instance: MakeInstance) -> None:
+    instance = make_instance("rabbitmq", vhosts=["a", "b"], exchanges=[{"name": "x", "vhost": "b", "durable": False}])
+    topology = _definitions(instance)
+    assert [user["name"] for user in topology["users"]] == ["shop"]
+    assert instance.password.reveal() not in json.dumps(topology)
+    assert [(one["user"], one["vhost"]) for one in topology["permissions"]] == [("shop", "a"), ("shop", "b")]
+    [exchange] = topology["exchanges"]
+    assert (exchange["name"], exchange["vhost"], exchange["type"], exchange["durable"]) == ("x", "b", "topic", False)
+
+
+def test_a_password_hash_is_the_servers_own_form() -> None:
+    import base64
+    import hashlib
+
+    from devstack.services.rabbitmq import _password_hash
+
+    raw = base64.b64decode(_password_hash(Secret("pencil")))
+    assert raw[4:] == hashlib.sha256(raw[:4] + b"pencil").digest()
+
+
+def test_the_default_vhost_is_written_so_that_clients_understand_it(make_instance: MakeInstance) -> None:
+    assert KIND.url(make_instance("rabbitmq")).reveal().endswith("/%2F")
+    assert KIND.url(make_instance("rabbitmq", vhosts=["a/b", "c"])).reveal().endswith("/a%2Fb")
+
+
+def test_the_cookie_is_private_and_on_no_command_line(make_instance: MakeInstance) -> None:
+    server = Server("rabbitmq", "packages", "3.10.8", "/opt/r", "/opt/r/erts/bin/erlexec")
+    native = KIND.native(make_instance("rabbitmq"), server)
+    [cookie] = [file for file in native.files if file.path == ".erlang.cookie"]
+    assert cookie.mode == 0o400
+    assert not any(cookie.text in text for text in (*native.argv, *native.env.values()))
+    assert "-setcookie" not in native.argv
+
+
+def test_only_the_build_that_is_known_is_trimmed(make_instance: MakeInstance) -> None:
+    app = "{application,ranch,[{vsn,\"2.1.0\"},\n {modules, ['a',\n 'b']},\n {registered,[]}]}."
+    known = Server("rabbitmq", "packages", "3.10.8", "/opt/r", "/opt/r/erts/bin/erlexec")
+    other = replace(known, version="4.0.5")
+    installed = replace(known, program="/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8/sbin/rabbitmqctl")
+    patched = KIND.patch(known, "usr/lib/x/ranch-2.1.0/ebin/ranch.app", app)
+    assert patched == app.replace("['a',\n 'b']", "[]").replace("modules, ", "modules,")
+    assert KIND.patch(known, "usr/lib/x/rabbit_common-3.10.8/ebin/rabbit_common.app", app) is None
+    assert KIND.patch(other, "usr/lib/x/ranch-2.1.0/ebin/ranch.app", app) is None
+    instance = make_instance("rabbitmq")
+    assert len(KIND.native(instance, known).links) == 21
+    assert not KIND.native(instance, other).links
+    assert not KIND.native(instance, installed).links
+
+
+def test_an_installed_server_runs_on_the_installed_erlang(make_instance: MakeInstance) -> None:
+    program = "/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8/sbin/rabbitmqctl"
+    native = KIND.native(make_instance("rabbitmq"), Server("rabbitmq", "installed", "3.10.8", "/x", program))
+    assert native.argv[:2] == ("/usr/bin/env", "erl")
+    assert native.env["RABBITMQ_HOME"] == "/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8"
+    assert "ROOTDIR" not in native.env
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"exchanges": [{"name": "x", "vhost": "nowhere"}]},
+        {"exchanges": [{"name": "x", "type": "queue"}]},
+        {"exchanges": [{"name": "x\n"}]},
+        {"vhosts": [""]},
+    ],
+)
+def test_a_bad_declaration_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"nowhere|type|name|vhosts"):
+        KIND.declaration.model_validate(options)
+    assert KIND.account(KIND.declaration(), "guest") == "app_guest"
