@@ -40,7 +40,7 @@ def command(
     if project.is_new:
         context.output.done(f"cloned into {project.root}")
     stack = context.stack(
-        project.root, profile=profile, runtime=runtime, trust=trust or project.is_shipped, new_ports=new_ports,
+        project.root, profile=profile, runtime=runtime, trust=trust or project.is_shipped, new_ports=new_ports, yes=yes,
         offline=offline,
     )
     run = converge(context, stack, Up(start=not no_start, name="bootstrap"), yes=yes)

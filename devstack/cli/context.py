@@ -47,7 +47,8 @@ class Context:
 
         asks = self.output.is_interactive
         return Options(ask=self._ask if asks else lambda name, question: None,
-                       ask_trust=self._ask_trust if asks else None, **flags)  # fmt: skip
+                       ask_trust=self._ask_trust if asks else None,
+                       ask_consent=self._ask_consent if asks else None, **flags)  # fmt: skip
 
     def prefix(self, folder: Path) -> str:
         """How the person calls devstack in this folder, for the commands that are printed."""
@@ -70,6 +71,12 @@ class Context:
 
         self.output.trust_summary(profile, changed=changed)
         return bool(questionary.confirm("Trust it?", default=False).ask())
+
+    def _ask_consent(self, command: tuple[str, ...]) -> bool:
+        import questionary
+
+        self.output.say(f"There is no other way to this server than: {shlex.join(command)}")
+        return bool(questionary.confirm("Run it?", default=False).ask())
 
 
 pass_context = click.make_pass_decorator(Context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from devstack.cli.context import Context, common, pass_context
+from devstack.errors import InterruptedRunError
 
 
 @click.command("logs")
@@ -13,7 +14,7 @@ from devstack.cli.context import Context, common, pass_context
 @click.option("-n", "--tail", default=20, show_default=True, metavar="LINES", help="How many last lines of each.")
 @common
 @pass_context
-def command(context: Context, names: tuple[str, ...], follow: bool, tail: int) -> None:
+def command(context: Context, names: tuple[str, ...], follow: bool, tail: int) -> int:
     """What services, processes and tasks print, each line with its source."""
     from devstack.stack.logs import Logs
 
@@ -22,6 +23,12 @@ def command(context: Context, names: tuple[str, ...], follow: bool, tail: int) -
     output = context.output
     for name, line in logs.last(tail):
         output.log(name, line, logs.width)
-    if follow:
-        for name, line in logs.follow():
+    try:
+        for name, line in logs.follow() if follow else ():
             output.log(name, line, logs.width)
+    except InterruptedRunError as error:
+        # that is how following ends: nothing to explain
+        if output.is_interactive:
+            output.say()
+        return error.exit_code
+    return 0

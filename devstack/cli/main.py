@@ -66,7 +66,10 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Verbs, subcommand_metavar="VERB [ARG]...", options_metavar="",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="devstack")
 def cli() -> None:
     """From a git URL to a running, checked stack.
@@ -107,10 +110,18 @@ def _run(context: Context, words: list[str]) -> int:
                 code = 128 + received[0]
             context.output.error(error)
     except BrokenPipeError:
-        # the reader (`| head`) has seen enough; Python must not complain about it while it ends
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        pass  # the reader (`| head`) has seen enough
+    _settle()
     return code
+
+
+def _settle() -> None:
+    """What could not be written to stdout is dropped here, so that Python doesn't try again, and complain, at its end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _execute(context: Context, words: list[str]) -> int:

@@ -16,5 +16,5 @@ from devstack.plan import Up
 @pass_context
 def command(context: Context, names: tuple[str, ...], trust: bool, yes: bool, new_ports: bool) -> None:
     """Stop these services or processes and start them again, until they are ready."""
-    stack = context.stack(trust=trust, new_ports=new_ports)
+    stack = context.stack(trust=trust, new_ports=new_ports, yes=yes)
     finish(context, converge(context, stack, Up(names, frozenset(names), name="restart"), yes=yes))

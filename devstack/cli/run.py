@@ -17,7 +17,7 @@ from devstack.plan import Up
 @pass_context
 def command(context: Context, task: str, trust: bool, yes: bool, new_ports: bool) -> None:
     """Run a task of the profile now, with what it needs brought up first."""
-    stack = context.stack(trust=trust, new_ports=new_ports)
+    stack = context.stack(trust=trust, new_ports=new_ports, yes=yes)
     if task not in stack.profile.tasks:
         known = ", ".join(stack.profile.tasks) or "none"
         raise UsageError(

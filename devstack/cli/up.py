@@ -22,5 +22,5 @@ def command(  # noqa: PLR0913 - click hands every flag over by name
 
     NAMEs limit it to these services, tasks and processes and what they need.
     """
-    stack = context.stack(profile=profile, runtime=runtime, trust=trust, new_ports=new_ports)
+    stack = context.stack(profile=profile, runtime=runtime, trust=trust, new_ports=new_ports, yes=yes)
     finish(context, converge(context, stack, Up(names), yes=yes))

@@ -110,9 +110,7 @@ def ready(look: Look, status: Status, took: float, call: Call) -> list[str]:
     shown = {str(row[0]) for row in rows}
     others = [row.name for row in _processes(status) if row.is_ready and row.name not in shown]
     missing = [row.name for row in [*_services(status), *_processes(status)] if not row.is_ready]
-    for head, names, style in (("running", others, ""), ("not ready", missing, "yellow")):
-        parts = wrap(", ".join(names), max(20, look.text_width - 14)) if names else []
-        rows += [(head if number == 0 else "", (part, style)) for number, part in enumerate(parts)]
+    rows += [*_names(look, "running", others, ""), *_names(look, "not ready", missing, "yellow")]
     if rows:
         lines += ["", *table(look, (), rows, cuts=False)]
     return [*lines, "", *next_steps(look, call, ("status", "logs -f", "down"))]
@@ -238,6 +236,12 @@ def _urls(status: Status) -> Iterator[tuple[str, str, bool]]:
 def _count(status: Status) -> tuple[int, int]:
     rows: list[ServiceRow | ProcessRow] = [*status.services, *status.processes]
     return len(rows), sum(row.ready for row in rows)
+
+
+def _names(look: Look, head: str, names: Sequence[str], style: Style) -> Iterator[Sequence[Cell]]:
+    parts = wrap(", ".join(names), max(20, look.text_width - 14)) if names else []
+    for number, part in enumerate(parts):
+        yield head if number == 0 else "", (part, style)
 
 
 def _step(step: Step) -> Sequence[Cell]:

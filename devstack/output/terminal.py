@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
+from devstack.errors import StorageError
 from devstack.output.text import ascii_of
 
 Style = Literal["", "bold", "dim", "red", "green", "yellow", "cyan"]
@@ -46,7 +47,10 @@ class Terminal:
         return Look(self._width(), has_colour=not self.is_plain)
 
     def write(self, text: str) -> None:
-        """Raises BrokenPipeError where a result can't be written. A run goes on when nobody looks at it any more."""
+        """A run goes on when nobody looks at it any more.
+
+        Where a result can't be written: raises BrokenPipeError when its reader has gone, else StorageError.
+        """
         if self._is_gone:
             return
         encoding = self._stream.encoding or "ascii"
@@ -54,10 +58,15 @@ class Terminal:
         try:
             self._stream.write(shown.encode(encoding, "replace").decode(encoding))
             self._stream.flush()
-        except OSError:
-            if self._is_result:
-                raise
+        except OSError as error:
             self._is_gone = True
+            if isinstance(error, BrokenPipeError) and self._is_result:
+                raise
+            if self._is_result:
+                raise StorageError(
+                    "output-not-written", "the result can't be written", why=error.strerror or str(error),
+                    fix="df -h  (or write it somewhere else)",
+                ) from None
 
     def _width(self) -> int | None:
         if not _isatty(self._stream):

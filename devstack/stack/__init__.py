@@ -41,6 +41,10 @@ class Options:
     trust: bool = False
     new_ports: bool = False
     offline: bool = False
+    #: a yes to every question about what is installed or replaced
+    yes: bool = False
+    #: shows a command of the system's package manager and asks whether it may run; None where nobody can be asked
+    ask_consent: Callable[[tuple[str, ...]], bool] | None = None
     ask: Asker = lambda name, question: None
     #: shows what would run and asks whether to trust it; None where nobody can be asked
     ask_trust: Callable[[Profile, bool], bool] | None = None
@@ -127,7 +131,7 @@ class Stack:
             show(plan)
             self._ensure_offline(plan)
             self._ensure_ports(plan, seen)
-            outcome = self._execute(plan, Performers(tools, seen, observer), listener)
+            outcome = self._execute(plan, Performers(tools, seen, observer, consent=self._has_consent(seen)), listener)
             after = observer.observe(light=True) if outcome.events else seen
         return Run(outcome, status_of(self.profile, after.state, self.found.path))
 
@@ -213,6 +217,8 @@ class Stack:
         from devstack.checkout import Git
 
         self.system.private_folder(self.project.folder)
+        # below /tmp anybody may have made it, and could exchange what lies in it
+        self.system.private_folder(self._places.runtime)
         marker = self.project.folder / ".gitignore"
         if self.system.read(marker) is None:
             git = Git(self.system)
@@ -260,6 +266,12 @@ class Stack:
         }
         kept = {name: port for name, port in record.ports.items() if name not in taken}
         self._store.update(lambda found: replace(found, ports=kept))
+
+    def _has_consent(self, seen: Seen) -> bool:
+        """May servers be installed with the system's package manager? Asked only where there is no other way."""
+        commands = [choice.consent for choice in seen.choices.values() if choice.consent and not choice.is_fetched]
+        ask = self._options.ask_consent
+        return bool(commands) and (self._options.yes or bool(ask and all(ask(command) for command in commands)))
 
     def _ensure_offline(self, plan: Plan) -> None:
         """Offline, all that is missing is told at once, before anything is done."""

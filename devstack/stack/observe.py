@@ -92,7 +92,8 @@ class Observer:
             stack=record.stack, root=str(tools.project.root), folder=str(tools.project.folder), sockets=str(place),
             venv=str(python.folder if python else tools.project.root / ".venv"), base=base, supervisor=live,
             python=python.state if python else None, services=services, ports=ports,
-            decided=decided, wrapper=tools.native.wrapper() if services else (), warnings=notes,
+            decided=decided, wrapper=tools.native.wrapper() if services else (),
+            warnings=(*notes, *(python.warnings if python else ())),
             missing_paths=frozenset(path for path in self._profile.files if not (tools.project.root / path).exists()),
             data=data_folders(tools.project),
         )

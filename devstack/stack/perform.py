@@ -31,9 +31,10 @@ _LINES = 20
 
 
 class Performers:
-    """The actions of `up` and `down` on one stack. observer: looks at data again after it was made."""
+    """The actions of `up` and `down` on one stack. observer: looks at data again after it was made. consent: servers
+    that only the system's package manager has may be installed with it."""
 
-    def __init__(self, tools: Tools, seen: Seen, observer: Observer) -> None:
+    def __init__(self, tools: Tools, seen: Seen, observer: Observer, *, consent: bool = False) -> None:
         self._tools = tools
         self._system = tools.system
         self._profile = tools.profile
@@ -41,6 +42,7 @@ class Performers:
         self._state = seen.state
         self._supervisor = seen.supervisor
         self._observer = observer
+        self._consent = consent
         self._readiness = Readiness(tools.system, seen.supervisor, tools.profile, seen.state)
 
     def table(self) -> Mapping[type[Action], Performer]:
@@ -128,7 +130,9 @@ class Performers:
         service = action.service
         kind = kind_of(service, self._profile.services[service])
         declared = self._profile.services[service].kind or service
-        self._tools.servers.fetch(declared, kind, self._seen.choices[service], report.say)
+        self._tools.servers.fetch(
+            declared, kind, self._seen.choices[service], report.say, consent=self._consent
+        )
 
     def prepare(self, action: plan.PrepareData, report: Report) -> None:
         service = self._state.services[action.service]
