@@ -150,9 +150,11 @@ class Git:
     def update(self, folder: Path, ref: str, say: Callable[[str], None]) -> None:
         """Fetch and switch an existing checkout to `ref`. Raises DataError where that would touch uncommitted work."""
         _check_ref(ref)
+        branch = self._git("rev-parse", "--abbrev-ref", "HEAD", cwd=folder).stdout.strip()
         wanted = self._git("rev-parse", "--verify", "-q", f"{ref}^{{commit}}", cwd=folder).stdout.strip()
-        if wanted and wanted == self.revision(folder) and not self._git("rev-parse", "-q", "--verify",
-                                                                       f"refs/remotes/origin/{ref}", cwd=folder).stdout:
+        is_there = branch == ref or (bool(wanted) and wanted == self.revision(folder))
+        if is_there and (branch != ref or self.is_dirty(folder)):
+            # a commit or a tag doesn't move; a branch with work in progress is left to the person who works on it
             return
         if self.is_dirty(folder):
             raise DataError(
@@ -160,6 +162,9 @@ class Git:
                 why=f"switching to {ref} could touch them; nothing was changed", fix=f"git -C {folder} stash",
             )
         done = self._progress(["fetch", "--progress", "--", "origin"], folder, say)
+        if done.returncode != 0 and is_there:
+            say(f"{ref} stays as it is: {_clone_error(str(folder), done).why}")
+            return
         if done.returncode != 0:
             raise _clone_error(str(folder), done)
         self._switch(folder, ref)

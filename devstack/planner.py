@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from devstack.errors import UsageError
 from devstack.plan import (
@@ -93,25 +93,28 @@ class _Up:
         self.goal = goal
         self.draft = Draft(goal.name)
         self.programs = {program.name: program for program in all_programs(profile, state)}
+        self.files = render(tuple(self.programs.values()), layout(state), template)
+        (self.config,) = [file.digest for file in self.files if file.path == layout(state).config]
         # supervisord takes over its whole configuration: what changed and runs is restarted with what was named
         changed = tuple(name for name in self.programs if self._has_changed(name)) if goal.names else ()
         self.wanted = selected(profile, (*goal.names, *changed))
-        self.files = render(tuple(self.programs.values()), layout(state), template)
         self.started: list[str] = []
 
     def plan(self) -> Plan:
         self._reap()
         self._files()
         self._python()
+        services = {name: service for name, service in self.state.services.items() if name in self.wanted}
+        self._fetches(services)
         if not self.goal.start:
-            for name, service in self.state.services.items():
-                self._prepared(name, service)
+            for name, service in services.items():
+                self._data(name, service)
             return self.draft.finished(self._warnings())
         restarts = self._stops()
         self._supervisor(restarts)
-        for name, service in self.state.services.items():
-            if name in self.wanted:
-                self._service(name, service)
+        for name, service in services.items():
+            self._data(name, service)
+            self._service(name, service)
         for name in graph.order(self.profile):
             if name in self.wanted and name in self.profile.tasks:
                 self._task(name)
@@ -175,11 +178,13 @@ class _Up:
                 starts[name] = "its declaration or environment changed"
             elif name in self.goal.force or owner in self.goal.force:
                 starts[name] = "restart was asked for"
+            elif name in self.state.services and not self.state.services[name].has_data:
+                starts[name] = "its data is gone"
             else:
                 continue
             if now is not None and now.is_running:
                 # an installation that fails leaves what runs alone
-                needs = [f"{SUPERVISOR}:reap", *([] if name in self.state.services else [PYTHON])]
+                needs = [f"{SUPERVISOR}:reap", f"{name}:fetch" if name in self.state.services else PYTHON]
                 self.draft.add(name, StopProgram(name), starts[name], needs=needs)
         for name, now in live.items():
             if name not in self.programs and now.is_running:
@@ -188,8 +193,14 @@ class _Up:
 
     def _has_changed(self, name: str) -> bool:
         """Does the program run as it was declared before?"""
-        now = self.state.supervisor.programs.get(name)
-        return now is not None and now.is_running and now.digest != self.programs[name].digest
+        supervisor = self.state.supervisor
+        now = supervisor.programs.get(name)
+        if now is None or not now.is_running:
+            return False
+        if now.phase == "starting" and not now.digest:
+            # supervisord restarts it this very moment, and it hasn't noted yet what it was started as
+            return supervisor.config != self.config
+        return now.digest != self.programs[name].digest
 
     def _supervisor(self, starts: dict[str, str]) -> None:
         self._starts = starts
@@ -201,8 +212,7 @@ class _Up:
             return
         self.draft.point(SUPERVISOR, before)
         gone = [name for name in self.state.supervisor.programs if name not in self.programs]
-        (config,) = [file.digest for file in self.files if file.path == layout(self.state).config]
-        if gone or (starts and config != self.state.supervisor.config):
+        if gone or (starts and self.config != self.state.supervisor.config):
             stops = [f"{name}:stop" for name in (*self.programs, *gone)]
             cause = "programs of its configuration changed"
             step = self.draft.add(SUPERVISOR, ReloadSupervisor(), cause, needs=[*before, *stops])
@@ -216,21 +226,22 @@ class _Up:
 
     # --- services, tasks, processes -----------------------------------------------------------------------------------
 
-    def _prepared(self, name: str, service: ServiceState) -> list[str]:
-        """Steps after which a server could start."""
-        before = []
-        if not service.is_fetched:
-            cause = f"{service.server.kind} {service.server.version} is not on this machine yet"
-            before.append(self.draft.add(name, FetchServer(name), cause))
+    def _fetches(self, services: Mapping[str, ServiceState]) -> None:
+        """Before anything is stopped: a server that can't be had leaves the one that runs alone."""
+        for name, service in services.items():
+            if not service.is_fetched:
+                cause = f"{service.server.kind} {service.server.version} is not on this machine yet"
+                self.draft.add(name, FetchServer(name), cause)
+
+    def _data(self, name: str, service: ServiceState) -> None:
         if not service.has_data:
-            before.append(self.draft.add(name, PrepareData(name), "it has no data yet", needs=before))
-        return before
+            needs = [f"{name}:fetch", f"{name}:stop", f"{SUPERVISOR}:reap"]
+            self.draft.add(name, PrepareData(name), "it has no data yet", needs=needs)
 
     def _service(self, name: str, service: ServiceState) -> None:
-        before = self._prepared(name, service)
         probe = service.probe
         if name in self._starts:
-            needs = [SUPERVISOR, f"{name}:stop", *before]
+            needs = [SUPERVISOR, f"{name}:stop", f"{name}:fetch", f"{name}:prepare"]
             self.draft.add(name, StartProgram(name, name), self._starts[name], needs=needs)
             self.started.append(name)
             cause = "after its start"

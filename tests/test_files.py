@@ -26,7 +26,7 @@ def open_private(system: System, path: Path) -> None:
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o777], ids=oct)
-def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+def umask(request: pytest.FixtureRequest, system: System) -> Iterator[int]:
     before = os.umask(request.param)
     yield request.param
     os.umask(before)

@@ -143,13 +143,13 @@ paths:make          missing: media
 python:create       no environment is built for Python 3.11.7 and these requirements
 python:install      into the new environment  (after python:create)
 python:link         .venv is not there  (after python:install)
-supervisor:start    not running  (after files:write)
 postgres:fetch      postgres 1.2.3 is not on this machine yet
+redis:fetch         redis 1.2.3 is not on this machine yet
+supervisor:start    not running  (after files:write)
 postgres:prepare    it has no data yet  (after postgres:fetch)
 postgres:start      not running  (after supervisor:start, postgres:fetch, postgres:prepare)
 postgres:provision  after its start  (after postgres:start)
 postgres:await      others need it to answer  (after postgres:provision)
-redis:fetch         redis 1.2.3 is not on this machine yet
 redis:prepare       it has no data yet  (after redis:fetch)
 redis:start         not running  (after supervisor:start, redis:fetch, redis:prepare)
 redis:provision     after its start  (after redis:start)
@@ -250,6 +250,15 @@ worker-2:start  not running: exited too quickly
 worker-2:await  after its start  (after worker-2:start)
 stack:verify    all must still be running at the end  (after worker-1:await, worker-2:await)
 """
+
+
+def test_a_program_that_supervisord_restarts_this_moment(shop: Desk, louder: Desk) -> None:
+    """What it was started as isn't noted yet: it is waited for, unless supervisord has another configuration."""
+    state = shop.without("worker-1")
+    programs = {**state.supervisor.programs, "worker-1": ProgramState("worker-1", "starting", 7)}
+    state = replace(state, supervisor=replace(state.supervisor, programs=programs))
+    assert shop.text(state) == "\nworker-1:await  not ready yet\n"
+    assert "worker-1:stop" in [step.id for step in louder.plan(state).steps]
 
 
 def test_a_changed_service(shop: Desk, desk: MakeDesk) -> None:
@@ -465,8 +474,8 @@ python:create     no environment is built for Python 3.11.7 and these requiremen
 python:install    into the new environment  (after python:create)
 python:link       .venv is not there  (after python:install)
 postgres:fetch    postgres 1.2.3 is not on this machine yet
-postgres:prepare  it has no data yet  (after postgres:fetch)
 redis:fetch       redis 1.2.3 is not on this machine yet
+postgres:prepare  it has no data yet  (after postgres:fetch)
 redis:prepare     it has no data yet  (after redis:fetch)
 """
 
