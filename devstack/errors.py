@@ -19,7 +19,6 @@ Only `devstack.cli` turns them into text and an exit code. Imports nothing of ou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 
 class DevstackError(Exception):
@@ -31,7 +30,8 @@ class DevstackError(Exception):
     evidence: the lines that prove it, such as a log's last ones; shown as they are.
     """
 
-    exit_code: ClassVar[int] = 1
+    #: 128 + the signal, where one ended the run
+    exit_code: int = 1
 
     def __init__(self, id: str, what: str, *, why: str = "", fix: str = "", evidence: tuple[str, ...] = ()) -> None:
         super().__init__(what)

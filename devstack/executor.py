@@ -48,6 +48,10 @@ class Outcome:
         return tuple(event for event in self.events if event.kind == "failed")
 
 
+class AbandonedError(Exception):
+    """A wait has ended early because another step had failed; the step is neither done nor failed."""
+
+
 class Report:
     """A performer's way to tell how far it is, and to learn that it is pointless to go on."""
 
@@ -57,8 +61,13 @@ class Report:
 
     @property
     def is_abandoned(self) -> bool:
-        """Another step has failed: waits may end quietly."""
+        """Another step has failed: it is pointless to wait any longer."""
         return self._abandoned.is_set()
+
+    def ensure_wanted(self) -> None:
+        """Called between two tries of a wait. Raises AbandonedError once another step has failed."""
+        if self.is_abandoned:
+            raise AbandonedError
 
 
 Performer = Callable[[Any, Report], None]
@@ -140,7 +149,7 @@ class Executor:
                     abandoned.set()
         took = self._system.monotonic() - self._began
         for step in waiting.values():
-            self._tell("skipped", step, "an earlier step failed")
+            self._tell("skipped", step, "not begun, since another step failed")
         self._journal.write(outcome=_outcome(failure, crash), took=round(took, 3))
         if crash is not None:
             raise crash
@@ -156,6 +165,9 @@ class Executor:
                 raise InterruptedRunError("interrupted", "stopped on request", fix="devstack up")
             report = Report(lambda text: self._tell("progress", step, text), abandoned)
             self._performers[type(step.action)](step.action, report)
+        except AbandonedError:
+            self._tell("skipped", step, "not waited for, since another step failed")
+            return None
         except DevstackError as error:
             error.step = step.id
             self._tell("failed", step, str(error), took=self._system.monotonic() - began, error=error)

@@ -57,6 +57,11 @@ class Context:
             return "devstack"
         return f"python3 {shlex.quote(min(bootstrap, os.path.relpath(bootstrap, folder), key=len))}"
 
+    def spelled(self, fix: str) -> str:
+        """A printed command as it works here: `devstack` may not be on this person's PATH."""
+        verb = fix.removeprefix("devstack ")
+        return fix if verb == fix else f"{self.prefix(Path(os.curdir).absolute())} {verb}"
+
     def _ask(self, name: str, question: Ask) -> str | None:
         import questionary
 

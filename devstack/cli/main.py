@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from importlib import import_module
 from types import FrameType
 from typing import NoReturn
@@ -14,7 +15,7 @@ import click
 
 from devstack import __version__
 from devstack.cli.context import Context
-from devstack.errors import DevstackError, InterruptedRunError, PrerequisiteError, UsageError
+from devstack.errors import DevstackError, InterruptedRunError, PrerequisiteError, StorageError, UsageError
 from devstack.output import Output
 
 #: verb → module (where they differ) and the line that `--help` shows, so that it need load none of them
@@ -81,25 +82,22 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line; never returns, never shows a traceback for what a user or a machine can do."""
+    _open_streams()
     words = _words(sys.argv[1:])
     output = Output(json="--json" in _own(words), verbose=any(word in ("-v", "--verbose") for word in _own(words)))
     context = Context(output)
     sys.exit(_run(context, words))
 
 
+def _open_streams() -> None:
+    """Called with `>&-` or the like there is no stream at all: nothing is said then, and no file becomes stdout."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the process ends
+
+
 def _run(context: Context, words: list[str]) -> int:
-    received: list[int] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        context.system.cancel()
-        context.output.stopping(at_once=len(received) > 1)
-        if len(received) > 1:
-            # asked twice: don't wait for anything more; the next command finds out what is left
-            os._exit(128 + number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+    received = _listen_to_signals(context)
     code = 0
     try:
         try:
@@ -107,16 +105,46 @@ def _run(context: Context, words: list[str]) -> int:
         except DevstackError as error:
             code = error.exit_code
             if isinstance(error, InterruptedRunError) and received:
-                code = 128 + received[0]
+                error.exit_code = code = 128 + received[0]
+            if not context.output.is_json:
+                error.fix = context.spelled(error.fix)
             context.output.error(error)
-    except BrokenPipeError:
-        pass  # the reader (`| head`) has seen enough
+    except (BrokenPipeError, SystemExit):
+        pass  # the reader (`| head`) has seen enough; click makes an exit of it where a verb hit the closed pipe
     _settle()
     return code
 
 
+def _listen_to_signals(context: Context) -> list[int]:
+    """Cancel the run when somebody asks to stop; returns the list that the signals' numbers are put into.
+
+    A handler interrupts the main thread anywhere, within another handler too (a closed terminal hangs up twice): it
+    takes no lock, so another thread does the cancelling.
+    """
+    received: list[int] = []
+    reader, writer = os.pipe()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        is_insisting = sum(number != signal.SIGHUP for number in received) > 1
+        context.output.stopping(at_once=is_insisting)
+        if is_insisting:
+            # asked twice: don't wait for anything more; the next command finds out what is left
+            os._exit(128 + number)
+        os.write(writer, b"!")
+
+    def cancel() -> None:
+        os.read(reader, 1)
+        context.system.cancel()
+
+    threading.Thread(target=cancel, daemon=True).start()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    return received
+
+
 def _settle() -> None:
-    """What could not be written to stdout is dropped here, so that Python doesn't try again, and complain, at its end."""
+    """What could not be written to stdout is dropped, so that Python doesn't try again, and complain, at its end."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
@@ -138,6 +166,13 @@ def _execute(context: Context, words: list[str]) -> int:
     except click.Abort:
         context.output.say("Nothing was done.")
         return 130
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # what no module has put into better words: still the machine's doing, not a bug
+        raise StorageError(
+            "system-refused", "the system refused an operation", why=str(error), fix="df -h; then run it again"
+        ) from error
     except click.ClickException as error:
         raise UsageError("usage", error.format_message(), fix=f"{_help_command(error)} --help") from None
     return code if isinstance(code, int) else 0

@@ -62,8 +62,6 @@ class Picture:
         self._events: dict[str, Event] = {}
         self._began: dict[str, float] = {}
         self._said: dict[str, str] = {}
-        self._unsure: set[str] = set()
-        self._has_failed = False
         self.is_stopping = False
 
     @property
@@ -77,10 +75,6 @@ class Picture:
         self._events[event.step.id] = event
         if event.kind == "started":
             self._began.setdefault(event.step.target, event.at)
-        if event.kind == "finished" and event.step.action.verb == "await" and self._has_failed:
-            # waits end early after a failure: nobody knows whether it would have been ready
-            self._unsure.add(event.step.id)
-        self._has_failed |= event.kind == "failed" and not event.step.optional
 
     def lines(self, now: float, size: Size) -> list[list[Part]]:
         """At most `height - 1` lines of at most `width` columns. now: seconds since the run began."""
@@ -118,8 +112,10 @@ class Picture:
         name = one_line(target)
         if failed is not None:
             return _failed_row(name, failed, f"{ended - began:.1f} s")
-        if any(step.id in self._unsure for step in steps):
-            return Row(name, "waiting", ("·", "dim"), (("begun, not waited for", "dim"),), f"{ended - began:.1f} s")
+        left = next((step for step in steps if self._is(step, "skipped")), None)
+        if left is not None:
+            words = self._events[left.id].text or "not begun"
+            return Row(name, "waiting", ("·", "dim"), ((one_line(words), "dim"),))
         if all(self._is(step, "finished") for step in steps):
             verbs = {step.action.verb for step in steps}
             told = [word for verb, word in DONE.items() if verb in verbs][-1]
@@ -131,8 +127,6 @@ class Picture:
         return Row(name, "waiting", ("·", "dim"), ((self._waits(steps), "dim"),))
 
     def _waits(self, steps: list[Step]) -> str:
-        if any(self._is(step, "skipped") for step in steps):
-            return "not begun"
         rest = next((step for step in steps if not self._is(step, "finished")), steps[-1])
         needs = [need.rpartition(":")[0] for need in rest.needs if not self._is_done(need)]
         others = [one_line(need) for need in dict.fromkeys(needs)]

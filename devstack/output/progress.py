@@ -51,7 +51,6 @@ class PlainProgress:
         self._verbose = verbose
         self._said: dict[str, float] = {}
         self._began: dict[str, float] = {}
-        self._has_failed = False
         self._last = {step.target: step.id for step in plan.steps}
         self._width = max((len(step.target) for step in plan.steps), default=0)
 
@@ -78,17 +77,13 @@ class PlainProgress:
             case "finished":
                 self._finished(event)
             case "failed":
-                self._has_failed |= not step.optional
                 self._tell(event, f"{step.action.verb} {_failure(step, event)}")
             case "skipped":
                 if self._verbose:
-                    self._tell(event, f"{step.action.verb}: not begun")
+                    self._tell(event, f"{step.action.verb}: {one_line(event.text) or 'not begun'}")
 
     def _finished(self, event: Event) -> None:
         verb, target = event.step.action.verb, event.step.target
-        if self._has_failed and verb == "await":
-            # waits end early after a failure: nobody knows whether it would have been ready
-            return
         if self._verbose or verb in LONG:
             self._tell(event, f"{DONE[verb]} ({event.took:.1f} s)")
         elif self._last[target] == event.step.id:

@@ -42,7 +42,7 @@ def error(look: Look, error: DevstackError) -> list[str]:
     lines += [line for text in evidence for part in text.split("\n") for line in _evidence(look, part)]
     if error.fix:
         # never wrapped: it is there to be copied
-        lines.append(f"  fix: {look.paint(one_line(error.fix), 'bold')}")
+        lines.append(f"  fix: {look.paint(_command(error.fix), 'bold')}")
     step = f", step {one_line(error.step)}" if error.step and not is_wanted else ""
     lines.append(look.paint(f"  ({error.id}, exit {error.exit_code}{step})", "dim"))
     return lines
@@ -251,6 +251,10 @@ def _step(step: Step) -> Sequence[Cell]:
 
 def _steps(count: int) -> str:
     return "1 step" if count == 1 else f"{count} steps"
+
+
+def _command(text: str) -> str:
+    return clean(text).replace("\n", " ").replace("\t", " ")
 
 
 def _evidence(look: Look, text: str) -> list[str]:

@@ -194,7 +194,10 @@ def _quoted(text: str) -> str:
 
 
 def _judge(instance: Instance, config: Mapping[str, str], info: Mapping[str, object]) -> Probe:
-    version = str(info.get("valkey_version") or info.get("redis_version") or "") or None
+    # Valkey speaks the protocol of the Redis that it names; a profile asks for that
+    version = str(info.get("redis_version") or "") or None
+    if version and info.get("valkey_version"):
+        version = f"{version} (valkey {info['valkey_version']})"
     identity = config.get("syslog-ident", "")
     if identity != instance.identity:
         return Probe(False, f"another server listens on port {instance.port} (it calls itself {identity!r})", version)

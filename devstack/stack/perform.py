@@ -148,8 +148,7 @@ class Performers:
                 made = kind.provision(service.instance, 2.0)
                 break
             except ProcessError as error:
-                if report.is_abandoned:
-                    return
+                report.ensure_wanted()
                 self._check_alive(action.service, str(error))
                 if self._system.monotonic() > deadline:
                     raise self._with_log(error, action.service) from None
@@ -171,7 +170,8 @@ class Performers:
             if not last.ok:
                 report.say(last.detail)
                 self._check_alive(action.service, last.detail)
-            return last.ok or report.is_abandoned
+                report.ensure_wanted()
+            return last.ok
 
         if not self._system.until(answered, _SERVICE_GRACE, _POLL):
             raise self._with_log(
@@ -223,7 +223,8 @@ class Performers:
             if answer.reason != reason:
                 reason = answer.reason
                 report.say(reason)
-            return report.is_abandoned
+            report.ensure_wanted()
+            return False
 
         if not self._system.until(ready, grace, _POLL):
             raise self._with_log(

@@ -65,7 +65,9 @@ class Readiness:
             return ReplicaState(False, f"{place}: {said}")
         if status in wanted:
             return ReplicaState(True)
-        return ReplicaState(False, f"{place}: {status}, wanted {' or '.join(map(str, wanted))}: {said}")
+        # the first line of a page says nothing
+        detail = "" if said.startswith("<") else f": {said}"
+        return ReplicaState(False, f"{place}: {status}, wanted {' or '.join(map(str, wanted))}{detail}")
 
     def _command(self, check: CommandCheck, declared: Process, program: str) -> ReplicaState:
         resolved = programs.command(self.profile, self.state, declared, program)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devstack.errors import ConflictError
+from devstack.errors import ConflictError, StorageError
 from devstack.output import Call, Output
 from devstack.output.progress import PlainProgress
 from devstack.registry import Entry
@@ -161,3 +163,16 @@ def test_a_run_goes_on_when_nobody_reads_its_progress(monkeypatch: pytest.Monkey
             progress(finished(STEP, 1.0, 1.0))
         output.error(_TAKEN)
         monkeypatch.undo()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = open("/dev/full", "w", encoding="utf-8", buffering=1)  # noqa: PTH123, SIM115 - closed below, which fails
+    monkeypatch.setattr(sys, "stdout", full)
+    output = Output(json=True)
+    with pytest.raises(StorageError) as caught:
+        output.status(SHOP)
+    monkeypatch.undo()
+    assert (caught.value.id, caught.value.exit_code) == ("output-not-written", 5)
+    with contextlib.suppress(OSError):
+        full.close()

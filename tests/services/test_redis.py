@@ -104,7 +104,7 @@ def test_a_server_that_cannot_write_is_not_ready(make_instance: Callable[..., In
     info = {"redis_version": "7.2.4", "valkey_version": "9.1.2", "loading": 0, "aof_last_write_status": "err"}
     assert not _judge(instance, {"syslog-ident": instance.identity}, info).ok
     good = _judge(instance, {"syslog-ident": instance.identity}, {**info, "aof_last_write_status": "ok"})
-    assert (good.ok, good.version) == (True, "9.1.2")
+    assert (good.ok, good.version) == (True, "7.2.4 (valkey 9.1.2)")
 
 
 @pytest.mark.parametrize("program", ["redis-check-rdb", "redis-check-aof", "redis-server"])
