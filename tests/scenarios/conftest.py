@@ -6,12 +6,15 @@ import contextlib
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from devstack.registry import Entry, Registry
+from devstack.system import System
 from tests.scenarios.machine import CHECKOUT, Machine, Project, below
 
 
@@ -22,7 +25,17 @@ def leases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     folder = shared / "state"
     folder.mkdir(mode=0o700, exist_ok=True)
+    keep_away(folder, shared)
     return folder
+
+
+def keep_away(state: Path, run: Path) -> None:
+    """Lease the first ports to nobody: stacks of this machine's users, and of another run of the tests, take those,
+    and with a registry of their own they might do so between a lease and its use."""
+    first = 20 + zlib.crc32(bytes(run)) % 6 * 20
+    ports = {f"p{port}": port for base in (5432, 5672, 6379, 8000, 25672) for port in range(base, base + first)}
+    registry = Registry(System(), state / "devstack")
+    registry.record(Entry("0" * 16, "elsewhere", str(run), "native", ports, 0.0))
 
 
 @pytest.fixture
@@ -64,6 +77,8 @@ def clear(machine: Machine) -> None:
             if (project.folder / "state.json").exists():
                 project.run("down")
             project.assert_gone()
+            # its leases are free for the next one
+            shutil.rmtree(project.root, ignore_errors=True)
     finally:
         for process in below(machine.folder):
             with contextlib.suppress(psutil.Error):

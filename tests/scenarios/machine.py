@@ -7,10 +7,12 @@ machine's, and port leases are shared by all tests of a run, as they would be by
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,6 +30,7 @@ from devstack.system import System
 
 CHECKOUT = Path(devstack.__file__).resolve().parent.parent
 DEVSTACK = (sys.executable, "-P", "-m", "devstack")
+GIT = shutil.which("git") or "git"
 MINI = Path(__file__).parent / "mini"
 TIMEOUT = 120.0
 
@@ -193,7 +196,7 @@ class Project:
         import redis
 
         with redis.Redis("127.0.0.1", self.state["ports"]["redis"], password=self.password) as client:
-            return client.execute_command(command, *words)  # type: ignore[no-untyped-call]
+            return client.execute_command(command, *words)
 
     def journals(self) -> list[Path]:
         return sorted((self.folder / "journal").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
@@ -224,7 +227,7 @@ class Project:
         ports = set(self.state["ports"].values()) if (self.folder / "state.json").exists() else set()
         left = until(lambda: not below(self.root), 5)
         assert left, [(process.pid, process.cmdline()) for process in below(self.root)]
-        assert not ports & set(listening()), "a port of the stack is still listened on"
+        assert not ports & listening(), "a port of the stack is still listened on"
 
 
 def make_repository(root: Path) -> None:
@@ -240,7 +243,7 @@ def commit(root: Path, message: str) -> None:
 
 def git(root: Path, *words: str) -> str:
     environ = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "HOME": str(root)}
-    done = subprocess.run(["git", *words], cwd=root, env=environ, check=True, capture_output=True, text=True)
+    done = subprocess.run([GIT, *words], cwd=root, env=environ, check=True, capture_output=True, text=True)
     return done.stdout
 
 
@@ -280,8 +283,34 @@ def below(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def listening() -> Iterator[int]:
-    """Ports that anything on this machine listens on."""
-    for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN:
-            yield connection.laddr.port
+@dataclass(frozen=True)
+class Socket:
+    """One end of the network that a process holds. port: 0 where it has none yet."""
+
+    ip: str
+    port: int
+    pid: int | None
+    is_open: bool
+
+
+def sockets() -> Iterator[Socket]:
+    """What anything on this machine listens on, and its datagram sockets."""
+    for found in psutil.net_connections("inet"):
+        ip, port = (found.laddr.ip, found.laddr.port) if found.laddr else ("", 0)
+        if found.status == psutil.CONN_LISTEN or found.type == socket.SOCK_DGRAM:
+            yield Socket(ip, port, found.pid, is_open=found.status == psutil.CONN_LISTEN)
+
+
+def listening() -> set[int]:
+    return {found.port for found in sockets() if found.is_open}
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    """Status and body of what a process on this machine answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()

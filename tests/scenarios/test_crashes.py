@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.machine import Machine, Project, finish, git, make_repository, until
+from tests.scenarios.machine import MINI, Machine, Project, finish, git, make_repository, until
 
 #: every so many lines of the journal a run is killed; the first one differs, so that together they cover them all
 _STRIDE = 12
@@ -57,6 +58,7 @@ def test_up_killed_at_any_point_converges(machine: Machine, share: int) -> None:
         project.run("down")
         project.assert_gone()
         machine.projects.remove(project)
+        shutil.rmtree(project.root)
     assert killed > 1
 
 
@@ -133,7 +135,7 @@ def test_a_killed_supervisord_leaves_no_orphan_and_no_duplicate(mini: Project, v
     if verb == "up":
         mini.assert_up()
         mini.assert_single()
-        assert not set(sum(before.values(), [])) & set(sum(mini.programs().values(), []))
+        assert not any(process.is_running() for each in before.values() for process in each)
     else:
         mini.assert_gone()
 
@@ -141,9 +143,11 @@ def test_a_killed_supervisord_leaves_no_orphan_and_no_duplicate(mini: Project, v
 def test_strangers_that_look_like_the_stack_survive(mini: Project) -> None:
     mini.run("up")
     web = mini.programs()["web"][0]
+    twin = mini.machine.folder / "twin"
+    shutil.copytree(MINI, twin)
     alike = subprocess.Popen(
-        ["web.py", "-c", "import time; time.sleep(600)", "web.py"], executable=sys.executable, cwd=mini.machine.folder,
-        env={"DEVSTACK_STACK": "another", "DEVSTACK_PROGRAM": "web", "PATH": os.environ["PATH"]},
+        web.cmdline(), executable=sys.executable, cwd=twin, stdout=subprocess.DEVNULL,
+        env={"DEVSTACK_STACK": "another", "DEVSTACK_PROGRAM": "web", "PATH": os.environ["PATH"], "PORT": "0"},
     )
     try:
         (mini.folder / "pids" / "beat").write_text(f"{alike.pid} 1 - - 0\n")
@@ -223,7 +227,8 @@ def test_up_that_is_interrupted_ends_calmly_and_goes_on_later(mini: Project, num
 
 def test_asked_twice_it_ends_at_once(mini: Project) -> None:
     go = mini.hold()
-    mini.edit("seed.py", "import pathlib", "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nimport pathlib")
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    mini.write("seed.py", f"{deaf}\n{mini.read('seed.py')}")
     child = mini.popen("up")
     assert until((mini.root / "var" / "holds").exists)
     child.send_signal(signal.SIGINT)

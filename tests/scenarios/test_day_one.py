@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
-from tests.scenarios.machine import Machine, Project, finish, git, make_repository
+from tests.scenarios.machine import Machine, Project, finish, get, git, make_repository
 
 _STACK = {"id": str, "name": str, "root": str, "profile": str, "state": str}
 _SERVICE = {
@@ -47,8 +44,8 @@ def test_a_repository_is_cloned_and_brought_up_with_its_own_profile(machine: Mac
         assert_shape(row, _SERVICE)
     for row in status["processes"]:
         assert_shape(row, _PROCESS)
-    with urlopen(f"{status['processes'][0]['url']}/health", timeout=5) as answer:
-        assert answer.status == 200
+    assert status["processes"][0]["url"] == f"http://127.0.0.1:{project.state['ports']['web']}"
+    assert get(project.state["ports"]["web"], "/health")[0] == 200
     assert project.seeded() == 1
     assert project.redis("GET", "goods") == b"mug,bowl"
     assert git(project.root, "status", "--porcelain") == ""
@@ -98,7 +95,7 @@ def test_a_plan_that_is_shown_changes_nothing(mini: Project) -> None:
 
 def test_every_stack_of_the_user_is_listed_the_last_used_first(machine: Machine) -> None:
     one, two = (machine.new_project(machine.folder / name) for name in ("one", "two"))
-    for project in (one, two, one):
+    for project in (one, two):
         project.run("up")
     two.run("down")
     one.run("up")
@@ -205,13 +202,12 @@ def test_commands_of_the_project_see_only_what_they_should(mini: Project) -> Non
 
     seen = mini.run("exec", "--", "env", "-0", env=meddling | wanted).out
     of_exec = dict(entry.split("=", 1) for entry in seen.split("\0") if entry)
-    with urlopen(f"http://127.0.0.1:{mini.state['ports']['web']}/env", timeout=5) as answer:
-        of_web = json.load(answer)
+    of_web = json.loads(get(mini.state["ports"]["web"], "/env")[1])
 
     for found in (of_exec, of_web):
         assert not {name for name in found if name.startswith(("PIP_", "PG", "DJANGO_", "AWS_", "DATABASE"))}
         assert {name for name in found if name.startswith("PYTHON")} <= {"PYTHONUNBUFFERED"}
-        assert found["VIRTUAL_ENV"] == str(mini.root / ".devstack/venvs" / Path(os.readlink(mini.root / ".venv")).name)
+        assert found["VIRTUAL_ENV"] == str(mini.root / ".devstack/venvs" / (mini.root / ".venv").readlink().name)
         assert found["PATH"].startswith(f"{found['VIRTUAL_ENV']}/bin:")
         assert "127.0.0.1" in found["REDIS_URL"]
         assert found["SECRET_KEY"].isalnum()
@@ -268,4 +264,4 @@ def test_verbs_work_in_any_folder_of_the_project(mini: Project) -> None:
     mini.run("up", cwd=mini.root / "fixtures")
 
     assert mini.run("exec", "--", "pwd", cwd=mini.root / "fixtures").out.strip() == str(mini.root / "fixtures")
-    assert "ready" in mini.run("logs", "beat", cwd=mini.root / "fixtures").out
+    assert "ready" in mini.run("logs", "beat", "-n", "1000", cwd=mini.root / "fixtures").out
