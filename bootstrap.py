@@ -814,7 +814,10 @@ def hand_over(environment, arguments):
     """Become devstack. -P: a cloned project may have a folder `devstack`, so the current folder isn't searched."""
     python = os.path.join(environment, "bin", "python")
     variables = harmless_environment()
-    variables["DEVSTACK_BOOTSTRAP"] = this_file()
+    for name in ("DEVSTACK_BOOTSTRAP_EXTRA", "DEVSTACK_BOOTSTRAP_MODULE"):
+        variables.pop(name, None)
+    if MODULE == "devstack":
+        variables["DEVSTACK_BOOTSTRAP"] = this_file()
     os.execve(python, [python, "-P", "-m", MODULE] + arguments, variables)
 
 

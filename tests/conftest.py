@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,41 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, and CI allows no skip: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session")
+def ordinary_python() -> Iterator[str]:
+    """A Python with the tool's libraries and devstack that any user of this machine may run.
+
+    The one that runs the tests may lie in a folder that only root can enter; then another is made, and removed.
+    """
+    if os.geteuid() != 0:
+        yield sys.executable
+        return
+    python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
+    if python is None:
+        pytest.skip("no Python is installed for all users of this machine")
+    checkout = Path(__file__).parent.parent
+    with tempfile.TemporaryDirectory(prefix="devstack-ordinary-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for part in ("devstack", "profiles"):
+            shutil.copytree(checkout / part, folder / "checkout" / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(checkout / "Procfile.template", folder / "checkout")
+        project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
+        environ = System({**os.environ}).environ
+        plain = {key: value for key, value in environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        for argv in (
+            [sys.executable, "-m", "virtualenv", "-q", "--no-pip", "-p", python, str(folder / "venv")],
+            [sys.executable, "-m", "uv", "pip", "install", "-q", "--link-mode", "copy", "--python",
+             str(folder / "venv/bin/python"), "-c", str(checkout / "constraints.txt"), *project["dependencies"]],
+        ):  # fmt: skip
+            done = System(plain).capture(argv, timeout=300)
+            if done.returncode != 0:
+                pytest.skip(f"no Python for all users can be made: {done.output[-300:]}")
+        site = next((folder / "venv/lib").glob("python3*")) / "site-packages"
+        (site / "checkout.pth").write_text(f"{folder / 'checkout'}\n")
+        yield str(folder / "venv/bin/python")
 
 
 @pytest.fixture
