@@ -335,7 +335,6 @@ class Performers:
             )
 
 
-
 def port_taken(name: str, port: int, holder: str, *, fixed: bool) -> ConflictError:
     """The port of a program is another's. fixed: the profile demands this very port."""
     return ConflictError(
