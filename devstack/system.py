@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import http.client
 import math
 import os
 import re
@@ -21,12 +20,16 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devstack.errors import InterruptedRunError, PrerequisiteError
 from devstack.files import Files, storage_error, storage_errors
 from devstack.processes import Identity, Processes
 
 __all__ = ["Completed", "Files", "Holder", "Identity", "Processes", "System", "storage_error", "storage_errors"]
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 LOOPBACK = "127.0.0.1"
 _TAIL = 200
@@ -318,6 +321,8 @@ class System(Files, Processes):
 
     def http_status(self, port: int, path: str, timeout: float) -> tuple[int | None, str]:
         """Status and first line of the body of GET http://127.0.0.1:port/path; (None, why) where there is no answer."""
+        import http.client
+
         connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
         try:
             connection.request("GET", path, headers={"Host": f"{LOOPBACK}:{port}", "User-Agent": "devstack"})
@@ -329,20 +334,17 @@ class System(Files, Processes):
         finally:
             connection.close()
 
-    def unix_connection(self, path: str, timeout: float) -> http.client.HTTPConnection:
+    def unix_connection(self, path: str, timeout: float) -> HTTPConnection:
         """An HTTP connection over a Unix socket (supervisord's)."""
-        return _UnixConnection(path, timeout)
+        from http.client import HTTPConnection
 
+        class UnixConnection(HTTPConnection):
+            def connect(self) -> None:
+                self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                self.sock.settimeout(self.timeout)
+                self.sock.connect(path)
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        return UnixConnection("localhost", timeout=timeout)
 
 
 def _cannot_execute(program: str, error: OSError) -> PrerequisiteError:
