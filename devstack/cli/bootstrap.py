@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 import click
 
 from devstack.cli.context import Context, common, pass_context, run_flags, stack_flags
 from devstack.cli.converge import call, converge, finish
+from devstack.errors import UsageError
 from devstack.plan import Up
 
 
@@ -35,6 +37,7 @@ def command(
         profile = f"./{profile}"
     if profile.startswith("."):
         profile = str((context.here() / profile).resolve())
+    ensure_no_typo(repository, context.here())
     wanted = Wanted(repository, context.here(), into, ref, offline=offline)
     project = check_out(context.system, wanted, lambda plan: context.output.progress(plan, f"clone {repository}"))
     if project.is_new:
@@ -50,3 +53,17 @@ def command(
             context.output.status(run.status)
         return
     finish(context, run, root=project.root)
+
+
+def ensure_no_typo(word: str, here: Path) -> None:
+    """`bootstrap.py statsu` is no repository. Raises UsageError for a lone word that is nearly a verb."""
+    if not word.isalpha() or word == "demo" or (here / word).exists():
+        return
+    from devstack.cli.main import VERBS
+
+    if near := difflib.get_close_matches(word, [*VERBS, "demo"], 1):
+        raise UsageError(
+            "unknown-verb", f"there is no verb {word!r}, and no folder of that name here",
+            why=f"the nearest is {near[0]}",
+            fix="devstack bootstrap demo" if near[0] == "demo" else f"devstack {near[0]}",
+        )

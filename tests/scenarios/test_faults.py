@@ -299,3 +299,8 @@ def test_a_bootstrap_into_a_folder_with_something_else_touches_nothing(machine: 
     assert [path.name for path in other.iterdir()] == ["mine"]
 
 
+
+
+def test_a_mistyped_verb_of_bootstrap_is_not_taken_for_a_repository(machine: Machine) -> None:
+    error = machine.run("bootstrap", "statsu", "--json", cwd=machine.folder, code=2).error
+    assert (error["id"], error["why"], error["fix"]) == ("unknown-verb", "the nearest is status", "devstack status")
