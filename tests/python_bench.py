@@ -77,6 +77,8 @@ def make_bench(tmp_path: Path) -> Bench:
         folder.mkdir()
     wheel(root / "wheels", "alpha", requires="beta")
     wheel(root / "wheels", "beta")
-    built = Bench(root, {"HOME": str(home), "PATH": "/usr/local/bin:/usr/bin:/bin", "UV_OFFLINE": "1"})
+    # uv leaves its lock files in TMPDIR
+    environ = {"HOME": str(home), "TMPDIR": str(home), "PATH": "/usr/local/bin:/usr/bin:/bin", "UV_OFFLINE": "1"}
+    built = Bench(root, environ)
     built.require("alpha")
     return built

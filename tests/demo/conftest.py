@@ -74,7 +74,8 @@ def _environ(folder: Path, state: Path, runtime: Path) -> dict[str, str]:
     home.mkdir(mode=0o700)
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
     return {
-        "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(home), "XDG_CACHE_HOME": cache,
+        "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(home), "TMPDIR": str(home),
+        "XDG_CACHE_HOME": cache,
         "XDG_STATE_HOME": str(state), "XDG_DATA_HOME": str(home / "data"), "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(CHECKOUT),
     } | {name: value for name, value in os.environ.items() if name.upper() in _NETWORK}  # fmt: skip

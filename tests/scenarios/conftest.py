@@ -61,7 +61,8 @@ def make_machine(folder: Path, state: Path, runtime: Path) -> Machine:
     home.mkdir(mode=0o700)
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
     environ = {
-        "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(home), "XDG_CACHE_HOME": cache,
+        "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(home), "TMPDIR": str(home),
+        "XDG_CACHE_HOME": cache,
         "XDG_STATE_HOME": str(state), "XDG_DATA_HOME": str(home / "data"), "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(CHECKOUT),
     }
