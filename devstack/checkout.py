@@ -39,6 +39,10 @@ _ACCESS = re.compile(
     r"|returned error: 40[13]", re.IGNORECASE,
 )
 _DUBIOUS = "dubious ownership"
+#: the server has the repository, but not all of its objects
+_DAMAGED = re.compile(r"^(?:remote: )?(?:fatal|error): .*(?:unable to read|pack-objects died).*", re.MULTILINE)
+#: lines that only count up
+_COUNTING = re.compile(r"(?:remote: )?[A-Z][a-z]+ [a-z]+: +\d+%")
 #: what a URL may hold between `//` and `@`; never shown
 _LOGIN = re.compile(r"(?<=://)[^/@\s]*:[^/\s]*@")
 _TRIES = 3
@@ -300,7 +304,7 @@ def _not_yours(done: Completed) -> StorageError:
 
 def _clone_error(url: str, done: Completed) -> DevstackError:
     url = _LOGIN.sub("***@", url)
-    lines = [_LOGIN.sub("***@", line) for line in done.last_lines(12)]
+    lines = [_LOGIN.sub("***@", line) for line in done.last_lines(12) if not _COUNTING.match(line)]
     said = "\n".join(lines)
     last = tuple(line for line in lines[-8:] if line.strip())
     why = next((line for line in reversed(last) if line.startswith(("fatal:", "error:"))), last[-1] if last else "")
@@ -316,6 +320,11 @@ def _clone_error(url: str, done: Completed) -> DevstackError:
         )
     if _DUBIOUS in said:
         return _not_yours(done)
+    if damaged := _DAMAGED.search(said):
+        return DataError(
+            "repository-damaged", f"{url} is damaged where it lies: it can't send all of its objects",
+            why=damaged[0], evidence=last, fix=f"git clone --depth 1 -- {url}",
+        )
     if re.search(r"no space left|disk quota", said, re.IGNORECASE):
         return StorageError("disk-full", f"{url} can't be cloned", why=why, fix="df -h .", evidence=last)
     name, what = "repository-not-found", "can't be cloned"

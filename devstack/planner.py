@@ -264,6 +264,8 @@ class _Up:
         elif state.done != state.key:
             cause = "its inputs, command, environment or data changed"
         else:
+            # done already: whoever needs it still comes after what it needs
+            self.draft.point(name, graph.needs(self.profile, name))
             return
         needs = [f"{SUPERVISOR}:reap", PYTHON, "paths:make", *graph.needs(self.profile, name)]
         step = self.draft.add(name, RunTask(name), cause, needs=needs, optional=task.optional)
@@ -290,7 +292,7 @@ class _Up:
                     program, AwaitProgram(program, name), cause, needs=[f"{program}:start"], optional=process.optional
                 )
             )
-        self.draft.point(name, awaited)
+        self.draft.point(name, awaited or graph.needs(self.profile, name))
 
     def _verify(self) -> None:
         """Readiness was seen one by one; at the end all of them must still be alive."""

@@ -110,7 +110,8 @@ def make_machine(root: Path) -> Machine:
     (root / "bin").mkdir()
     kept = {name: value for name, value in os.environ.items() if name in ("LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")}
     machine.environ = kept | {"PATH": f"{root}/bin:/usr/bin:/bin", "HOME": str(machine.home),
-                              "TMPDIR": str(machine.home), "PYENV_ROOT": str(root / "no-pyenv"), "UV_CACHE_DIR": str(root / "uv-cache")}
+                              "TMPDIR": str(machine.home), "PYENV_ROOT": str(root / "no-pyenv"),
+                              "UV_CACHE_DIR": str(root / "uv-cache")}
     make_tree(machine.tree)
     shutil.copy(BOOTSTRAP, machine.tree)
     return machine

@@ -283,6 +283,21 @@ def test_a_mirror_that_lacks_an_object_is_told(git: Git, shop: Path, work: Path,
     assert names(work) == []
 
 
+def test_a_repository_that_lacks_an_object_is_not_taken_for_the_network(
+    system: Hasty, git: Git, shop: Path, work: Path, run: Run
+) -> None:
+    """It answers, but can't send everything: asking again or looking at the network wouldn't help."""
+    blob = run(shop, "rev-parse", "main:file")
+    (shop / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(DataError) as caught:
+        git.clone(f"file://{shop}", work / "shop", None, quiet)
+    assert caught.value.id == "repository-damaged"
+    assert blob in caught.value.why
+    assert not any("%" in line for line in caught.value.evidence)
+    assert system.pauses == []
+    assert names(work) == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_a_repository_of_somebody_else_is_told_with_the_command(
     git: Git, shop: Path, work: Path

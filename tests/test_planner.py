@@ -378,6 +378,33 @@ migrate:run  its inputs, command, environment or data changed
 """
 
 
+def test_a_finished_task_passes_on_what_it_needs(shop: Desk) -> None:
+    """The seed needs the migrations alone: they are done, and it still waits for their database."""
+    stopped = shop.without("postgres")
+    plan = shop.plan(replace(stopped, tasks={**stopped.tasks, "seed": TaskState("new", "old")}))
+    needs = {step.id: step.needs for step in plan.steps}
+    assert "migrate:run" not in needs
+    assert needs["seed:run"] == ("postgres:await",)
+
+
+def test_a_running_process_passes_on_what_it_needs(desk: MakeDesk) -> None:
+    """The mailer needs the broker's watcher alone: that one runs, and the mailer still waits for the broker."""
+    mail = desk("""
+name = "mail"
+[services.rabbitmq]
+[processes.watcher]
+run = "watch"
+needs = ["rabbitmq"]
+[processes.mailer]
+run = "mail"
+needs = ["watcher"]
+""")
+    plan = mail.plan(mail.without("rabbitmq", "mailer"))
+    needs = {step.id: step.needs for step in plan.steps}
+    assert "watcher:await" not in needs
+    assert "rabbitmq:await" in needs["mailer:start"]
+
+
 def test_optional_parts_may_fail(desk: MakeDesk) -> None:
     """Their steps say so, and the end doesn't look at them."""
     text = SHOP.replace("replicas = 2", "optional = true")

@@ -297,14 +297,23 @@ def _unusable(instance: Instance, server: Server, spec: NativeService, marker: _
     ours, theirs = components(server.version)[:1], components(has)[:1]
     if not ours or not theirs or ours == theirs or (ours > theirs and not exact):
         return None
+    return _other_version(instance, server, has, str(theirs[0]))
+
+
+def _other_version(instance: Instance, server: Server, has: str, major: str) -> DataError:
+    fix = f'version = "{major}" under [services.{instance.name}] in the profile'
+    why, then = "the profile asks for another major version, or the server of the old one is gone", "change the version"
+    if components(instance.declaration.version or "")[:1] == components(major):
+        # that one was asked for: another was taken for something else that is asked, such as an extension
+        fix = f"take back what was added under [services.{instance.name}] in the profile"
+        why, then = f"no {server.kind} {major} here has all that the profile asks of {instance.name}", "add it"
     return DataError(
         "data-version",
         f"the data of {instance.name} was made by {server.kind} {has}, and {server.kind} {server.version} can't use it",
-        why="the profile asks for another major version, or the server of the old one is gone",
-        fix=f'version = "{theirs[0]}" under [services.{instance.name}] in devstack.toml',
+        why=why, fix=fix,
         evidence=(
             f"kept as it is: {instance.data}",
-            f'to keep the data: version = "{theirs[0]}", devstack up, dump it, then change the version again',
+            f"to keep the data: {fix}, devstack up, dump it, then {then} again",
             "to start anew: devstack down --volumes, then devstack up (the old data goes to the trash)",
         ),
     )

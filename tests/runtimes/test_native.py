@@ -102,10 +102,22 @@ def test_data_of_another_major_version_is_refused_before_the_start_and_untouched
         with pytest.raises(DataError, match="toy 14") as caught:
             call()
         assert caught.value.id == "data-version"
-        assert caught.value.fix == 'version = "14" under [services.toy] in devstack.toml'
+        assert caught.value.fix == 'version = "14" under [services.toy] in the profile'
     assert "toy 14" in bench.state().problem
     assert not bench.state().complete
     assert {path: path.stat().st_mtime_ns for path in bench.data.rglob("*")} == before
+
+
+def test_another_server_than_the_asked_one_is_not_blamed_on_the_version(bench: Bench) -> None:
+    """The profile asks for the data's version already; an extension made devstack take another server."""
+    bench.prepare()
+    (bench.cluster / "VERSION").write_text("14\n")
+    declaration = bench.instance.declaration.model_copy(update={"version": "14"})
+    asking = replace(bench, instance=replace(bench.instance, declaration=declaration))
+    with pytest.raises(DataError, match="toy 14") as caught:
+        asking.prepare()
+    assert caught.value.why == "no toy 14 here has all that the profile asks of toy"
+    assert "version =" not in caught.value.fix
 
 
 def test_damaged_data_is_kept_and_named(bench: Bench) -> None:
