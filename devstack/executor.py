@@ -163,7 +163,7 @@ class Executor:
         try:
             if self._system.cancelled.is_set():
                 raise InterruptedRunError("interrupted", "stopped on request", fix="devstack up")
-            report = Report(lambda text: self._tell("progress", step, text), abandoned)
+            report = Report(lambda text: self._tell("progress", step, text) if text.strip() else None, abandoned)
             self._performers[type(step.action)](step.action, report)
         except AbandonedError:
             self._tell("skipped", step, "not waited for, since another step failed")

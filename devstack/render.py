@@ -184,7 +184,7 @@ def _check_layout(layout: Layout) -> None:
     if not _STACK.fullmatch(layout.stack):
         raise UsageError(
             "stack-unusable", f"{layout.stack!r} can't be a stack's id",
-            why="it may have letters, digits, `.`, `_` and `-`", fix="devstack doctor",
+            why="it may have letters, digits, `.`, `_` and `-`", fix="devstack status",
         )
     for path in (layout.root, layout.folder, layout.sockets):
         if not is_one_line(path) or not path.startswith("/"):
@@ -203,7 +203,7 @@ def _check_layout(layout: Layout) -> None:
 def _check_program(program: Program) -> None:
     def refuse(why: str) -> UsageError:
         return UsageError(
-            "program-unusable", f"the program {program.name!r} can't be run", why=why, fix="devstack config"
+            "program-unusable", f"the program {program.name!r} can't be run", why=why, fix="devstack plan"
         )
 
     if not _PROGRAM.fullmatch(program.name):

@@ -172,14 +172,19 @@ class System(Files, Processes):
                     deadline = self.monotonic() + _LAST_WORDS
         return Completed(child.returncode, err.decode(errors="replace"), out.decode(errors="replace"), timed_out)
 
-    def foreground(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> int:
-        """Run a command on this terminal, its signals its own; returns its status as a shell would (128 + signal)."""
+    def foreground(
+        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, is_aside: bool = False
+    ) -> int:
+        """Run a command on this terminal, its signals its own; returns its status as a shell would (128 + signal).
+
+        is_aside: its output goes to stderr, where stdout is for a document.
+        """
         # the child gets the terminal's Ctrl-C itself; this process only waits for what it makes of it
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             try:
                 child = subprocess.Popen(
-                    argv, env=dict(env), cwd=cwd,
+                    argv, env=dict(env), cwd=cwd, stdout=2 if is_aside else None,
                     # an ignored signal is inherited through exec; the command must feel Ctrl-C
                     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread runs
                 )

@@ -30,6 +30,7 @@ VERBS = {
     "restart": "Stop and start services or processes",
     "run": "Run a task of the profile",
     "exec": "Run a command in the project's environment",
+    "check": "Run the project's checks in its environment",
     "plan": "What `up` would do, and why; changes nothing",
     "list": "Every stack on this machine",
     "trust": "Allow this repository's commands to run",

@@ -80,11 +80,11 @@ def _parsed(files: Sequence[SourceFile]) -> tuple[list[dict[str, Any]], tuple[Mi
 def _error(mistakes: tuple[Mistake, ...]) -> ProfileError:
     if not mistakes:
         nothing = Mistake("devstack.toml", 0, "", "there is none")
-        return ProfileError("there is no profile", (nothing,), fix="devstack init")
+        return ProfileError("there is no profile", (nothing,), fix="--profile FILE")
     files = " and ".join(dict.fromkeys(mistake.file for mistake in mistakes))
     first = mistakes[0]
     place = f"{first.file}:{first.line}" if first.line else first.file
-    fix = f"correct {place}; `devstack config` checks it"
+    fix = f"correct {place}; `devstack plan` checks it"
     return ProfileError(f"{files} can't be used as a profile", mistakes, fix=fix)
 
 

@@ -208,11 +208,11 @@ class Task(Command):
     """Something that runs to its end between services and processes: migrate, seed, build."""
 
     needs: tuple[Name, ...] | None = None
-    """Services and tasks that come before; left out: every service and the task declared before."""
+    """Services and tasks that come before; left out: every service and every task declared before."""
     inputs: Strings = ()
-    """Globs of files; unchanged files, data and environment: skipped. None given: once per data and environment."""
+    """Globs of files; unchanged files, data and environment: skipped. None given: once per data."""
     snapshot: Name | None = None
-    """Keep the data under this name afterwards; `devstack reset` returns to it."""
+    """Name for the data as it is afterwards. Checked, not used yet: snapshots and `reset` are still to come."""
     optional: bool = False
     """A failure is told and does not stop the rest."""
     timeout: Seconds = 1800

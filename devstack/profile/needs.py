@@ -1,6 +1,6 @@
 """What comes before what, and which programs a process becomes. Declared `needs` are taken as they are; left out:
 
-- a task needs every service and the task declared before it;
+- a task needs every service and every task declared before it;
 - a process or a check needs every service and every task;
 - `needs = []` is nothing at all.
 """
@@ -19,7 +19,7 @@ def task_needs(profile: Profile, name: str) -> tuple[str, ...]:
         return task.needs
     order = tuple(profile.tasks)
     before = order.index(name)
-    return (*profile.services, *order[max(0, before - 1) : before])
+    return (*profile.services, *order[:before])
 
 
 def process_needs(profile: Profile, name: str) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def _cycles(profile: Profile) -> Iterator[Finding]:
         return
     section = "tasks" if cycle[0] in profile.tasks else "processes"
     left_out = [name for name in cycle[1:] if name in profile.tasks and profile.tasks[name].needs is None]
-    hint = f"`{left_out[0]}` has no `needs`, so it needs the task declared before it" if left_out else ""
+    hint = f"`{left_out[0]}` has no `needs`, so it needs the tasks declared before it" if left_out else ""
     yield Finding((section, cycle[0], "needs"), f"needs go in a circle: {' → '.join(cycle)}", hint)
 
 

@@ -289,7 +289,7 @@ def _unusable(instance: Instance, server: Server, spec: NativeService, marker: _
             if broken:
                 return DataError(
                     "data-damaged", f"the data of {instance.name} is damaged",
-                    why=f"{', '.join(broken)} missing or empty", fix="devstack snapshot list",
+                    why=f"{', '.join(broken)} missing or empty", fix="devstack down --volumes",
                     evidence=(f"kept as it is: {filled}",),
                 )
             if spec.prepare.version_file:

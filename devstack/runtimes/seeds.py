@@ -110,6 +110,6 @@ def _failed(prepare: Prepare, data: Path, done: Completed) -> ProcessError | Sto
         )
     why = "it took too long" if done.timed_out else f"it ended with status {done.returncode}"
     return ProcessError(
-        "data-not-made", f"{program} could not make a data folder", why=why, fix="devstack doctor",
+        "data-not-made", f"{program} could not make a data folder", why=why, fix="devstack up",
         evidence=done.last_lines(),
     )

@@ -251,7 +251,7 @@ def get(name: str) -> Kind:
         near = difflib.get_close_matches(name, names(), 1)
         raise UsageError(
             "unknown-kind", f"no service kind is named {name!r}", why=f"there are {', '.join(names())}",
-            fix=f'kind = "{near[0]}"' if near else "see `devstack config`",
+            fix=f'kind = "{near[0]}"' if near else "see profiles/reference.toml",
         )
     kind: Kind = importlib.import_module(f"{__name__}.{name}").KIND
     return kind

@@ -355,7 +355,7 @@ def _provision_databases(session: Session, instance: Instance) -> Iterator[str]:
         elif existing[name] != "UTF8":
             raise DataError(
                 "database-encoding", f"database {name} has the encoding {existing[name]}, not UTF8",
-                why="it was made by something else", fix=f"devstack shell {instance.name}",
+                why="it was made by something else", fix=f"drop it, or take it out of [services.{instance.name}]",
             )
 
 

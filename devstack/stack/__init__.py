@@ -104,6 +104,10 @@ class Stack:
         """A command of the person's own in the project's environment."""
         return programs.free_command(self.profile, self.observe().state, argv, str(cwd))
 
+    def check_command(self, name: str) -> programs.Resolved:
+        """A check of the profile, ready to execute. Raises KeyError for an unknown name."""
+        return programs.command(self.profile, self.observe().state, self.profile.checks[name])
+
     def supervisor(self) -> Supervisor:
         return self._supervisor(self._store.load().stack)
 

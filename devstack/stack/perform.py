@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ _SERVICE_GRACE = 120.0
 #: a program that has died this often since its start isn't going to make it
 _DEATHS = 2
 _LINES = 20
+#: Postgres's words, whatever the task that hears them
+_EXTENSION = re.compile(r'extension "([a-z0-9_-]+)" is not available')
 
 
 class Performers:
@@ -263,8 +266,13 @@ class Performers:
             )
         if done.timed_out or done.returncode != 0:
             why = f"no end after {task.timeout:g} s" if done.timed_out else f"exit status {done.returncode}"
+            fix = f"devstack run {name}"
+            if missing := _EXTENSION.search(done.output):
+                # running it again can't help: another build of the server has it
+                why = f"this build of Postgres lacks the extension {missing[1]}"
+                fix = f'extensions = ["{missing[1]}"] below its service; devstack down --volumes; devstack up'
             raise ProcessError(
-                "task-failed", f"the task {name} failed: {task.run}", why=why, fix=f"devstack run {name}",
+                "task-failed", f"the task {name} failed: {task.run}", why=why, fix=fix,
                 evidence=done.last_lines(_LINES),
             )
         # what the task needed may have begun anew in this very run: the key is that of the data it worked on

@@ -39,7 +39,7 @@ from tests.profile.loading import mistakes_of, profile_of
             "[tasks.a]\nrun = 'x'\nneeds = ['b']\n[tasks.b]\nrun = 'x'",
             (
                 "3: tasks.a.needs: needs go in a circle: a → b → a "
-                "(`b` has no `needs`, so it needs the task declared before it)"
+                "(`b` has no `needs`, so it needs the tasks declared before it)"
             ),
         ),
         ("[processes.a]\nrun = 'x'\nneeds = ['a']", "3: processes.a.needs: needs go in a circle: a → a"),

@@ -77,3 +77,26 @@ def test_an_optional_task_that_fails_is_told_and_stops_nothing(mini: Project) ->
 
     assert "extra (optional) failed" in done.text
     mini.assert_up()
+
+
+def test_checks_run_in_the_projects_environment_and_pass_their_code_on(mini: Project) -> None:
+    mini.replace("[tasks.seed]\n", "[checks]\nenv = 'printenv REDIS_URL'\nbad = 'sh -c \"exit 7\"'\n\n[tasks.seed]\n")
+
+    good = mini.run("check", "env", "--json")
+    bad = mini.run("check", code=7)
+    unknown = mini.run("check", "tset", code=2)
+
+    assert good.document == {"checks": {"env": 0}}
+    assert "redis://" in good.err
+    assert "bad: sh -c" in bad.out
+    assert "it has env, bad" in unknown.err
+
+
+def test_a_missing_extension_is_named_with_what_brings_it(mini: Project) -> None:
+    """Running the task again can't help: another build of the server can."""
+    mini.write("seed.py", "raise SystemExit('ERROR:  extension \"btree_gin\" is not available')\n")
+
+    failed = mini.run("up", code=8)
+
+    assert 'lacks the extension btree_gin' in failed.err
+    assert 'extensions = ["btree_gin"]' in failed.err

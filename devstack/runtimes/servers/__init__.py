@@ -85,7 +85,7 @@ class Servers:
             if again is None:
                 raise PrerequisiteError(
                     "server-missing", f"{name} isn't found after its installation", why=shlex.join(choice.consent),
-                    fix="devstack doctor",
+                    fix="devstack up",
                 )
             return again.server
         if isinstance(choice.source.way, Installed):

@@ -1,0 +1,54 @@
+"""`devstack check [NAME…]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from devstack.cli.context import Context, common, pass_context, run_flags
+from devstack.cli.converge import converge
+from devstack.errors import UsageError
+from devstack.plan import Up
+from devstack.profile.needs import check_needs
+from devstack.stack import Stack
+
+
+@click.command("check")
+@click.argument("names", nargs=-1)
+@run_flags
+@common
+@pass_context
+def command(context: Context, names: tuple[str, ...], trust: bool, yes: bool, new_ports: bool) -> int:
+    """Run the project's checks in its environment, with what they need brought up first.
+
+    All of them, or those named, one after the other; ends with the exit code of the first that fails.
+    """
+    stack = context.stack(trust=trust, new_ports=new_ports, yes=yes)
+    wanted = names or tuple(stack.profile.checks)
+    for name in wanted:
+        if name not in stack.profile.checks:
+            known = ", ".join(stack.profile.checks) or "none"
+            raise UsageError(
+                "unknown-check", f"the profile has no check {name!r}", why=f"it has {known}", fix="devstack check"
+            )
+    if not wanted:
+        raise UsageError("no-checks", "the profile has no checks", fix='test = "pytest -q" below [checks]')
+    needs = tuple(dict.fromkeys(need for name in wanted for need in check_needs(stack.profile, name)))
+    converge(context, stack, Up(needs, start=bool(needs), name="check"), yes=yes)
+    return _run(context, stack, wanted)
+
+
+def _run(context: Context, stack: Stack, names: tuple[str, ...]) -> int:
+    outcomes: dict[str, int] = {}
+    for name in names:
+        resolved = stack.check_command(name)
+        context.output.say(f"{name}: {stack.profile.checks[name].run}")
+        outcomes[name] = context.system.foreground(
+            resolved.argv, env=resolved.revealed(), cwd=Path(resolved.cwd), is_aside=context.output.is_json
+        )
+        if outcomes[name]:
+            break
+    if context.output.is_json:
+        context.output.document({"checks": outcomes})
+    return next((code for code in outcomes.values() if code), 0)
