@@ -13,7 +13,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from devstack.errors import UsageError
 from devstack.profile.model import Service, SignalName
@@ -265,8 +265,3 @@ def kind_of(name: str, declaration: Service) -> Kind:
 def declarations() -> dict[str, type[Service]]:
     """Declaration models by kind, for the profile loader."""
     return {name: get(name).declaration for name in names()}
-
-
-def options(declaration: Service) -> dict[str, Any]:
-    """The kind's own keys of a declaration, as plain values."""
-    return declaration.model_dump(exclude=set(Service.model_fields))

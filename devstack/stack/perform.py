@@ -16,11 +16,13 @@ from devstack.plan import Action
 from devstack.profile import graph
 from devstack.profile.interpolation import resolve
 from devstack.profile.model import SignalName
+from devstack.profile.references import ensure_defined
 from devstack.python_env import Observed
 from devstack.render import reveal, stops_of
 from devstack.services import Probe, kind_of
 from devstack.stack.observe import Observer, Seen, Tools
 from devstack.stack.readiness import Readiness
+from devstack.stack.sources import fields
 from devstack.stack.tasks import marked
 from devstack.state import ProgramState
 
@@ -93,6 +95,7 @@ class Performers:
                     "template-missing", f"{name} can't be made", why=f"its template {declared.template} is not there",
                     fix=f'template = "…" below [files."{name}"]',
                 )
+            ensure_defined(self._profile, declared.template or name, text, fields())
             self._system.folder(path.parent, 0o755)
             self._system.write(path, reveal(resolve(text, lookup)), mode or 0o600)
 

@@ -42,7 +42,7 @@ def read_profile(root: Path, given: str = "") -> Found:
     if (root / LOCAL).exists():
         files.append(_read(root / LOCAL, LOCAL, "local"))
     shown = str(Path(given).expanduser().resolve()) if base.origin == "given" else given or base.name
-    loaded = load(files, services.declarations(), fields=_fields(), default_name=_name_of(root))
+    loaded = load(files, services.declarations(), fields=fields(), default_name=_name_of(root))
     return Found(loaded, shown, is_given=bool(given))
 
 
@@ -119,7 +119,7 @@ def _read(path: Path, name: str, origin: Origin) -> SourceFile:
         return SourceFile(name, file.read(_LIMIT), origin)
 
 
-def _fields() -> dict[str, Fields]:
+def fields() -> dict[str, Fields]:
     """What `${services.NAME.…}` offers, asked of each kind with a made-up instance."""
     found = {}
     for name in services.names():

@@ -100,3 +100,18 @@ def test_a_missing_extension_is_named_with_what_brings_it(mini: Project) -> None
 
     assert 'lacks the extension btree_gin' in failed.err
     assert 'extensions = ["btree_gin"]' in failed.err
+
+
+def test_files_are_made_from_templates_and_a_wrong_reference_names_its_line(mini: Project) -> None:
+    mini.write("settings.in", "port = ${processes.web.port}\nurl = ${services.redsi.url}\n")
+    mini.replace("[tasks.seed]\n", '[files."var/settings.ini"]\ntemplate = "settings.in"\n\n[tasks.seed]\n')
+
+    wrong = mini.run("up", code=2)
+    mini.edit("settings.in", "redsi", "redis")
+    mini.run("up")
+
+    assert "settings.in:2: " in wrong.err
+    assert "did you mean `redis`?" in wrong.err
+    made = mini.root / "var/settings.ini"
+    assert f"url = redis://:{mini.password}@" in made.read_text()
+    assert made.stat().st_mode & 0o777 == 0o600
