@@ -51,6 +51,12 @@ def port_names(name: str, process: Process) -> tuple[str, ...]:
     return (*own, *(f"{program}.{port}" for program in programs for port in process.ports))
 
 
+def is_fixed(profile: Profile, port_name: str) -> bool:
+    """Does the profile demand this very port, so that no other may be leased?"""
+    owner = profile.services.get(port_name) or profile.processes.get(port_name)
+    return owner is not None and owner.port is not None
+
+
 def environment(profile: Profile, state: State) -> dict[str, Value]:
     """The profile's `[env]` with every value filled in."""
     values: dict[str, Value] = {}

@@ -253,12 +253,7 @@ class Stack:
                 if (port_name == name or port_name.startswith(f"{name}.")) and not self.system.is_port_free(port):
                     holder = self.system.port_holder(port)
                     if holder is not None and holder.pid not in own:
-                        raise port_taken(port_name, port, str(holder), fixed=port_name in self._fixed_ports())
-
-    def _fixed_ports(self) -> set[str]:
-        """Names of the ports that the profile demands as they are."""
-        services = {name for name, service in self.profile.services.items() if service.port is not None}
-        return services | {name for name, process in self.profile.processes.items() if process.port is not None}
+                        raise port_taken(port_name, port, str(holder), fixed=programs.is_fixed(self.profile, port_name))
 
     def _release_ports(self) -> None:
         """Give up the leases of programs that don't run and whose port somebody else has taken."""

@@ -319,8 +319,7 @@ class Performers:
         # the one before may have gone this very moment: its socket goes with it
         if self._system.until(lambda: self._system.is_port_free(port), 2.0, 0.02):
             return
-        owner = self._profile.services.get(port_name) or self._profile.processes.get(port_name)
-        fixed = owner is not None and owner.port is not None
+        fixed = programs.is_fixed(self._profile, port_name)
         raise port_taken(port_name, port, str(self._system.port_holder(port)), fixed=fixed)
 
     def _ensure_command(self, program: str) -> None:
