@@ -1,0 +1,119 @@
+"""The profile: what a project declares it needs, as frozen typed values.
+
+Nothing here reads files or knows a service kind: a kind's own keys are a subclass of `Service` beside the kind,
+handed to the loader. Every key is shown with a comment in `profiles/reference.toml`; a test keeps the two in agreement.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic_core import PydanticCustomError
+
+from devstack.profile.model.commands import (
+    Check,
+    Command,
+    CommandCheck,
+    HttpCheck,
+    LogCheck,
+    Process,
+    Ready,
+    Stop,
+    Task,
+    TcpCheck,
+    short_command,
+)
+from devstack.profile.model.python import Python, SystemNeeds
+from devstack.profile.model.values import (
+    NAME,
+    Ask,
+    Env,
+    EnvName,
+    EnvValue,
+    Generate,
+    Model,
+    Name,
+    Port,
+    RuntimeName,
+    Seconds,
+    SignalName,
+    Strings,
+    name_from,
+    one_or_many,
+)
+
+__all__ = [
+    "NAME", "Ask", "Check", "Command", "CommandCheck", "Env", "EnvName", "EnvValue", "File", "Generate", "HttpCheck",
+    "LogCheck", "Model", "Name", "Port", "Process", "Profile", "Project", "Python", "Ready", "RuntimeName", "Seconds",
+    "Service", "SignalName", "Stop", "Strings", "SystemNeeds", "Task", "TcpCheck", "name_from",
+    "one_or_many",
+]
+
+
+class Project(Model):
+    """Where the project comes from."""
+
+    repo: str | None = None
+    """Git URL that `bootstrap` clones."""
+    ref: str | None = None
+    """Branch, tag or commit to check out."""
+
+
+class Service(Model):
+    """What every service kind has; a kind adds its own keys in a subclass."""
+
+    kind: Name | None = None
+    """Which server; the table's name where it is left out."""
+    version: str | None = None
+    """Version wanted, as precise as it matters: `16`, `3.13`; left out: the kind's default."""
+    runtime: RuntimeName | None = None
+    """Fixes the runtime of this one service."""
+    port: Port | None = None
+    """A fixed port; left out: the standard one where it is free, else leased."""
+
+
+class File(Model):
+    """Something that must exist in the project before anything runs."""
+
+    directory: bool = False
+    """Make a folder of this path."""
+    template: str | None = None
+    """Make the file from this one, `${…}` filled in; kept as it is once it exists."""
+    mode: Annotated[str, Field(pattern=r"^0[0-7]{3}$")] | None = None
+    """Permissions in octal, as text; left out: `0600`, folders `0755`."""
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> File:
+        if self.directory == (self.template is not None):
+            raise PydanticCustomError("shape", "wanted exactly one of `directory = true` and `template = \"path\"`")
+        return self
+
+
+class Profile(Model):
+    """A whole profile, every default filled in."""
+
+    name: Name
+    """The stack's name."""
+    extends: str | None = None
+    """A shipped profile's name, or a path relative to this file, whose keys this one overrides."""
+    runtime: RuntimeName = "auto"
+    """Where services run: `auto` takes docker if an engine answers, else native."""
+    home: Literal["user", "private"] = "user"
+    """`private` gives the project's commands a HOME of their own below `.devstack`."""
+    project: Project = Project()
+    """Where the project comes from."""
+    python: Python = Python()
+    """The virtual environment."""
+    services: dict[Name, SerializeAsAny[Service]] = {}
+    """Servers that the project talks to, by the name of their instance."""
+    env: Env = {}
+    """Environment of every task, process and check."""
+    files: dict[str, File] = {}
+    """Files and folders that must exist, by their path in the project."""
+    tasks: dict[Name, Task] = {}
+    """What runs to its end, in this order: migrate, seed, build."""
+    processes: dict[Name, Process] = {}
+    """What keeps running."""
+    checks: dict[Name, Annotated[Check, BeforeValidator(short_command, json_schema_input_type=str | Check)]] = {}
+    """What `devstack check` runs; a text stands for `{ run = "…" }`."""

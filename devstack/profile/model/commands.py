@@ -1,0 +1,179 @@
+"""Commands of a profile: tasks, processes and checks, and how a process is known to be ready."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from devstack.profile.model.values import (
+    Model,
+    Name,
+    PlainEnv,
+    Port,
+    Seconds,
+    SignalName,
+    Status,
+    Strings,
+    ensure_splits,
+    fault_of,
+)
+
+
+class Command(Model):
+    """What a task, a process and a check share: a command, where and how it runs."""
+
+    run: str
+    """The command, split like a shell would, run without one. May use `${port}`, `${replica}`, `${project.root}`."""
+    shell: bool = False
+    """Give the whole text to `/bin/sh -c`."""
+    cwd: str = "."
+    """Folder to run in, below the project's root."""
+    env: PlainEnv = {}
+    """Added to the profile's environment for this command."""
+    user: str | None = None
+    """The system user to run as; needs root."""
+
+    @model_validator(mode="after")
+    def _splits(self) -> Command:
+        if fault := fault_of(self.run, shell=self.shell):
+            raise PydanticCustomError("misfit", "{text}", {"text": fault, "key": "run"})
+        return self
+
+    def argv(self) -> tuple[str, ...]:
+        """The words to execute, before `${…}` is filled in."""
+        return ("/bin/sh", "-c", self.run) if self.shell else tuple(shlex.split(self.run))
+
+
+class Task(Command):
+    """Something that runs to its end between services and processes: migrate, seed, build."""
+
+    needs: tuple[Name, ...] | None = None
+    """Services and tasks that come before; left out: every service and every task declared before."""
+    inputs: Strings = ()
+    """Globs of files; unchanged files, data and environment: skipped. None given: once per data."""
+    snapshot: Name | None = None
+    """Name for the data as it is afterwards. Checked, not used yet: snapshots and `reset` are still to come."""
+    optional: bool = False
+    """A failure is told and does not stop the rest."""
+    timeout: Seconds = 1800
+    """Seconds it may take."""
+
+
+class HttpCheck(Model):
+    """`ready = { http = "/health/" }`."""
+
+    http: Annotated[str, Field(pattern=r"^/")]
+    """Path asked on the process's port."""
+    status: Annotated[
+        Annotated[tuple[Status, ...], Tag("<many>")] | Annotated[Status, Tag("<one>")],
+        Discriminator(lambda value: "<many>" if isinstance(value, tuple) else "<one>"),
+    ] = 200
+    """Status, or statuses, that mean ready."""
+    grace: Seconds = 120
+    """Seconds until it must be ready."""
+
+
+class TcpCheck(Model):
+    """`ready = { tcp = true }` or `{ tcp = 2525 }`."""
+
+    tcp: Annotated[
+        Annotated[Literal[True], Tag("<own>")] | Annotated[Port, Tag("<port>")],
+        Discriminator(lambda value: "<own>" if isinstance(value, bool) else "<port>"),
+    ]
+    """True: the process's own port."""
+    grace: Seconds = 120
+    """Seconds until it must be ready."""
+
+
+class CommandCheck(Model):
+    """`ready = { command = "celery -A shop inspect ping" }`: exit status 0 means ready."""
+
+    command: Annotated[str, AfterValidator(ensure_splits)]
+    """The command, split like a shell would, run without one, in the process's folder and environment."""
+    timeout: Seconds = 10
+    """Seconds that one try may take."""
+    grace: Seconds = 120
+    """Seconds until it must be ready."""
+
+
+class LogCheck(Model):
+    r"""`ready = { log = "ready\\." }`: a line of this run's log matches."""
+
+    log: str
+    """Regular expression searched in each line."""
+    grace: Seconds = 120
+    """Seconds until it must be ready."""
+
+    @field_validator("log")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return pattern
+
+
+def _ready_shape(value: Any) -> str | None:
+    ways = ("http", "tcp", "command", "log")
+    if isinstance(value, Model):
+        return next((f"<{way}>" for way in ways if way in type(value).model_fields), None)
+    found = [way for way in ways if way in value] if isinstance(value, dict) else []
+    return f"<{found[0]}>" if len(found) == 1 else None
+
+
+Ready = Annotated[
+    Annotated[HttpCheck, Tag("<http>")] | Annotated[TcpCheck, Tag("<tcp>")]
+    | Annotated[CommandCheck, Tag("<command>")] | Annotated[LogCheck, Tag("<log>")],
+    Discriminator(_ready_shape, custom_error_type="shape",
+                  custom_error_message="wanted a table with exactly one of `http`, `tcp`, `command` and `log`"),
+]
+
+
+class Stop(Model):
+    """How a process is asked to end."""
+
+    signal: SignalName = "TERM"
+    """The signal sent first."""
+    grace: Seconds = 10
+    """Seconds before it is killed."""
+
+
+class Process(Command):
+    """Something that keeps running under supervisord."""
+
+    role: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")] = "daemon"
+    """What it is: `web`, `worker`, `beat`, `daemon`; `web` gets a port and a URL."""
+    needs: tuple[Name, ...] | None = None
+    """Services, tasks and processes that come before; left out: every service and task."""
+    ready: Ready | None = None
+    """How to know that it works; left out: it stays alive for `settle` seconds."""
+    settle: Seconds = 1
+    """Seconds it must have stayed alive before it counts as running."""
+    replicas: Annotated[int, Field(strict=True, ge=0, le=200)] = 1
+    """How many run at the same time."""
+    port: Port | None = None
+    """A fixed port; left out: a web process is leased one (8000 where it is free)."""
+    ports: dict[Name, Port] = {}
+    """More ports by name, `${ports.NAME}`; each is the wish, leased elsewhere where it is taken."""
+    stop: Stop = Stop()
+    """How it is asked to end."""
+    optional: bool = False
+    """A failure is told and does not make the stack fail."""
+
+
+class Check(Command):
+    """A check of the project that `devstack check` runs."""
+
+    needs: tuple[Name, ...] | None = None
+    """Services, tasks and processes that come before; left out: every service and task."""
+    timeout: Seconds = 3600
+    """Seconds it may take."""
+
+
+def short_command(value: Any) -> Any:
+    return {"run": value} if isinstance(value, str) else value

@@ -1,0 +1,109 @@
+"""What the profile's tables are made of: the frozen base model, names, ports, durations, environment values."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+
+#: names become file names, program names, DNS-like labels and Procfile entries
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
+EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Status = Annotated[int, Field(ge=100, le=599)]
+RuntimeName = Literal["auto", "docker", "native"]
+SignalName = Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL"]
+
+
+def name_from(text: str) -> str:
+    """A `Name` made from any text, such as a folder's: lower case, all else a dash; `stack` where nothing is left."""
+    made = re.sub(r"[^a-z0-9_-]+", "-", text.lower()).lstrip("0123456789_-")[:40].rstrip("-_")
+    return made or "stack"
+
+
+def one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def fault_of(command: str, *, shell: bool = False) -> str:
+    """Why the command can't be run, "" where it can."""
+    if not command.strip():
+        return "the command is empty"
+    if shell:
+        return ""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        return f"the command can't be split into words: {str(error).lower()}"
+    if "\n" in command.strip():
+        return "a command is one line, unless `shell = true`"
+    return "" if words else "the command is empty"
+
+
+def ensure_splits(command: str) -> str:
+    if fault := fault_of(command):
+        raise ValueError(fault)
+    return command
+
+
+Strings = Annotated[tuple[str, ...], BeforeValidator(one_or_many, json_schema_input_type=str | tuple[str, ...])]
+
+
+class Model(BaseModel):
+    """Frozen; an unknown key is an error; `true` is no number and "10" none either (strict), but a list is a tuple."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tuples(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+
+
+class Generate(Model):
+    """A secret made once per stack, kept across runs."""
+
+    generate: Annotated[int, Field(strict=True, ge=8, le=4096)]
+    """Length in characters (letters and digits)."""
+
+
+class Ask(Model):
+    """A value asked from the person who sets the stack up."""
+
+    ask: str
+    """The question."""
+    secret: bool = False
+    """Never shown again."""
+    default: str | None = None
+    """Used where nobody can be asked; without one the run stops and says how to give the value."""
+
+
+def _env_text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _env_shape(value: Any) -> str | None:
+    if isinstance(value, Generate) or (isinstance(value, dict) and "generate" in value):
+        return "<generate>"
+    if isinstance(value, Ask) or (isinstance(value, dict) and "ask" in value):
+        return "<ask>"
+    return None if isinstance(value, dict) else "<text>"
+
+
+# The tags tell a mistake's place in a union; the angle brackets keep them apart from any key of a file.
+EnvValue = Annotated[
+    Annotated[str, Tag("<text>")] | Annotated[Generate, Tag("<generate>")] | Annotated[Ask, Tag("<ask>")],
+    Discriminator(_env_shape, custom_error_type="shape",
+                  custom_error_message="wanted a text, { generate = 50 } or { ask = \"question\" }"),
+    BeforeValidator(_env_text, json_schema_input_type=str | bool | int | float | Generate | Ask),
+]
+Env = dict[EnvName, EnvValue]
+PlainEnv = dict[EnvName, Annotated[str, BeforeValidator(_env_text, json_schema_input_type=str | bool | int | float)]]
