@@ -46,8 +46,8 @@ ALLOWED = {
     ("services.postgres", "time"): "deadlines of provision(), which only the executor calls (decision 0002)",
 }
 HEAVY = frozenset({
-    "amqp", "cronsim", "docker", "dotenv", "honcho", "jinja2", "psutil", "psycopg", "pydantic", "questionary", "redis", "rich", "supervisor",
-    "tomlkit", "uv", "virtualenv", "watchfiles",
+    "amqp", "cronsim", "docker", "dotenv", "honcho", "jinja2", "psutil", "psycopg", "pydantic", "questionary", "redis",
+    "rich", "supervisor", "tomlkit", "uv", "virtualenv", "watchfiles",
 })
 #: what a service kind may touch the machine with
 DOORS = frozenset({"probe", "provision"})
