@@ -82,6 +82,20 @@ class Processes:
             return time.clock_gettime(time.CLOCK_BOOTTIME) - int(identity.start) / os.sysconf("SC_CLK_TCK")
         return time.time() - float(identity.start)
 
+    def slept(self, identity: Identity) -> float | None:
+        """Seconds since a process was started in which it neither ran nor waited for a processor. None where it has
+        children, which may be at work for it, or where this can't be known (not Linux, proc(5))."""
+        folder = Path(f"/proc/{identity.pid}")
+        try:
+            fields = (folder / "stat").read_bytes().rpartition(b") ")[2].split()
+            # of the first thread; the processor time above is that of all
+            waited = int((folder / "schedstat").read_bytes().split()[1]) / 1e9
+            children = (folder / "task" / str(identity.pid) / "children").read_bytes()
+        except (OSError, IndexError, ValueError):
+            return None
+        ran = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return None if children.strip() else self.age(identity) - ran - waited
+
     def signal(self, identity: Identity, sign: int) -> bool:
         """Send a signal to exactly this process; False where it is gone."""
         if not self.is_alive(identity):

@@ -37,6 +37,8 @@ _START_SECONDS = 15.0
 #: a supervisord that lives but has no socket yet may have been started a moment ago
 _SOCKET_SECONDS = 1.0
 _RELOAD_STOP_SECONDS = 60.0
+#: seconds of sleep after which a process isn't expected to be still on the way to its end
+_ASLEEP = 0.25
 _AT_REST = ("stopped", "exited", "fatal")
 
 
@@ -71,11 +73,13 @@ class Supervisor:
         """One program, as `programs` says; what others were told meanwhile makes no answer too old."""
         return self._answers.program(name, max_age)
 
-    def lived(self, name: str) -> float | None:
-        """For how many seconds the program's present process has lived, read off the machine without a question to
-        supervisord; None where there is none, or this can't be known."""
+    def has_settled(self, name: str, settle: float) -> bool | None:
+        """Has the program's present process lived for `settle` seconds, or gone to sleep before? Read off the machine,
+        without a question to supervisord; None where there is no process, or only that can know."""
         identity = self._answers.identity(name)
-        return self._system.age(identity) if identity else None
+        if identity is None:
+            return None
+        return self._system.age(identity) >= settle or (self._system.slept(identity) or 0.0) >= _ASLEEP
 
     @property
     def run(self) -> str:

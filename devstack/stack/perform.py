@@ -29,7 +29,7 @@ from devstack.state import ProgramState
 
 _POLL = 0.05
 #: seconds between two looks at a process that only has to go on living
-_GLANCE = 0.25
+_GLANCE = 0.1
 _SERVICE_GRACE = 120.0
 #: a program that has died this often since its start isn't going to make it
 _DEATHS = 2
@@ -250,10 +250,10 @@ class Performers:
         """A process without a check: it only has to live for a while, which the kernel knows. False where it has ended
         meanwhile, or nobody can know but supervisord."""
         settle = self._profile.processes[process].settle
-        while (lived := self._supervisor.lived(name)) is not None and lived < settle:
+        while (settled := self._supervisor.has_settled(name, settle)) is False:
             report.ensure_wanted()
-            self._system.pause(min(settle - lived, _GLANCE))
-        return lived is not None
+            self._system.pause(_GLANCE)
+        return settled is True
 
     def verify(self, action: plan.VerifyPrograms, report: Report) -> None:
         for name in action.programs:

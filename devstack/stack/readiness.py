@@ -52,7 +52,8 @@ class Readiness:
         return declared.ready.grace if declared.ready is not None else declared.settle + 30
 
     def _settled(self, declared: Process, now: ProgramState) -> ReplicaState:
-        if now.phase == "running" and now.uptime >= declared.settle:
+        settled = self.supervisor.has_settled(now.name, declared.settle)
+        if settled or (settled is None and now.phase == "running" and now.uptime >= declared.settle):
             return ReplicaState(True)
         return ReplicaState(False, f"it has been running for {now.uptime:.1f} of {declared.settle:g} s")
 

@@ -86,8 +86,11 @@ def masked(url: str | Secret, password: Secret) -> str:
     return text.replace(password.reveal(), "***") if password.reveal() else text
 
 
-def _phase(now: ProgramState | None) -> str:
-    return now.phase if now is not None else "stopped"
+def _phase(now: ProgramState | None, *, ready: bool) -> str:
+    if now is None:
+        return "stopped"
+    # to supervisord, everything is starting for a second
+    return "running" if ready and now.phase == "starting" else now.phase
 
 
 def _service(name: str, service: ServiceState, state: State) -> ServiceRow:
@@ -102,8 +105,9 @@ def _service(name: str, service: ServiceState, state: State) -> ServiceRow:
     kind = kind_of(name, instance.declaration)
     version = (probe.version if probe is not None else None) or service.server.version
     return ServiceRow(
-        name=name, kind=instance.declaration.kind or name, version=version, runtime=state.runtime, state=_phase(now),
-        ready=ready, port=instance.port, url=masked(kind.url(instance), instance.password), reason=reason,
+        name=name, kind=instance.declaration.kind or name, version=version, runtime=state.runtime,
+        state=_phase(now, ready=ready), ready=ready, port=instance.port,
+        url=masked(kind.url(instance), instance.password), reason=reason,
     )
 
 
@@ -117,7 +121,7 @@ def _process(profile: Profile, state: State, name: str, program: str, number: in
     if not ready:
         reason = (answer.reason if answer is not None else "") or "not running"
     return ProcessRow(
-        name=name, replica=number, role=process.role, state=_phase(now), ready=ready,
+        name=name, replica=number, role=process.role, state=_phase(now, ready=ready), ready=ready,
         pid=now.pid if now is not None and running else None, port=port,
         url=f"http://127.0.0.1:{port}" if port is not None and process.role == "web" else None,
         restarts=now.restarts if now is not None else 0,

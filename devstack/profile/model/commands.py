@@ -151,7 +151,7 @@ class Process(Command):
     needs: tuple[Name, ...] | None = None
     """Services, tasks and processes that come before; left out: every service and task."""
     ready: Ready | None = None
-    """How to know that it works; left out: it stays alive for `settle` seconds."""
+    """How to know that it works; left out: it stays alive for `settle` seconds, or falls asleep before."""
     settle: Seconds = 1
     """Seconds it must have stayed alive before it counts as running."""
     replicas: Annotated[int, Field(strict=True, ge=0, le=200)] = 1
