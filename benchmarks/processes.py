@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import contextlib
 import subprocess
 import sys
 import time
+
+import psutil
 
 from benchmarks.measure import DEVSTACK, TIMEOUT, Bench, Row, Samples, compared, until
 
@@ -84,17 +85,25 @@ def honcho(bench: Bench, size: int, samples: Samples) -> None:
     folder = bench.new_folder("honcho")
     (folder / "Procfile").write_text("".join(f"idle{number}: {_IDLE}\n" for number in range(size)))
     began = time.monotonic()
-    with subprocess.Popen(
-        _HONCHO, cwd=folder, env=bench.environ, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, start_new_session=True,
-    ) as child:
-        try:
-            started = 0
-            while started < size and child.stdout and (line := child.stdout.readline()):
-                started += b"started (pid=" in line
-            samples.add("honcho, all spawned", time.monotonic() - began)
-        finally:
-            os.killpg(child.pid, signal.SIGTERM)
-            child.wait(TIMEOUT)
+    child = subprocess.Popen(
+        _HONCHO, cwd=folder, env=bench.environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    started = 0
+    try:
+        while started < size and child.stdout and (line := child.stdout.readline()):
+            started += b"started (pid=" in line
+        samples.add("honcho, all spawned", time.monotonic() - began)
+    finally:
+        _end(psutil.Process(child.pid))
+        child.communicate()
     if started < size:
         raise SystemExit(f"honcho started {started} of {size}")
+
+
+def _end(process: psutil.Process) -> None:
+    """With all it started: each leads a session of its own, and honcho itself may not survive a signal in mid-start."""
+    family = [process, *process.children(recursive=True)]
+    for one in reversed(family):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    psutil.wait_procs(family[1:], TIMEOUT)
