@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import importlib
 import pkgutil
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -189,6 +190,19 @@ class NativeService:
 
 
 @dataclass(frozen=True)
+class Hint:
+    """What a server's own words mean, wherever a command of the project repeats them.
+
+    pattern: regular expression searched in the command's output. why, fix: may use its groups as `{1}`; `{name}` is the
+    service's.
+    """
+
+    pattern: str
+    why: str
+    fix: str
+
+
+@dataclass(frozen=True)
 class Probe:
     """Answer of one authenticated round trip. detail: what the server or the client library said, one line."""
 
@@ -210,6 +224,8 @@ class Kind(Protocol):
     ports: Mapping[str, int]
     #: ways to the server's binaries, in order of preference
     sources: tuple[Source, ...]
+    #: what to tell when a task fails with the server's words
+    hints: tuple[Hint, ...]
 
     def account(self, declaration: Service, stack: str) -> str:
         """The user name that the application logs in with; "" where the server has none."""
@@ -260,6 +276,16 @@ def get(name: str) -> Kind:
 def kind_of(name: str, declaration: Service) -> Kind:
     """The kind of a declared service: its `kind`, else its table's name."""
     return get(declaration.kind or name)
+
+
+def said_by_a_server(declared: Mapping[str, Service], output: str) -> tuple[str, str] | None:
+    """Why and fix, where a server's own words in a command's output say more than its exit status; else None."""
+    for name, service in declared.items():
+        for hint in kind_of(name, service).hints:
+            if found := re.search(hint.pattern, output):
+                groups = ("", *found.groups())
+                return hint.why.format(*groups, name=name), hint.fix.format(*groups, name=name)
+    return None
 
 
 def declarations() -> dict[str, type[Service]]:

@@ -24,8 +24,8 @@ from pydantic import BeforeValidator, Field
 from devstack.errors import DataError, PrerequisiteError, ProcessError
 from devstack.profile.model import Service, one_or_many
 from devstack.profile.secret import Secret
-from devstack.services import Instance, Kind, NativeService, Prepare, Probe, Server, ServerFile, Source
-from devstack.services._postgres_sources import SOURCES
+from devstack.services import Hint, Instance, Kind, NativeService, Prepare, Probe, Server, ServerFile, Source
+from devstack.services._postgres_sources import HINTS, SOURCES
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -55,6 +55,8 @@ class Postgres(Service):
     """Extensions to create in every declared database."""
     roles: Identifiers = ()
     """Further roles that may log in with the same password; what they may do is for migrations to grant."""
+    icu: bool = False
+    """Collations of ICU, which not every build has."""
     durable: bool = False
     """Survive a crash of the machine too (fsync, full page writes); slower."""
 
@@ -66,13 +68,15 @@ class PostgresKind:
     default_version = "16"
     ports: Mapping[str, int] = {"main": 5432}
     sources: tuple[Source, ...] = SOURCES
+    hints: tuple[Hint, ...] = HINTS
     patch_glob = ""
 
     def account(self, declaration: Service, stack: str) -> str:
         return _identifier(stack)
 
     def needs(self, declaration: Service) -> frozenset[str]:
-        return frozenset(_declared(declaration).extensions)
+        declared = _declared(declaration)
+        return frozenset(declared.extensions) | ({"icu"} if declared.icu else frozenset())
 
     def patch(self, server: Server, path: str, text: str) -> str | None:
         return None

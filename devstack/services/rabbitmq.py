@@ -23,6 +23,7 @@ from devstack.errors import ProcessError, UsageError
 from devstack.profile.model import Model, Service, one_or_many
 from devstack.profile.secret import Secret
 from devstack.services import (
+    Hint,
     Installed,
     Instance,
     Kind,
@@ -114,6 +115,7 @@ class RabbitMQKind:
     default_version = "3"
     ports: Mapping[str, int] = {"main": 5672, "dist": 25672}
     sources: tuple[Source, ...] = SOURCES
+    hints: tuple[Hint, ...] = ()
     patch_glob = "usr/lib/**/ebin/*.app"
 
     def account(self, declaration: Service, stack: str) -> str:

@@ -16,6 +16,7 @@ from pydantic import Field
 from devstack.profile.model import Service
 from devstack.profile.secret import Secret
 from devstack.services import (
+    Hint,
     Installed,
     Instance,
     Kind,
@@ -89,6 +90,7 @@ class RedisKind:
     default_version = "7"
     ports: Mapping[str, int] = {"main": 6379}
     sources: tuple[Source, ...] = SOURCES
+    hints: tuple[Hint, ...] = ()
     patch_glob = ""
 
     def account(self, declaration: Service, stack: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from devstack.profile.model import SignalName
 from devstack.profile.references import ensure_defined
 from devstack.python_env import Observed
 from devstack.render import reveal, stops_of
-from devstack.services import Probe, kind_of
+from devstack.services import Probe, kind_of, said_by_a_server
 from devstack.stack.observe import Observer, Seen, Tools
 from devstack.stack.readiness import Readiness
 from devstack.stack.sources import fields
@@ -31,8 +30,6 @@ _SERVICE_GRACE = 120.0
 #: a program that has died this often since its start isn't going to make it
 _DEATHS = 2
 _LINES = 20
-#: Postgres's words, whatever the task that hears them
-_EXTENSION = re.compile(r'extension "([a-z0-9_-]+)" is not available')
 
 
 class Performers:
@@ -270,10 +267,7 @@ class Performers:
         if done.timed_out or done.returncode != 0:
             why = f"no end after {task.timeout:g} s" if done.timed_out else f"exit status {done.returncode}"
             fix = f"devstack run {name}"
-            if missing := _EXTENSION.search(done.output):
-                # running it again can't help: another build of the server has it
-                why = f"this build of Postgres lacks the extension {missing[1]}"
-                fix = f'extensions = ["{missing[1]}"] below its service; devstack down --volumes; devstack up'
+            why, fix = said_by_a_server(self._profile.services, done.output) or (why, fix)
             raise ProcessError(
                 "task-failed", f"the task {name} failed: {task.run}", why=why, fix=fix,
                 evidence=done.last_lines(_LINES),

@@ -14,7 +14,7 @@ from typing import Any
 from devstack.profile.model import Service
 from devstack.profile.secret import Secret
 from devstack.runtimes.native import DataState, Native
-from devstack.services import Installed, Instance, NativeService, Prepare, Probe, Server, Source
+from devstack.services import Hint, Installed, Instance, NativeService, Prepare, Probe, Server, Source
 from devstack.system import Completed, System
 
 INIT = 'mkdir -p "$1/base" && echo 15 > "$1/VERSION" && echo content > "$1/base/1"'
@@ -44,6 +44,7 @@ class ToyKind:
 
     sources: tuple[Source, ...]
     patch_glob: str = ""
+    hints: tuple[Hint, ...] = ()
     declaration: type[Service] = Service
     default_version: str = "1"
     ports: Mapping[str, int] = field(default_factory=lambda: {"main": 4000})

@@ -92,16 +92,6 @@ def test_checks_run_in_the_projects_environment_and_pass_their_code_on(mini: Pro
     assert "it has env, bad" in unknown.err
 
 
-def test_a_missing_extension_is_named_with_what_brings_it(mini: Project) -> None:
-    """Running the task again can't help: another build of the server can."""
-    mini.write("seed.py", "raise SystemExit('ERROR:  extension \"btree_gin\" is not available')\n")
-
-    failed = mini.run("up", code=8)
-
-    assert 'lacks the extension btree_gin' in failed.err
-    assert 'extensions = ["btree_gin"]' in failed.err
-
-
 def test_files_are_made_from_templates_and_a_wrong_reference_names_its_line(mini: Project) -> None:
     mini.write("settings.in", "port = ${processes.web.port}\nurl = ${services.redsi.url}\n")
     mini.replace("[tasks.seed]\n", '[files."var/settings.ini"]\ntemplate = "settings.in"\n\n[tasks.seed]\n')
