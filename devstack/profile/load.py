@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -34,6 +34,11 @@ class Loaded:
     profile: Profile
     sources: Mapping[str, str]
     digest: str
+    merged: Merged = field(repr=False, compare=False)
+
+    def place(self, path: Path) -> str:
+        """`devstack.toml:12`, where the key path was set last."""
+        return place_of(self.merged, path)
 
 
 def load(
@@ -57,7 +62,7 @@ def load(
     mistakes = in_file_order(merged, findings, _misplaced(merged, tables))
     if mistakes or profile is None:
         raise _error(mistakes)
-    return Loaded(profile, _sources(merged), _digest(files, tables))
+    return Loaded(profile, _sources(merged), _digest(files, tables), merged)
 
 
 def _fields(services: Mapping[str, type[Service]], given: Mapping[str, Fields]) -> dict[str, Fields]:
