@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from devstack.project_files import ProjectFile
 from devstack.render import RenderedFile
 from devstack.state import Orphan
 
@@ -80,10 +81,11 @@ class WriteFiles(Action):
 
 @dataclass(frozen=True)
 class MakePaths(Action):
-    """Make these entries of `[files]`."""
+    """Make these entries of `[files]`: folders, by their paths in the project, and files."""
 
     verb: ClassVar[str] = "make"
-    paths: tuple[str, ...]
+    folders: tuple[str, ...]
+    files: tuple[ProjectFile, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
+from devstack import project_files
 from devstack.errors import UsageError
 from devstack.plan import (
     AwaitProgram,
@@ -127,7 +128,8 @@ class _Up:
         parity = tuple(service.warning for service in self.state.services.values() if service.warning)
         python = self.state.python
         foreign = (f".venv isn't devstack's and stays as it is: commands use {self.state.venv}",)
-        return (*self.state.warnings, *parity, *(foreign if python and python.foreign else ()))
+        edited = project_files.notes(self.profile, self.state)
+        return (*self.state.warnings, *edited, *parity, *(foreign if python and python.foreign else ()))
 
     # --- before anything runs ----------------------------------------------------------------------------------------
 
@@ -144,8 +146,16 @@ class _Up:
             new = not any(file.path in self.state.files for file in stale)
             shown = _few([file.path.rpartition("/.devstack/")[2] for file in stale])
             self.draft.add("files", WriteFiles(stale), f"{'not written yet' if new else 'changed'}: {shown}")
-        if missing := tuple(path for path in self.profile.files if path in self.state.missing_paths):
-            self.draft.add("paths", MakePaths(missing), f"missing: {_few(missing)}")
+        self._paths()
+
+    def _paths(self) -> None:
+        folders, files = project_files.folders(self.profile, self.state), project_files.wanted(self.profile, self.state)
+        if not folders and not files:
+            return
+        missing = [path for path in self.profile.files if path in self.state.missing_paths]
+        causes = [f"missing: {_few(missing)}"] if missing else []
+        causes += [f"{file.path}: {file.cause}" for file in files if file.replaces]
+        self.draft.add("paths", MakePaths(folders, files), "; ".join(causes))
 
     def _python(self) -> None:
         python = self.state.python

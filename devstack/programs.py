@@ -105,7 +105,9 @@ def layers(
     answer = lookup(profile, state, program, replica)
     own = {"PORT": str(state.ports[program])} if program in state.ports else {}
     found = [
-        Layer("machine", state.base),
+        Layer("machine", {
+            name: Secret(value) if name in profile.inherit else value for name, value in state.base.items()
+        }),
         Layer("devstack", _machine(profile, state, program)),
         *_file_layers(profile, state, profile.env_file, own),
         Layer("devstack", own),
@@ -186,6 +188,9 @@ def _machine(profile: Profile, state: State, program: str) -> dict[str, Value]:
     env["PYTHONUNBUFFERED"] = "1"
     # servers put control sockets here (else below HOME), where two stacks, or two replicas, would meet
     env["XDG_RUNTIME_DIR"] = f"{state.sockets}/{program}" if program else state.sockets
+    if program and state.files_version:
+        # a process that has read such a file at its start is started anew when devstack makes it anew
+        env["DEVSTACK_FILES"] = state.files_version
     if profile.home == "private":
         env["HOME"] = f"{state.folder}/home"
     return env

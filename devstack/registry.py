@@ -1,4 +1,4 @@
-"""What one user's stacks share on this machine: who they are, their port leases, and which projects are trusted.
+"""What one user's stacks share on this machine: who they are, and their port leases.
 
 Kept in the XDG state folder; every change is made under one lock, so that two stacks never lease the same port.
 """
@@ -54,7 +54,6 @@ class Registry:
         self._system = system
         self._folder = folder
         self._file = folder / "registry.json"
-        self._trust = folder / "trust.json"
 
     def entries(self) -> tuple[Entry, ...]:
         """Every stack known, last used first. A damaged file reads as empty: stacks enter again at their next use."""
@@ -105,16 +104,6 @@ class Registry:
             if keep and (entry.id not in known or ports != known[entry.id].ports):
                 self._put(replace(entry, ports=ports))
         return Leases(ports, tuple(notes))
-
-    def trusted(self, root: Path) -> str | None:
-        """Digest of what was trusted at this place; None if nothing was."""
-        digest = self._read(self._trust).get(str(root))
-        return digest if isinstance(digest, str) else None
-
-    def trust(self, root: Path, digest: str) -> None:
-        """Bind trust to this content at this place."""
-        with self._locked():
-            self._write(self._trust, {**self._read(self._trust), str(root): digest})
 
     def _find(self, name: str, standard: int | None, others: Set[int], own: set[int]) -> tuple[int, str]:
         """A port that nobody has nor listens on, and a note where it isn't the standard one because of others."""

@@ -114,6 +114,17 @@ class ReplicaState:
 
 
 @dataclass(frozen=True)
+class Written:
+    """A file that devstack made in the project. digest: of its content; source: of the text it was made of."""
+
+    digest: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.digest} {self.source}"
+
+
+@dataclass(frozen=True)
 class State:
     """Everything the planner may know.
 
@@ -144,6 +155,16 @@ class State:
     """Services that have a data folder, declared or not."""
     missing_paths: frozenset[str] = frozenset()
     """Entries of `[files]` that don't exist yet."""
+    templates: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Text of the template of each entry of `[files]` that has one, by the entry's path."""
+    keys: Mapping[str, Secret] = field(default_factory=dict)
+    """Generated content of key files, by their path in `[files]`."""
+    on_disk: Mapping[str, str] = field(default_factory=dict)
+    """Digest of each file of `[files]` as it is now."""
+    written: Mapping[str, Written] = field(default_factory=dict)
+    """What devstack wrote last to each file of `[files]`."""
+    files_version: str = ""
+    """Changes with what devstack has in the files of `[files]`."""
     env_files: Mapping[str, Mapping[str, Secret]] = field(default_factory=dict)
     """Variables of each `env_file` that is there or that this run makes, by its path in the project."""
     warnings: tuple[str, ...] = ()
@@ -155,7 +176,8 @@ class Record:
 
     profile: what `--profile` named, "" for the project's own. ports: leases by name. generations: by service, changed
     when a database had to be made again. tasks: key of the last success, by task. ready: by program, the `pid:start`
-    that was seen ready. base: see `State.base`.
+    that was seen ready. base: see `State.base`. files: digests of what was written to each entry of `[files]`, and of
+    its source.
     """
 
     stack: str
@@ -168,6 +190,12 @@ class Record:
     tasks: Mapping[str, str] = field(default_factory=dict)
     ready: Mapping[str, str] = field(default_factory=dict)
     base: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def written(self) -> dict[str, Written]:
+        """`files` as values."""
+        return {path: Written(*value.split(" ", 1)) for path, value in self.files.items() if " " in value}
 
     def with_entry(self, table: str, name: str, value: str | int | None) -> Record:
         """A copy in which `table[name]` is `value` (None removes it)."""
@@ -198,7 +226,7 @@ def parse(text: str) -> Record | None:
             "state-newer", "this stack was last used by a newer devstack",
             why=f"its state file has version {raw['version']}, this one knows {VERSION}", fix="update devstack",
         )
-    tables = {"ports": int, "generations": str, "tasks": str, "ready": str, "base": str}
+    tables = {"ports": int, "generations": str, "tasks": str, "ready": str, "base": str, "files": str}
     values: dict[str, Any] = {}
     for name, kind in tables.items():
         table = raw.get(name, {})

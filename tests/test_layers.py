@@ -20,11 +20,11 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"devstack", "errors"}),
     frozenset({"profile"}),
     frozenset({"services", "detect", "state"}),
-    frozenset({"plan", "planner", "programs", "environment", "render", "ci", "doctor"}),
+    frozenset({"plan", "planner", "programs", "environment", "project_files", "render", "ci", "doctor"}),
     frozenset({"files", "processes", "system"}),
     frozenset({
-        "resources", "registry", "checkout", "interpreters", "site_packages", "python_env", "runtimes", "supervisor",
-        "supervisor_rpc", "supervisor_logs", "orphans", "snapshots",
+        "resources", "registry", "trust", "checkout", "interpreters", "site_packages", "python_env", "runtimes",
+        "supervisor", "supervisor_rpc", "supervisor_logs", "orphans", "snapshots",
     }),
     frozenset({"executor"}),
     frozenset({"stack"}),
@@ -43,6 +43,7 @@ IMPURE = frozenset({
 PURE_PARTS = frozenset({"os.path", "pathlib.PurePath", "pathlib.PurePosixPath"})
 #: (module, import) → why the design allows it
 ALLOWED = {
+    ("profile.env_file", "io"): "python-dotenv's parser takes a stream; a StringIO is no file",
     ("services.postgres", "time"): "deadlines of provision(), which only the executor calls (decision 0002)",
 }
 HEAVY = frozenset({

@@ -9,7 +9,7 @@ import click
 
 from devstack.cli.context import Context, common, pass_context, run_flags, stack_flags
 from devstack.cli.converge import call, converge, finish
-from devstack.errors import UsageError
+from devstack.errors import NotTrustedError, UsageError
 from devstack.plan import Up
 
 
@@ -46,7 +46,13 @@ def command(
         project.root, profile=profile, runtime=runtime, trust=trust or project.is_shipped, new_ports=new_ports, yes=yes,
         offline=offline,
     )
-    run = converge(context, stack, Up(start=not no_start, name="bootstrap"), yes=yes)
+    try:
+        run = converge(context, stack, Up(start=not no_start, name="bootstrap"), yes=yes)
+    except NotTrustedError as error:
+        there = call(context, project.root)
+        if there.folder:
+            error.fix = f"cd {there.folder} && {there.command} {error.fix.removeprefix('devstack ')}"
+        raise
     if no_start:
         context.output.prepared(stack.profile.name, run.outcome.took, call(context, project.root))
         if context.output.is_json:

@@ -16,8 +16,9 @@ from devstack.system import System
 
 if TYPE_CHECKING:
     from devstack.output import Output
-    from devstack.profile.model import Ask, Profile
+    from devstack.profile.model import Ask
     from devstack.stack import Options, Stack
+    from devstack.stack.trusting import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,10 +72,10 @@ class Context:
             raise click.Abort
         return str(answer)
 
-    def _ask_trust(self, profile: Profile, changed: bool) -> bool:
+    def _ask_trust(self, request: Request) -> bool:
         import questionary
 
-        self.output.trust_summary(profile, changed=changed)
+        self.output.trust_summary(request)
         return bool(questionary.confirm("Trust it?", default=False).ask())
 
     def _ask_consent(self, command: tuple[str, ...]) -> bool:
@@ -97,13 +98,17 @@ def common(function: F) -> F:
 
 def stack_flags(function: F) -> F:
     """Which profile and which runtime."""
-    function = click.option(
-        "--profile", default="", envvar="DEVSTACK_PROFILE", metavar="NAME|PATH",
-        help="A shipped profile or a file, instead of the project's own.",
-    )(function)
     return click.option(
         "--runtime", default="", envvar="DEVSTACK_RUNTIME", type=click.Choice(["", "auto", "docker", "native"]),
         metavar="auto|docker|native", help="Where services run.",
+    )(profile_flag(function))
+
+
+def profile_flag(function: F) -> F:
+    """Which profile."""
+    return click.option(
+        "--profile", default="", envvar="DEVSTACK_PROFILE", metavar="NAME|PATH",
+        help="A shipped profile or a file, instead of the project's own.",
     )(function)
 
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from devstack.executor import Progress
     from devstack.output.live import LiveProgress
     from devstack.plan import Plan
-    from devstack.profile.model import Profile
     from devstack.registry import Entry
     from devstack.stack.status import Status
+    from devstack.stack.trusting import Request
 
 __all__ = ["Call", "Output", "clean", "one_line"]
 
@@ -129,9 +129,19 @@ class Output:
         else:
             self._lines(results.stacks(self._human.look, entries, states, now))
 
-    def trust_summary(self, profile: Profile, *, changed: bool) -> None:
+    def trust_summary(self, request: Request) -> None:
         """What a repository would run here, before anyone says that it may."""
-        self._lines(results.trust_summary(self._human.look, profile, changed=changed))
+        from devstack.output import trust
+
+        self._lines(trust.summary(self._human.look, request))
+
+    def trusted(self, request: Request) -> None:
+        """The end of `trust`."""
+        if self.is_json:
+            from devstack.output import trust
+
+            self.document(trust.document(request))
+        self.done(f"{request.material.root} is trusted")
 
     def _lines(self, lines: Iterable[str]) -> None:
         self._human.write("".join(f"{line}\n" for line in lines))

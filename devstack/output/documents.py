@@ -7,6 +7,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from devstack.errors import NotTrustedError, ProfileError
+
 if TYPE_CHECKING:
     from devstack.errors import DevstackError
     from devstack.plan import Plan
@@ -15,9 +17,14 @@ if TYPE_CHECKING:
 
 
 def error(error: DevstackError) -> Any:
-    return {"error": {
+    said: dict[str, Any] = {
         "id": error.id, "what": error.what, "why": error.why, "fix": error.fix, "exit_code": error.exit_code,
-    }}  # fmt: skip
+    }  # fmt: skip
+    if isinstance(error, ProfileError):
+        said["mistakes"] = [asdict(mistake) for mistake in error.mistakes]
+    if isinstance(error, NotTrustedError):
+        said["changes"] = [dict(change) for change in error.changes]
+    return {"error": said}
 
 
 def plan(plan: Plan) -> Any:

@@ -14,7 +14,6 @@ from devstack.output.text import clean, cut, one_line, pieces, wrap
 
 if TYPE_CHECKING:
     from devstack.plan import Plan, Step
-    from devstack.profile.model import Profile
     from devstack.registry import Entry
     from devstack.stack.status import ProcessRow, ServiceRow, Status
 
@@ -35,10 +34,10 @@ def error(look: Look, error: DevstackError) -> list[str]:
     """What happened, why, the lines that prove it, and one command."""
     is_wanted = isinstance(error, InterruptedRunError)
     style: Style = "yellow" if is_wanted else "red"
-    lines = _hanging(look, f"{look.paint('•' if is_wanted else '✗', style)} ", 2, one_line(error.what), style)
+    lines = hanging(look, f"{look.paint('•' if is_wanted else '✗', style)} ", 2, one_line(error.what), style)
     evidence = [clean(line).rstrip() for line in error.evidence]
     if error.why and evidence != [error.why]:
-        lines += _hanging(look, "  why: ", 7, one_line(error.why))
+        lines += hanging(look, "  why: ", 7, one_line(error.why))
     lines += [line for text in evidence for part in text.split("\n") for line in _evidence(look, part)]
     if error.fix:
         # never wrapped: it is there to be copied
@@ -57,7 +56,7 @@ def plan(look: Look, plan: Plan, *, verbose: bool) -> list[str]:
         lines.append(line)
         if verbose and step.needs:
             after = one_line(", ".join(step.needs))
-            lines += [look.paint(part, "dim") for part in _hanging(look, "    after ", 10, after)]
+            lines += [look.paint(part, "dim") for part in hanging(look, "    after ", 10, after)]
     lost = f", {len(plan.destructive)} of them destructive (!)" if plan.destructive else ""
     return [*lines, "", f"{_steps(len(plan.steps))}{lost}; nothing was changed."]
 
@@ -136,21 +135,6 @@ def stacks(look: Look, entries: Sequence[Entry], states: Sequence[str], now: flo
         for entry, state in zip(entries, states, strict=True)
     ]
     return table(look, ("NAME", "STATE", "LAST USED", "WHERE"), rows, indent="")
-
-
-def trust_summary(look: Look, profile: Profile, *, changed: bool) -> list[str]:
-    """What a repository would run here, before anyone says that it may."""
-    lines = [
-        "This repository's profile has changed since it was trusted." if changed
-        else "This repository is not trusted yet.",
-        "It would install its requirements (packages may run code) and run:",
-    ]  # fmt: skip
-    commands = [*profile.tasks.items(), *profile.processes.items()]
-    # whole, whatever the width: nobody should trust what was cut off
-    width = max((len(one_line(name)) for name, _ in commands), default=0)
-    for name, command in commands:
-        lines += _hanging(look, f"  {one_line(name):<{width}}  ", width + 4, one_line(command.run))
-    return lines
 
 
 def notes(look: Look, texts: Iterable[str]) -> list[str]:
@@ -266,7 +250,7 @@ def _evidence(look: Look, text: str) -> list[str]:
     return [f"  {bar} {first}".rstrip(), *(f"  {bar}   {piece}".rstrip() for piece in others)]
 
 
-def _hanging(look: Look, head: str, indent: int, text: str, style: Style = "") -> list[str]:
+def hanging(look: Look, head: str, indent: int, text: str, style: Style = "") -> list[str]:
     """Running text behind a head; on a terminal its further lines begin where the first one's text does."""
     parts = wrap(text, max(20, look.text_width - indent)) if look.width is not None else [text]
     return [f"{head if number == 0 else ' ' * indent}{look.paint(part, style)}" for number, part in enumerate(parts)]

@@ -36,6 +36,11 @@ class Loaded:
     digest: str
     merged: Merged = field(repr=False, compare=False)
 
+    @property
+    def files(self) -> tuple[SourceFile, ...]:
+        """What the profile was read from, the lowest first."""
+        return self.merged.files
+
     def place(self, path: Path) -> str:
         """`devstack.toml:12`, where the key path was set last."""
         return place_of(self.merged, path)

@@ -118,6 +118,9 @@ def check(names: Names) -> Iterator[Finding]:
     for name, value in profile.env.items():
         if isinstance(value, str):
             yield from _text(names, ("env", name), value, None)
+    for path, file in profile.files.items():
+        if file.content is not None:
+            yield from _text(names, ("files", path, "content"), file.content, None)
     for section in ("tasks", "checks", "processes"):
         for name, command in getattr(profile, section).items():
             process = command if isinstance(command, Process) else None

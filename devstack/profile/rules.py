@@ -15,6 +15,9 @@ from devstack.profile.model import Command, Profile
 from devstack.profile.needs import first_cycle, has_port, process_needs, programs_of, task_needs
 from devstack.profile.source import Path, printable
 
+#: what a profile makes must not be what says how devstack, git or Python work here
+_OWN = frozenset({"devstack.toml", "devstack.local.toml"})
+_TOOLS = frozenset({".git", ".devstack", ".venv"})
 SECTIONS = {"services": "service", "tasks": "task", "processes": "process"}
 
 
@@ -129,10 +132,14 @@ def _paths(profile: Profile) -> Iterator[Finding]:
     named: list[tuple[Path, str]] = []
     for section, commands in sections.items():
         named += [((section, name, "cwd"), command.cwd) for name, command in commands.items()]
+        for name, command in commands.items():
+            named += [((section, name, "env_file", n), file.path) for n, file in enumerate(command.env_file)]
+    named += [(("env_file", index), file.path) for index, file in enumerate(profile.env_file)]
     for name, task in profile.tasks.items():
         named += [(("tasks", name, "inputs", index), glob) for index, glob in enumerate(task.inputs)]
     for path, file in profile.files.items():
         named.append((("files", path), path))
+        yield from _not_to_make(path)
         if file.template is not None:
             named.append((("files", path, "template"), file.template))
     installed = enumerate(profile.python.install or ())
@@ -141,8 +148,12 @@ def _paths(profile: Profile) -> Iterator[Finding]:
     for place, path in named:
         if trouble := _outside(path):
             yield Finding(place, f"`{printable(path)}` {trouble}", "paths are relative and stay in the project")
-        elif place[0] == "files" and posixpath.normpath(path).split("/")[0] in (".git", ".devstack", "."):
-            yield Finding(place, f"`{printable(path)}` is not the project's to make")
+
+
+def _not_to_make(path: str) -> Iterator[Finding]:
+    parts = posixpath.normpath(path).lower().split("/")
+    if not _outside(path) and (parts == ["."] or parts[0] in _OWN or _TOOLS.intersection(parts)):
+        yield Finding(("files", path), f"`{printable(path)}` is not the project's to make")
 
 
 def _outside(path: str) -> str:
@@ -175,6 +186,9 @@ def _options(profile: Profile) -> Iterator[Finding]:
 
 
 def _reserved(profile: Profile) -> Iterator[Finding]:
+    for index, name in enumerate(profile.inherit):
+        if is_reserved(profile, name):
+            yield Finding(("inherit", index), f"`{name}` is set by devstack")
     places: list[Path] = [("env", key) for key in profile.env]
     for section in ("tasks", "processes", "checks"):
         commands: Mapping[str, Command] = getattr(profile, section)

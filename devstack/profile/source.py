@@ -39,13 +39,15 @@ _CLEARER = {
 class SourceFile:
     """One file that profiles come from.
 
-    name: path shown to people. table: where in the file the profile is, `("tool", "devstack")` in pyproject.toml.
+    name: path shown to people. table: where in the file the profile is, `("tool", "devstack")` in pyproject.toml. path:
+    where it was read, links followed; "" for a text of no file.
     """
 
     name: str
     text: str | bytes
     origin: Origin
     table: tuple[str, ...] = ()
+    path: str = ""
 
     def __str__(self) -> str:
         return self.name

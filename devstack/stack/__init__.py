@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -9,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstack import programs
-from devstack.errors import NetworkError, NotTrustedError, PrerequisiteError, UsageError
+from devstack.errors import NetworkError, PrerequisiteError, UsageError
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
 from devstack.plan import Down, FetchServer, Goal, Plan, StartProgram, Up
 from devstack.planner import build, down
@@ -20,14 +22,17 @@ from devstack.render import Layout
 from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
+from devstack.stack.inputs import Inputs
 from devstack.stack.observe import Observer, Seen, Tools, observe_running
 from devstack.stack.paths import Project, places, sockets
 from devstack.stack.perform import Performers, port_taken
 from devstack.stack.sources import Found, read_profile
 from devstack.stack.status import Status, status_of
 from devstack.stack.store import RecordStore, held
+from devstack.stack.trusting import Request, is_persons_own, material
 from devstack.supervisor import Supervisor
 from devstack.system import System
+from devstack.trust import TrustStore, changes
 
 Asker = Callable[[str, Ask], str | None]
 
@@ -47,7 +52,7 @@ class Options:
     ask_consent: Callable[[tuple[str, ...]], bool] | None = None
     ask: Asker = lambda name, question: None
     #: shows what would run and asks whether to trust it; None where nobody can be asked
-    ask_trust: Callable[[Profile, bool], bool] | None = None
+    ask_trust: Callable[[Request], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,9 @@ class Stack:
         self._places = places(system)
         self._registry = Registry(system, self._places.state)
         self._store = RecordStore(system, self.project, self._registry)
+        self._trust = TrustStore(system, self._places.state)
         self._found: Found | None = None
+        self._inputs: Inputs | None = None
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -106,6 +113,7 @@ class Stack:
 
     def check_command(self, name: str) -> programs.Resolved:
         """A check of the profile, ready to execute. Raises KeyError for an unknown name."""
+        self.inputs.inside(self.profile.checks[name].cwd)
         return programs.command(self.profile, self.observe().state, self.profile.checks[name])
 
     def supervisor(self) -> Supervisor:
@@ -154,27 +162,49 @@ class Stack:
         return Executor(self.system, performers.table(), listener, self._journal(plan.goal)).execute(plan)
 
     def ensure_trusted(self) -> None:
-        """Nothing of a repository runs before a person said it may: bound to the profile's content and its place."""
-        known = self._registry.trusted(self.project.root)
-        if known == self._trust_mark():
+        """Nothing of a repository runs before a person said it may: bound to the content of all that says what runs, to
+        its place and its owner. Raises NotTrustedError."""
+        request = self.trust_request()
+        if request.is_known and not request.changes:
             return
+        is_own = is_persons_own(self.found, self.project.root) and not request.stranger
         asked = self._options.ask_trust
-        if not (self._options.trust or self.found.is_given or (asked and asked(self.profile, known is not None))):
-            why = "its profile has changed since" if known else "its profile names commands that would run here"
-            raise NotTrustedError(
-                "not-trusted", f"{self.project.root} is not trusted", why=why, fix="devstack trust  (or pass --trust)"
-            )
-        self.trust()
+        if not (self._options.trust or is_own or (asked and asked(request))):
+            given = f" --profile {shlex.quote(self._options.profile)}" if self._options.profile else ""
+            raise request.refusal(f"devstack trust{given}")
+        self._trust.trust(request.material)
 
-    def trust(self) -> None:
-        self._registry.trust(self.project.root, self._trust_mark())
+    def trust(self, request: Request) -> None:
+        """Trust the project as it was read for this request."""
+        self._trust.trust(request.material)
+        if self._options.profile:
+            with held(self.system, self.project):
+                self._prepare_folder()
+                self._store.update(lambda record: replace(record, profile=self.found.path))
 
-    def _trust_mark(self) -> str:
-        """What trust is bound to: the profile's content; for a file of the person's own, outside of the project, its
-        path, since nobody else writes there."""
-        path = Path(self.found.path)
-        own = path.is_absolute() and not path.is_relative_to(self.project.root)
-        return f"file:{path}" if own else self.found.loaded.digest
+    def trust_request(self) -> Request:
+        """What trusting this project means, and what has changed since it was trusted."""
+        now = material(self.found, self.inputs, self._store.load())
+        known = self._trust.known(now.root)
+        return Request(
+            profile=self.profile, source=self.found.path, material=now, is_known=known is not None,
+            changes=changes(known, now) if known else (), stranger=now.owner not in (self.system.user_id(), 0),
+        )
+
+    @property
+    def is_trusted(self) -> bool:
+        request = self.trust_request()
+        return request.is_known and not request.changes
+
+    @property
+    def inputs(self) -> Inputs:
+        """The project's files that the profile names; each is read once."""
+        if self._inputs is None:
+            given = [file for file in self.found.loaded.files if file.origin == "given" and file.path]
+            own = Path(given[-1].path).parent if given else None
+            is_elsewhere = own is not None and not own.is_relative_to(os.path.realpath(self.project.root))
+            self._inputs = Inputs(self.project.root, own if is_elsewhere else None)
+        return self._inputs
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
@@ -196,11 +226,13 @@ class Stack:
 
     def _tools(self, profile: Profile) -> Tools:
         project, cache = self.project, self._places.cache
+        is_whole = self._found is not None and profile is self._found.loaded.profile
         return Tools(
             system=self.system, project=project, places=self._places, profile=profile, store=self._store,
             registry=self._registry, servers=Servers(self.system, cache / "servers", offline=self._options.offline),
             native=Native(self.system, cache / "seeds"),
             python=PythonEnvironments(self.system, project.root, project.folder, offline=self._options.offline),
+            files=self.inputs if is_whole else Inputs(project.root), is_trusted=is_whole and self.is_trusted,
         )
 
     def _observer(self, tools: Tools, *, keep: bool) -> Observer:

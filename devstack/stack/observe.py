@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devstack import programs
+from devstack import programs, project_files
 from devstack.detect.scrub import plain
 from devstack.planner import digest
 from devstack.profile import graph
-from devstack.profile.model import Ask, Generate, Profile, Service, Task
+from devstack.profile.model import Ask, CommandCheck, Generate, Profile, Service, Task
 from devstack.profile.secret import Secret
 from devstack.python_env import Observed, PythonEnvironments
 from devstack.registry import Entry, Registry, Wish
@@ -20,6 +20,8 @@ from devstack.render import RenderedFile
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Choice, Servers
 from devstack.services import Instance, Kind, Probe, kind_of
+from devstack.stack.declared_files import with_env_files, with_files
+from devstack.stack.inputs import Inputs
 from devstack.stack.paths import Places, Project, sockets
 from devstack.stack.readiness import Readiness
 from devstack.stack.store import RecordStore, SecretStore
@@ -45,6 +47,9 @@ class Tools:
     servers: Servers
     native: Native
     python: PythonEnvironments
+    files: Inputs
+    #: nothing that the profile names may be executed where this is False, readiness commands neither
+    is_trusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,11 @@ class Observer:
         ports, notes = self._lease(record)
         decided = self._decide(secrets)
         base = dict(record.base) if live.is_running and record.base else plain(tools.system.environ)
+        inherited = secrets.inherited(self._profile.inherit, tools.system.environ, again=not live.is_running)
+        missing = frozenset(path for path in self._profile.files if not (tools.project.root / path).exists())
+        keys = {
+            path: secrets.key_file(path, file, is_missing=path in missing) for path, file in self._profile.files.items()
+        }
         python = None if light else tools.python.observe(self._profile.python)
         choices = {name: self._choose(name, service) for name, service in self._profile.services.items()}
         place = sockets(tools.places, record.stack)
@@ -90,20 +100,29 @@ class Observer:
         secrets.save()
         state = State(
             stack=record.stack, root=str(tools.project.root), folder=str(tools.project.folder), sockets=str(place),
-            venv=str(python.folder if python else tools.project.root / ".venv"), base=base, supervisor=live,
+            venv=str(python.folder if python else tools.project.root / ".venv"), base={**base, **inherited},
+            supervisor=live,
             python=python.state if python else None, services=services, ports=ports,
             decided=decided, wrapper=tools.native.wrapper() if services else (),
             warnings=(*notes, *(python.warnings if python else ())),
-            missing_paths=frozenset(path for path in self._profile.files if not (tools.project.root / path).exists()),
-            data=data_folders(tools.project),
+            missing_paths=missing, data=data_folders(tools.project), written=record.written,
+            keys={path: key for path, key in keys.items() if key is not None},
         )
+        state = (with_env_files if light else with_files)(self._profile, tools.files, state)
         if self._keep:
             tools.store.update(lambda r: replace(r, ports=ports, base=base, runtime="native"))
+            self._follow(state)
         state = self._with_answers(state, record, supervisor)
         if not light:
             tasks = {name: self.task_state(state, record, name) for name in self._profile.tasks}
             state = replace(state, tasks=tasks, files=self._files(state))
         return Seen(state, python, choices, supervisor)
+
+    def _follow(self, state: State) -> None:
+        """A file that holds just what would be written follows its template from now on (a run may have been killed
+        between its writing and its record)."""
+        found = {path: str(now) for path, now in project_files.following(self._profile, state).items()}
+        self._tools.store.update(lambda record: replace(record, files={**record.files, **found}))
 
     # --- what chance decides -----------------------------------------------------------------------------------------
 
@@ -192,6 +211,8 @@ class Observer:
     ) -> ReplicaState:
         now = live.programs.get(program)
         declared = self._profile.processes[process]
+        if isinstance(declared.ready, CommandCheck) and not self._tools.is_trusted:
+            return ReplicaState(False, "its check isn't run: the project is not trusted")
         seen = now is not None and now.pid is not None and record.ready.get(program) == f"{now.pid}:{live.run}"
         # a log line, or an expensive command, has been seen once for this very process: that doesn't go away
         if now is not None and now.is_running and seen and hasattr(declared.ready, "log"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -13,17 +14,14 @@ from devstack.errors import ConflictError, ProcessError, UsageError
 from devstack.executor import Performer, Report
 from devstack.plan import Action
 from devstack.profile import graph
-from devstack.profile.interpolation import resolve
 from devstack.profile.model import SignalName
-from devstack.profile.references import ensure_defined
 from devstack.python_env import Observed
-from devstack.render import reveal, stops_of
+from devstack.render import stops_of
 from devstack.services import Probe, kind_of, said_by_a_server
 from devstack.stack.observe import Observer, Seen, Tools
 from devstack.stack.readiness import Readiness
-from devstack.stack.sources import fields
 from devstack.stack.tasks import marked
-from devstack.state import ProgramState
+from devstack.state import ProgramState, Written
 
 _POLL = 0.05
 _SERVICE_GRACE = 120.0
@@ -78,23 +76,30 @@ class Performers:
             self._system.write(Path(file.path), file.content, file.mode)
 
     def make(self, action: plan.MakePaths, report: Report) -> None:
-        root = self._tools.project.root
-        lookup = programs.lookup(self._profile, self._state)
-        for name in action.paths:
-            declared, path = self._profile.files[name], root / name
-            mode = int(declared.mode, 8) if declared.mode else None
-            if declared.directory:
-                self._system.folder(path, mode or 0o755)
-                continue
-            text = self._system.read(root / declared.template) if declared.template else ""
-            if text is None:
-                raise UsageError(
-                    "template-missing", f"{name} can't be made", why=f"its template {declared.template} is not there",
-                    fix=f'template = "…" below [files."{name}"]',
-                )
-            ensure_defined(self._profile, declared.template or name, text, fields())
+        place = self._tools.files
+        for name in action.folders:
+            declared = self._profile.files[name]
+            self._system.folder(place.target(name), int(declared.mode, 8) if declared.mode else 0o755)
+        for file in action.files:
+            path = place.target(file.path)
             self._system.folder(path.parent, 0o755)
-            self._system.write(path, reveal(resolve(text, lookup)), mode or 0o600)
+            if file.replaces and path.exists():
+                old = self._trash("files") / file.path
+                self._system.private_folder(old.parent)
+                # a copy: at no point is there no file
+                self._system.write(old, self._system.read_bytes(path) or b"")
+                report.say(f"the old {file.path} is in {old.relative_to(self._tools.project.root)}")
+            self._system.write(path, file.rendered.content, file.rendered.mode)
+            if file.written is not None:
+                self._remember(file.path, file.written)
+
+    def _remember(self, path: str, written: Written) -> None:
+        self._tools.store.update(lambda record: record.with_entry("files", path, str(written)))
+
+    def _trash(self, what: str) -> Path:
+        """A folder for what is replaced."""
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._system.now()))
+        return self._system.private_folder(self._tools.project.trash / f"{stamp}-{what}")
 
     def create_environment(self, action: plan.CreateEnvironment, report: Report) -> None:
         self._tools.python.create(self._environment())
@@ -279,8 +284,7 @@ class Performers:
         self._tools.store.update(lambda record: record.with_entry("tasks", name, key))
 
     def discard(self, action: plan.DiscardData, report: Report) -> None:
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._system.now()))
-        trash = self._system.private_folder(self._tools.project.trash / f"{stamp}-data")
+        trash = self._trash("data")
         data = self._tools.project.folder / "data"
         if data.exists():
             self._system.move(data, trash / "data")
@@ -324,6 +328,7 @@ class Performers:
                     self._ensure_executable(f"process {name}", resolved)
 
     def _ensure_executable(self, who: str, resolved: programs.Resolved) -> None:
+        self._tools.files.inside(os.path.relpath(resolved.cwd, self._tools.project.root))
         if not Path(resolved.cwd).is_dir():
             raise UsageError(
                 "folder-missing", f"{who} can't run", why=f"its folder {resolved.cwd} is not there",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,7 @@ def _read(path: Path, name: str, origin: Origin) -> SourceFile:
             "profile-not-a-file", f"{path} is no file", why="a profile is a TOML file", fix=f"ls -ld {path}"
         )
     with storage_errors(path), path.open("rb") as file:
-        return SourceFile(name, file.read(_LIMIT), origin)
+        return SourceFile(name, file.read(_LIMIT), origin, path=os.path.realpath(path))
 
 
 def fields() -> dict[str, Fields]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -10,12 +11,12 @@ import shlex
 import string
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from devstack import state
 from devstack.errors import BusyError, UsageError
-from devstack.profile.model import Ask, Generate
+from devstack.profile.model import Ask, File, Generate, SecretFormat
 from devstack.profile.secret import Secret
 from devstack.registry import Registry
 from devstack.stack.paths import Project
@@ -101,7 +102,7 @@ class SecretStore:
     def value(self, name: str, declared: Generate | Ask, asker: Callable[[str, Ask], str | None]) -> Secret | str:
         """A declared value: kept, generated, taken from the environment, asked, or its default."""
         if isinstance(declared, Generate):
-            return Secret(self._value(f"env.{name}", lambda: _generate(declared.generate)))
+            return Secret(self._value(f"env.{name}", lambda: _generate(declared.generate, declared.format)))
         key = f"env.{name}"
         if key not in self._values:
             answer = self._system.environ.get(f"DEVSTACK_ENV_{name}")
@@ -115,6 +116,30 @@ class SecretStore:
             self._value(key, lambda: answer)
         text = self._values[key]
         return Secret(text) if declared.secret else text
+
+    def key_file(self, path: str, declared: File, *, is_missing: bool) -> Secret | None:
+        """What a key file of `[files]` holds, the same whenever it has to be made; None for one that was there before.
+        """
+        key = f"files.{path}"
+        if declared.generate is None or (not is_missing and key not in self._values):
+            return None
+        count, form = declared.generate, declared.format or "text"
+        return Secret(self._value(key, lambda: _generate(count, form)))
+
+    def inherited(self, names: Iterable[str], environ: Mapping[str, str], *, again: bool) -> dict[str, str]:
+        """Variables of the person's shell that the profile lets through. again: as they are now; else as they were when
+        they were first let through, so that another terminal doesn't restart what runs."""
+        found = {}
+        for name in names:
+            key = f"inherit.{name}"
+            value = environ.get(name) if again else self._values.get(key, environ.get(name))
+            if value is not None:
+                found[name] = value
+            if value != self._values.get(key):
+                self._dirty = True
+                self._values = {other: kept for other, kept in self._values.items() if other != key}
+                self._values |= {key: value} if value is not None else {}
+        return found
 
     def save(self) -> None:
         if self._dirty and self._keep:
@@ -164,5 +189,14 @@ def _busy(system: System, owner: Path, project: Project) -> BusyError:
     )
 
 
-def _generate(length: int) -> str:
-    return "".join(random.choice(_LETTERS) for _ in range(length))
+def _generate(count: int, form: SecretFormat = "text") -> str:
+    """So many letters and digits, or the text of so many random bytes."""
+    match form:
+        case "text":
+            return "".join(random.choice(_LETTERS) for _ in range(count))
+        case "hex":
+            return random.token_hex(count)
+        case "base64":
+            return base64.b64encode(random.token_bytes(count)).decode()
+        case "base64url":
+            return base64.urlsafe_b64encode(random.token_bytes(count)).decode()

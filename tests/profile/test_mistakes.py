@@ -113,6 +113,27 @@ def test_what_is_no_port(value: str, got: str) -> None:
             ),
         ),
         (
+            "[files]\n'a' = {template = 'b', content = 'c'}",
+            (
+                'files.a: wanted exactly one of `directory = true`, `template = "path"`, `content = "text"` and '
+                "`generate = 64`, got a table with `template`, `content`"
+            ),
+        ),
+        ("[files]\n'a' = {content = 'c', format = 'hex'}", "files.a.format: only what is generated has a format"),
+        (
+            "[files]\n'a' = {content = '${env.NONE}'}",
+            "files.a.content: `${env.NONE}` stands for nothing (there is no `NONE` in `[env]`)",
+        ),
+        (
+            "[files]\n'a' = {generate = 32, format = 'fernet'}",
+            'files.a.format: wanted "text", "hex", "base64" or "base64url", got the text "fernet"',
+        ),
+        (
+            "\nenv_file = [{ path = 'a', optional = true }]",
+            "env_file[0].optional: unknown key `optional` (known here: path, required)",
+        ),
+        ("\ninherit = ['DEVSTACK_TRUST']", "inherit[0]: `DEVSTACK_TRUST` is set by devstack"),
+        (
             "[files]\n'a' = {directory = true, mode = '777'}",
             'files.a.mode: wanted permissions such as "0600", got the text "777"',
         ),

@@ -112,15 +112,20 @@ def test_paths_out_of_the_project_are_refused(path: str) -> None:
         "[files.a]\ntemplate = {}",
         "[python]\nconstraints = [{}]",
         "[python]\ninstall = [{}]",
+        "env_file = {}",
+        "[checks.a]\nrun = 'x'\nenv_file = [{{ path = {} }}]",
     ],
-    ids=["cwd", "files", "template", "constraints", "install"],
+    ids=["cwd", "files", "template", "constraints", "install", "env_file", "own env_file"],
 )
 def test_every_path_of_a_profile_is_checked(text: str, path: str) -> None:
     assert mistakes_of(text.format(f'"{path}"'))
 
 
 def test_gits_and_devstacks_folders_are_not_the_projects_to_make() -> None:
-    for path in (".git/hooks/pre-commit", "a/../.git/config", ".devstack/env", "."):
+    for path in (
+        ".git/hooks/pre-commit", "a/../.git/config", ".devstack/env", ".", ".venv/bin/python", "sub/.GIT/config",
+        "devstack.toml", "a/../devstack.local.toml",
+    ):
         assert "is not the project's to make" in mistakes_of(f"[files.'{path}']\ntemplate = 'a'")[0]
 
 

@@ -24,9 +24,12 @@ from typing import Any
 import psutil
 
 import devstack
-from devstack.registry import Registry
+from devstack.stack.inputs import Inputs
 from devstack.stack.sources import read_profile
+from devstack.stack.trusting import material
+from devstack.state import Record, parse
 from devstack.system import System
+from devstack.trust import TrustStore
 
 CHECKOUT = Path(devstack.__file__).resolve().parent.parent
 DEVSTACK = (sys.executable, "-P", "-m", "devstack")
@@ -135,8 +138,10 @@ class Project:
 
     def trust(self) -> None:
         """What `devstack trust` does, without waiting for a command."""
-        registry = Registry(System(), Path(self.machine.environ["XDG_STATE_HOME"]) / "devstack")
-        registry.trust(self.root, read_profile(self.root).loaded.digest)
+        store = TrustStore(System(), Path(self.machine.environ["XDG_STATE_HOME"]) / "devstack")
+        path = self.folder / "state.json"
+        record = parse(path.read_text()) if path.exists() else None
+        store.trust(material(read_profile(self.root), Inputs(self.root), record or Record("", "")))
 
     @property
     def folder(self) -> Path:
