@@ -6,12 +6,14 @@ the run's journal, one JSON line each.
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Literal, Protocol
 
 from devstack.errors import DevstackError, InterruptedRunError
@@ -123,32 +125,32 @@ class Executor:
             steps=[{"id": step.id, "cause": step.cause, "needs": step.needs} for step in plan.steps],
         )
         abandoned = threading.Event()
-        waiting = {step.id: step for step in plan.steps}
-        done: set[str] = set()
-        running: dict[Future[DevstackError | None], Step] = {}
+        waiting = Waiting(plan)
+        ended: SimpleQueue[tuple[Step, Future[DevstackError | None]]] = SimpleQueue()
+        running = 0
         failure: DevstackError | None = None
         crash: BaseException | None = None
-        with ThreadPoolExecutor(min(THREADS, max(1, len(waiting)))) as pool:
-            while waiting or running:
+        with ThreadPoolExecutor(min(THREADS, max(1, len(plan.steps)))) as pool:
+            while True:
                 if failure is None and crash is None:
-                    for step in [step for step in waiting.values() if done.issuperset(step.needs)]:
-                        del waiting[step.id]
-                        running[pool.submit(self._perform, step, abandoned)] = step
+                    for step in waiting.ready():
+                        future = pool.submit(self._perform, step, abandoned)
+                        future.add_done_callback(functools.partial(_hand_in, ended, step))
+                        running += 1
                 if not running:
                     break
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    step = running.pop(future)
-                    crash = crash or future.exception()
-                    error = None if future.exception() else future.result()
-                    if error is not None and (not step.optional or isinstance(error, InterruptedRunError)):
-                        # a cancelled run fails in many steps at once; the first real failure is the one to tell
-                        failure = failure or error
-                    done.add(step.id)
+                step, future = ended.get()
+                running -= 1
+                crash = crash or future.exception()
+                error = None if future.exception() else future.result()
+                if error is not None and (not step.optional or isinstance(error, InterruptedRunError)):
+                    # a cancelled run fails in many steps at once; the first real failure is the one to tell
+                    failure = failure or error
+                waiting.done(step)
                 if failure is not None or crash is not None:
                     abandoned.set()
         took = self._system.monotonic() - self._began
-        for step in waiting.values():
+        for step in waiting.left():
             self._tell("skipped", step, "not begun, since another step failed")
         self._journal.write(outcome=_outcome(failure, crash), took=round(took, 3))
         if crash is not None:
@@ -190,6 +192,42 @@ class Executor:
             if text:
                 entry["text"] = text
             self._journal.write(**entry)
+
+
+class Waiting:
+    """The steps of a plan that haven't begun, and what each still waits for."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._steps = {step.id: step for step in plan.steps}
+        self._unmet = {step.id: len(set(step.needs)) for step in plan.steps}
+        self._needed_by: dict[str, list[str]] = {}
+        for step in plan.steps:
+            for need in set(step.needs):
+                self._needed_by.setdefault(need, []).append(step.id)
+        self._ready = [step for step in plan.steps if not step.needs]
+
+    def ready(self) -> list[Step]:
+        """Steps that may begin now, each told once, in the plan's order."""
+        found, self._ready = self._ready, []
+        for step in found:
+            del self._steps[step.id]
+        return found
+
+    def done(self, step: Step) -> None:
+        for needing in self._needed_by.get(step.id, ()):
+            self._unmet[needing] -= 1
+            if not self._unmet[needing]:
+                self._ready.append(self._steps[needing])
+
+    def left(self) -> tuple[Step, ...]:
+        """Steps that were never begun."""
+        return tuple(self._steps.values())
+
+
+def _hand_in(
+    ended: SimpleQueue[tuple[Step, Future[DevstackError | None]]], step: Step, future: Future[DevstackError | None]
+) -> None:
+    ended.put((step, future))
 
 
 def _outcome(failure: DevstackError | None, crash: BaseException | None) -> str:

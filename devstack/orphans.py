@@ -71,9 +71,18 @@ def find(system: System, layout: Layout, run: str | None) -> tuple[Orphan, ...]:
     return _orphans(system, ((identity, program) for identity, program in programs.items() if identity.pid not in own))
 
 
-def of_program(system: System, layout: Layout, name: str) -> tuple[Orphan, ...]:
-    """Processes that a program left behind, whichever run started it. Ask when the program itself has ended."""
-    return _orphans(system, ((identity, name) for identity, program, _ in _marked(system, layout) if program == name))
+def by_program(system: System, layout: Layout) -> dict[str, tuple[Identity, ...]]:
+    """Everything that was started as a program of this stack, whichever run started it. Right after a program has
+    ended, what is found of it is what it left behind."""
+    found: dict[str, tuple[Identity, ...]] = {}
+    for identity, program, _ in _marked(system, layout):
+        found[program] = (*found.get(program, ()), identity)
+    return found
+
+
+def of_program(system: System, name: str, found: Iterable[Identity]) -> tuple[Orphan, ...]:
+    """What a program left behind."""
+    return _orphans(system, ((identity, name) for identity in found))
 
 
 def of_identity(system: System, identity: Identity, program: str) -> tuple[Orphan, ...]:

@@ -64,9 +64,7 @@ def checkout(goal: CheckedOut) -> Plan:
 def selected(profile: Profile, names: tuple[str, ...]) -> frozenset[str]:
     """The named services, tasks and processes with all that they need; everything where nothing is named."""
     known = {*profile.services, *profile.tasks, *profile.processes}
-    programs = {
-        program: name for name, process in profile.processes.items() for program, _ in graph.programs_of(name, process)
-    }
+    programs = owners(profile)
     for name in names:
         if name not in known and name not in programs:
             raise UsageError(
@@ -85,6 +83,13 @@ def selected(profile: Profile, names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(wanted)
 
 
+def owners(profile: Profile) -> dict[str, str]:
+    """The process of each program."""
+    return {
+        program: name for name, process in profile.processes.items() for program, _ in graph.programs_of(name, process)
+    }
+
+
 class _Up:
     """Writes the plan for `Up`, part by part; the order of the parts is the order of the plan."""
 
@@ -96,6 +101,7 @@ class _Up:
         self.programs = {program.name: program for program in all_programs(profile, state)}
         self.files = render(tuple(self.programs.values()), layout(state), template)
         (self.config,) = [file.digest for file in self.files if file.path == layout(state).config]
+        self.owners = owners(profile)
         # supervisord takes over its whole configuration: what changed and runs is restarted with what was named
         changed = tuple(name for name in self.programs if self._has_changed(name)) if goal.names else ()
         self.wanted = selected(profile, (*goal.names, *changed))
@@ -229,10 +235,7 @@ class _Up:
             self.draft.point(SUPERVISOR, [step])
 
     def _owner(self, program: str) -> str:
-        for name, process in self.profile.processes.items():
-            if any(program == replica for replica, _ in graph.programs_of(name, process)):
-                return name
-        return program
+        return self.owners.get(program, program)
 
     # --- services, tasks, processes -----------------------------------------------------------------------------------
 

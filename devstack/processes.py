@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,12 @@ class Processes:
 
     def is_alive(self, identity: Identity) -> bool:
         return self.identity(identity.pid) == identity
+
+    def age(self, identity: Identity) -> float:
+        """Seconds since a process was started."""
+        if _HAS_PROC:
+            return time.clock_gettime(time.CLOCK_BOOTTIME) - int(identity.start) / os.sysconf("SC_CLK_TCK")
+        return time.time() - float(identity.start)
 
     def signal(self, identity: Identity, sign: int) -> bool:
         """Send a signal to exactly this process; False where it is gone."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import functools
 import hashlib
 import json
 import math
@@ -52,7 +53,7 @@ class Program:
     user: str | None = None
     autorestart: bool = True
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """Changes whenever a running process would have to be replaced."""
         facts = [
@@ -128,7 +129,7 @@ class RenderedFile:
     def content(self) -> bytes:
         return self.text.encode(errors="surrogateescape")
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         return digest(self.text)
 

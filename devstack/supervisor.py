@@ -6,29 +6,25 @@ alone. Decides nothing about what should run: that is the plan's. Orphans are `d
 
 from __future__ import annotations
 
-import json
 import secrets
 import signal
-import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from devstack import orphans, supervisor_logs
 from devstack.errors import ProcessError
 from devstack.processes import Identity
-from devstack.render import digest
+from devstack.shared_answer import SharedAnswer
 from devstack.state import Orphan, ProgramState, SupervisorState
+from devstack.supervisor_answers import Answers, Daemon, Snapshot
 from devstack.supervisor_rpc import (
     ALREADY_STARTED,
-    BAD_NAME,
     NO_FILE,
     NOT_EXECUTABLE,
     NOT_RUNNING,
     SPAWN_ERROR,
     FaultError,
-    Rpc,
     UnreachableError,
 )
 
@@ -44,29 +40,6 @@ _RELOAD_STOP_SECONDS = 60.0
 _AT_REST = ("stopped", "exited", "fatal")
 
 
-@dataclass(frozen=True)
-class Daemon:
-    """A supervisord of this stack, as recorded when it was started. config: digest of the file it has loaded."""
-
-    pid: int
-    start: str
-    run: str
-    config: str = ""
-
-    @property
-    def identity(self) -> Identity:
-        return Identity(self.pid, self.start)
-
-
-@dataclass(frozen=True)
-class _Snapshot:
-    """One answer of supervisord. daemon: who gave it, None where it has gone since."""
-
-    taken: float
-    daemon: Daemon | None
-    programs: Mapping[str, ProgramState]
-
-
 class Supervisor:
     """One stack's supervisord. python: the interpreter that has the supervisor package. Safe to share between threads.
 
@@ -77,9 +50,8 @@ class Supervisor:
         self._system = system
         self._layout = layout
         self._python = python
-        self._rpc = Rpc(system, layout.socket)
-        self._guard = threading.Lock()
-        self._last: _Snapshot | None = None
+        self._answers = Answers(system, layout)
+        self._left = SharedAnswer(lambda: orphans.by_program(system, layout), system.monotonic)
 
     # --- what is -----------------------------------------------------------------------------------------------------
 
@@ -93,67 +65,36 @@ class Supervisor:
 
     def programs(self, max_age: float) -> Mapping[str, ProgramState]:
         """Every program, from an answer at most `max_age` seconds old: many who wait share one question."""
-        return self._snapshot(max_age).programs
+        return self._answers.programs(max_age)
+
+    def program(self, name: str, max_age: float) -> ProgramState | None:
+        """One program, as `programs` says; what others were told meanwhile makes no answer too old."""
+        return self._answers.program(name, max_age)
+
+    def lived(self, name: str) -> float | None:
+        """For how many seconds the program's present process has lived, read off the machine without a question to
+        supervisord; None where there is none, or this can't be known."""
+        identity = self._answers.identity(name)
+        return self._system.age(identity) if identity else None
 
     @property
     def run(self) -> str:
         """Id of the supervisord that answers."""
-        daemon = self._snapshot(1.0).daemon
+        daemon = self._answers.snapshot(1.0).daemon
         return daemon.run if daemon else ""
 
-    def _snapshot(self, max_age: float) -> _Snapshot:
-        asked = self._system.monotonic()
-        with self._guard:
-            # an answer that came while this thread waited for its turn is fresh whatever max_age says
-            if self._last is None or self._last.taken < asked - max_age:
-                pid, infos = self._rpc.calls("supervisor.getPID", "supervisor.getAllProcessInfo")
-                daemon = self._daemon(pid)
-                run = daemon.run if daemon else ""
-                programs = {info["name"]: self._state(info, run) for info in infos}
-                self._last = _Snapshot(self._system.monotonic(), daemon, programs)
-            return self._last
-
-    def _order(self, method: str, *args: Any) -> None:
-        """A call that changes something: what was answered before it is worth nothing afterwards."""
-        try:
-            self._rpc.call(f"supervisor.{method}", *args)
-        finally:
-            with self._guard:
-                self._last = None
-
-    def _living(self) -> tuple[Daemon | None, _Snapshot | None]:
+    def _living(self) -> tuple[Daemon | None, Snapshot | None]:
         """The supervisord that answers and its answer; (recorded one, None) where one lives but has lost its socket."""
-        record = self._record()
+        record = self._answers.record()
         if record and not self._system.is_alive(record.identity):
             record = None
         if record and not Path(self._layout.socket).exists():
             self._system.until(Path(self._layout.socket).exists, _SOCKET_SECONDS, 0.02)
         try:
-            snapshot = self._snapshot(0)
+            snapshot = self._answers.snapshot(0)
         except UnreachableError:
             return record, None
         return (snapshot.daemon, snapshot) if snapshot.daemon else (record, None)
-
-    def _daemon(self, pid: int) -> Daemon | None:
-        """The supervisord of this pid; None where it has gone."""
-        identity, record = self._system.identity(pid), self._record()
-        if identity is None or (record and record.identity == identity):
-            return record if identity else None
-        # its record was lost, or it was started by hand
-        run = self._system.variables(pid).get("DEVSTACK_RUN") or orphans.BY_HAND
-        return Daemon(identity.pid, identity.start, run)
-
-    def _record(self) -> Daemon | None:
-        try:
-            raw = json.loads(self._system.read(Path(self._layout.supervisor_record)) or "")
-            return Daemon(int(raw["pid"]), str(raw["start"]), str(raw["run"]), str(raw["config"]))
-        except (ValueError, TypeError, KeyError):
-            return None
-
-    def _write_record(self, identity: Identity, run: str) -> None:
-        config = digest(self._system.read(Path(self._layout.config)) or "")
-        daemon = Daemon(identity.pid, identity.start, run, config)
-        self._system.write(Path(self._layout.supervisor_record), json.dumps(asdict(daemon)) + "\n")
 
     def _orphans(self, lost: Daemon | None) -> tuple[Orphan, ...]:
         found = {orphan.pid: orphan for orphan in orphans.find(self._system, self._layout, None)}
@@ -161,24 +102,6 @@ class Supervisor:
             for orphan in orphans.of_identity(self._system, lost.identity, orphans.SUPERVISORD):
                 found.setdefault(orphan.pid, orphan)
         return tuple(found.values())
-
-    def _state(self, info: Mapping[str, Any], run: str) -> ProgramState:
-        name, pid, phase = info["name"], info["pid"] or None, info["statename"].lower()
-        record = orphans.parse_record(self._system.read(Path(self._layout.record(name))))
-        if record and record.run != run:
-            record = None
-        is_same = bool(pid and record and record.pid == pid)
-        if is_same and record and record.start != "-":
-            is_same = record.names(self._system.identity(record.pid))
-        status, reason = None, ""
-        if phase in ("backoff", "fatal", "exited"):
-            status, reason = supervisor_logs.ending(
-                self._system, self._layout, name, "" if phase == "exited" else info["spawnerr"]
-            )
-        return ProgramState(
-            name, phase, pid, float(info["now"] - info["start"]) if pid else 0.0, status,
-            record.digest if record and is_same else "", record.restarts if record else 0, reason,
-        )
 
     # --- the daemon --------------------------------------------------------------------------------------------------
 
@@ -211,13 +134,13 @@ class Supervisor:
         run = secrets.token_hex(8)
         pid = self._system.spawn(
             # -I: no PYTHON* variable and no user's packages; utf8: whatever the locale, the paths are read as written
-            (self._python, "-I", "-X", "utf8", "-m", "supervisor.supervisord", "-n", "-s", "-c", self._layout.config),
+            (self._python, "-I", "-X", "utf8", "-m", "devstack.supervisord", "-n", "-s", "-c", self._layout.config),
             env={**env, "DEVSTACK_STACK": self._layout.stack, "DEVSTACK_RUN": run}, cwd=Path(self._layout.folder),
             log=output, lock=lock,
         )
         identity = self._system.identity(pid)
         if identity:
-            self._write_record(identity, run)
+            self._answers.write_record(identity, run)
         if not identity or not self._system.until(lambda: self._is_up_or_dead(identity), _START_SECONDS, 0.01):
             raise supervisor_logs.not_started(self._system.read(output) or "", self._layout.config)
         if not self._system.is_alive(identity):
@@ -230,7 +153,7 @@ class Supervisor:
         if not Path(self._layout.socket).exists():
             return False
         try:
-            daemon = self._snapshot(0).daemon
+            daemon = self._answers.snapshot(0).daemon
         except UnreachableError:
             return False
         return daemon is not None and daemon.pid == identity.pid
@@ -241,7 +164,7 @@ class Supervisor:
         A changed or removed program that still runs is stopped first; none is started.
         """
         try:
-            ((added, changed, removed),) = self._rpc.call("supervisor.reloadConfig")
+            ((added, changed, removed),) = self._answers.rpc.call("supervisor.reloadConfig")
         except FaultError as fault:
             raise ProcessError(
                 "config-rejected", "supervisord can't read its configuration", why=fault.why,
@@ -252,11 +175,11 @@ class Supervisor:
             self._ask_to_stop(name)
         for name in gone:
             self.stop_program(name, _RELOAD_STOP_SECONDS)
-            self._order("removeProcessGroup", name)
+            self._answers.order("removeProcessGroup", name)
         for name in (*added, *changed):
-            self._order("addProcessGroup", name)
-        if daemon := self._snapshot(0).daemon:
-            self._write_record(daemon.identity, daemon.run)
+            self._answers.order("addProcessGroup", name)
+        if daemon := self._answers.snapshot(0).daemon:
+            self._answers.write_record(daemon.identity, daemon.run)
 
     def shutdown(self, stops: Stops, timeout: float | None = None) -> tuple[Orphan, ...]:
         """Stop all programs at once, then supervisord, then whatever they left; returns what had to be killed.
@@ -268,8 +191,8 @@ class Supervisor:
             timeout = max((grace for _, grace in stops.values()), default=10.0) + 5
         if daemon and snapshot:
             # supervisord's own shutdown would stop one program after the other
-            self._system.until(lambda: not [name for name in snapshot.programs if not self._ask_to_stop(name)], timeout)
-            self._order("shutdown")
+            self._system.until(self._is_all_at_rest, timeout)
+            self._answers.rpc.call("supervisor.shutdown")
             self._system.until(lambda: not self._system.is_alive(daemon.identity), 5.0, 0.02)
         killed = self.sweep(stops, daemon)
         for path in (self._layout.supervisor_record, self._layout.socket):
@@ -300,7 +223,8 @@ class Supervisor:
 
         Raises ProcessError (`program-failed`, `program-unknown`) with the last lines of its log.
         """
-        phase = self._phase(name)
+        # nobody else starts what has been seen at rest: the stack is held
+        phase = "stopped" if self._answers.has_seen_stopped(name) else self._phase(name)
         if phase == "stopping":
             self._system.until(lambda: self._phase(name) != "stopping", timeout)
         elif phase in ("running", "starting"):
@@ -308,9 +232,10 @@ class Supervisor:
         record = Path(self._layout.record(name))
         record.unlink(missing_ok=True)
         try:
-            self._order("startProcess", name, False)
+            self._answers.order("startProcess", name, False)
         except FaultError as fault:
-            if fault.code == ALREADY_STARTED:
+            # one that has noted its start was made, and has ended by now
+            if fault.code == ALREADY_STARTED or (fault.code == SPAWN_ERROR and record.exists()):
                 return
             raise self._failed(name, fault) from None
         # its digest can be observed as soon as this returns
@@ -332,21 +257,37 @@ class Supervisor:
 
         supervisord kills at the end of the grace itself; that isn't told apart from an end in time.
         """
-        before = self.programs(0).get(name)
-        if before is None:
+        if self.program(name, _START_SECONDS) is None:
             return ()
+        identity, is_asked = self._answers.identity(name), False
+
+        def is_at_rest() -> bool:
+            nonlocal is_asked
+            # as long as it lives, the kernel knows; supervisord has enough to do
+            if is_asked and identity and self._system.is_alive(identity):
+                return False
+            is_asked = True
+            return self._ask_to_stop(name)
+
         killed: tuple[Orphan, ...] = ()
-        if not self._system.until(lambda: self._ask_to_stop(name), timeout, 0.02):
-            identity = self._system.identity(before.pid) if before.pid else None
+        if not self._system.until(is_at_rest, timeout, 0.02):
             if identity:
                 self._system.signal_group(identity, signal.SIGKILL)
                 killed = (Orphan(identity.pid, identity.start, name),)
             if not self._system.until(lambda: self._ask_to_stop(name), 5.0):
                 raise ProcessError(
-                    "program-unkillable", f"{name} doesn't stop", why=f"process {before.pid} survived SIGKILL",
+                    "program-unkillable", f"{name} doesn't stop", why="its process survived SIGKILL",
                     fix=f"devstack logs {name}",
                 )
-        return killed + orphans.reap(self._system, orphans.of_program(self._system, self._layout, name), {})
+        left = orphans.of_program(self._system, name, self._left.get().get(name, ()))
+        return killed + orphans.reap(self._system, left, {})
+
+    def _is_all_at_rest(self) -> bool:
+        """Are all programs at rest? If not, those that aren't have been asked to."""
+        busy = [name for name, now in self._answers.snapshot(0).programs.items() if now.phase not in _AT_REST]
+        for name in busy:
+            self._ask_to_stop(name)
+        return not busy
 
     def _ask_to_stop(self, name: str) -> bool:
         """Is this program at rest? If not, it has been asked to."""
@@ -358,7 +299,7 @@ class Supervisor:
             return True
         if phase != "stopping":
             try:
-                self._order("stopProcess", name, False)
+                self._answers.order("stopProcess", name, False)
             except FaultError as fault:
                 if fault.code != NOT_RUNNING:
                     raise
@@ -366,15 +307,7 @@ class Supervisor:
 
     def _phase(self, name: str) -> str:
         """One program's phase at this moment: a small question, where a snapshot's price grows with the stack."""
-        try:
-            return str(self._rpc.call("supervisor.getProcessInfo", name)["statename"]).lower()
-        except FaultError as fault:
-            if fault.code != BAD_NAME:
-                raise
-        raise ProcessError(
-            "program-unknown", f"supervisord knows no program {name}", why="its configuration has changed",
-            fix="devstack up",
-        )
+        return str(self._answers.info(name)["statename"]).lower()
 
     # --- logs --------------------------------------------------------------------------------------------------------
 
@@ -392,7 +325,7 @@ class Supervisor:
 
     def _log(self, name: str) -> str:
         path = self.log_path(name)
-        if not path.exists() and (daemon := self._record()):
+        if not path.exists() and (daemon := self._answers.record()):
             # somebody removed it: supervisord goes on writing to the removed file until it is told
             self._system.signal(daemon.identity, signal.SIGUSR2)
         return supervisor_logs.tail(path)

@@ -1,10 +1,12 @@
-"""One call to supervisord over its Unix socket, and its faults as devstack's errors. Knows no program and no plan."""
+"""Calls to supervisord over its Unix socket, and its faults as devstack's errors. Knows no program and no plan."""
 
 from __future__ import annotations
 
 import functools
 import http.client
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from devstack.errors import ProcessError
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 #: seconds that supervisord may take to answer; under a flood of log lines it takes up to one
 DEADLINE = 5.0
+#: most questions in one request: starting a process takes supervisord some milliseconds, and all must make the deadline
+_TOGETHER = 64
 
 # numbers of supervisor.xmlrpc.Faults
 SHUTDOWN_STATE = 6
@@ -38,19 +42,86 @@ class FaultError(ProcessError):
         self.code = code
 
 
+@dataclass
+class _Question:
+    """One call of one thread. failed: makes its error, so that no two threads raise the same one."""
+
+    method: str
+    args: tuple[Any, ...]
+    is_answered: bool = False
+    answer: Any = None
+    failed: Callable[[], ProcessError] | None = None
+
+    def take(self, answer: Any = None, failed: Callable[[], ProcessError] | None = None) -> None:
+        self.answer, self.failed, self.is_answered = answer, failed, True
+
+    def result(self) -> Any:
+        if self.failed is not None:
+            raise self.failed() from None
+        return self.answer
+
+
 class Rpc:
-    """Calls supervisord's methods (http://supervisord.org/api.html). Safe to share between threads."""
+    """Calls supervisord's methods (http://supervisord.org/api.html). Safe to share between threads.
+
+    supervisord answers one request after the other, so there is never more than one under way: what threads ask
+    meanwhile goes together as the next one.
+    """
 
     def __init__(self, system: System, socket: str) -> None:
         self._system = system
         self._socket = socket
+        self._turn = threading.Lock()
+        self._guard = threading.Lock()
+        self._waiting: list[_Question] = []
 
-    def call(self, method: str, *args: Any, timeout: float = DEADLINE) -> Any:
+    def call(self, method: str, *args: Any) -> Any:
         """The method's answer. Raises UnreachableError, FaultError, or ProcessError where no answer came in time."""
+        return self._ask(_Question(method, args))[0]
+
+    def calls(self, *methods: str) -> list[Any]:
+        """The answers of several methods without arguments, in one round trip. Raises as `call`."""
+        return self._ask(*(_Question(method, ()) for method in methods))
+
+    def _ask(self, *questions: _Question) -> list[Any]:
+        with self._guard:
+            self._waiting += questions
+        with self._turn:
+            # another thread may have asked for this one too
+            while not questions[-1].is_answered:
+                with self._guard:
+                    batch, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
+                self._send(batch)
+        return [question.result() for question in questions]
+
+    def _send(self, batch: list[_Question]) -> None:
+        # whatever goes wrong, nobody waits for ever
+        failed: Callable[[], ProcessError] = functools.partial(_silent, "the request was given up")
+        answers: list[Any] = []
+        try:
+            answers = self._answers(batch)
+        except ProcessError as error:
+            failed = _remake(error)
+        finally:
+            for question in batch[len(answers):]:
+                question.take(failed=failed)
+        for question, answer in zip(batch, answers, strict=False):
+            if isinstance(answer, dict) and "faultCode" in answer:
+                question.take(failed=functools.partial(_refused, answer["faultCode"], answer["faultString"]))
+            else:
+                question.take(answer)
+
+    def _answers(self, batch: list[_Question]) -> list[Any]:
+        if len(batch) == 1:
+            return [self._request(batch[0].method, *batch[0].args)]
+        calls = [{"methodName": one.method, "params": list(one.args)} for one in batch]
+        return list(self._request("system.multicall", calls))
+
+    def _request(self, method: str, *args: Any) -> Any:
         import xmlrpc.client
         from xml.parsers.expat import ExpatError
 
-        transport = _transport()(self._system, self._socket, timeout)
+        transport = _transport()(self._system, self._socket, DEADLINE)
         # the address is only a name: the transport goes to the socket
         proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport)
         try:
@@ -60,24 +131,28 @@ class Rpc:
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
             raise UnreachableError(f"{self._socket}: {error.strerror}") from None
         except (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError) as error:
-            raise ProcessError(
-                "supervisor-silent", f"supervisord didn't answer within {timeout:g} s",
-                why=f"{method}: {error or type(error).__name__}", fix="devstack down",
-            ) from None
+            raise _silent(f"{method}: {error or type(error).__name__}") from None
         finally:
             transport.close()
 
-    def calls(self, *methods: str) -> list[Any]:
-        """The answers of several methods without arguments, in one round trip. Raises as `call`."""
-        answers = self.call("system.multicall", [{"methodName": method, "params": []} for method in methods])
-        for answer in answers:
-            if isinstance(answer, dict) and "faultCode" in answer:
-                raise _refused(answer["faultCode"], answer["faultString"])
-        return list(answers)
+
+def _silent(why: str) -> ProcessError:
+    return ProcessError(
+        "supervisor-silent", f"supervisord didn't answer within {DEADLINE:g} s", why=why, fix="devstack down"
+    )
 
 
 def _refused(code: int, text: str) -> FaultError | UnreachableError:
     return UnreachableError("it is shutting down") if code == SHUTDOWN_STATE else FaultError(code, text)
+
+
+def _remake(error: ProcessError) -> Callable[[], ProcessError]:
+    match error:
+        case FaultError():
+            return functools.partial(FaultError, error.code, error.why)
+        case UnreachableError():
+            return functools.partial(UnreachableError, error.why)
+    return functools.partial(_silent, error.why)
 
 
 @functools.cache

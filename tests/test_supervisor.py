@@ -66,6 +66,42 @@ def test_programs_get_their_own_environment_and_nothing_of_the_callers(
     assert names - {"LC_CTYPE"} == {"PATH", "PWD"}
 
 
+def test_a_program_has_three_streams_a_group_and_a_umask_of_its_own(bench: Bench) -> None:
+    show = "import json, os, time; fds = [f for f in os.listdir('/dev/fd') if os.path.exists(f'/dev/fd/{f}')]; "
+    show += "print(json.dumps([sorted(map(int, fds)), os.getpgrp() == os.getpid(), os.umask(0)]), flush=True); "
+    bench.up(bench.python("web", f"{show}time.sleep(600)"))
+    bench.said("web", "[[")
+    (line,) = [line for line in bench.supervisor.log_since_start("web").splitlines() if line.startswith("[[")]
+    assert json.loads(line) == [[0, 1, 2], True, 0o022]
+
+
+def test_an_unused_way_to_make_a_process_still_works(bench: Bench) -> None:
+    """A program with a folder of its own is forked, as plain supervisord does."""
+    bench.write(bench.program("web", "sleep", "600"))
+    config = Path(bench.layout.config)
+    config.write_text(config.read_text().replace("autostart=false", "autostart=false\ndirectory=/"))
+    bench.supervisor.start(base())
+    bench.supervisor.start_program("web")
+    assert bench.state("web").is_running
+
+
+def test_what_many_threads_ask_goes_together(bench: Bench) -> None:
+    """Each gets its own answer, and its own error, though supervisord gets few requests."""
+    names = [f"w{number}" for number in range(40)]
+    bench.write(*(bench.program(name, "sleep", "600") for name in names))
+    bench.supervisor.start(base())
+    asked = [*names, "unknown"]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        done = {name: pool.submit(bench.supervisor.start_program, name) for name in asked}
+    assert isinstance(done.pop("unknown").exception(), ProcessError)
+    assert [one.exception() for one in done.values()] == [None] * len(names)
+    pids = {bench.state(name).pid for name in names}
+    assert len(pids) == len(names)
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: bench.supervisor.stop_program(name, 10), names))
+    assert {state.phase for state in bench.supervisor.programs(0).values()} == {"stopped"}
+
+
 def test_a_restarted_program_counts_its_restarts_and_start_forgets_them(bench: Bench) -> None:
     bench.up(bench.program("web", "sleep", "600"))
     for count in (1, 2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import time
@@ -24,6 +25,8 @@ from devstack.stack.tasks import marked
 from devstack.state import ProgramState, Written
 
 _POLL = 0.05
+#: seconds between two looks at a process that only has to go on living
+_GLANCE = 0.25
 _SERVICE_GRACE = 120.0
 #: a program that has died this often since its start isn't going to make it
 _DEATHS = 2
@@ -120,7 +123,7 @@ class Performers:
     # --- supervisord -------------------------------------------------------------------------------------------------
 
     def reap(self, action: plan.ReapOrphans, report: Report) -> None:
-        self._supervisor.reap(action.orphans, self._stops())
+        self._supervisor.reap(action.orphans, self._stops)
 
     def start_supervisor(self, action: plan.StartSupervisor, report: Report) -> None:
         self._supervisor.start(self._state.base)
@@ -129,7 +132,7 @@ class Performers:
         self._supervisor.reload()
 
     def stop_supervisor(self, action: plan.StopSupervisor, report: Report) -> None:
-        self._supervisor.shutdown(self._stops())
+        self._supervisor.shutdown(self._stops)
         self._system.remove_tree(Path(self._state.sockets))
 
     # --- services ----------------------------------------------------------------------------------------------------
@@ -211,11 +214,13 @@ class Performers:
         self._supervisor.start_program(name)
 
     def stop(self, action: plan.StopProgram, report: Report) -> None:
-        _, grace = self._stops().get(action.program, ("TERM", 10.0))
+        _, grace = self._stops.get(action.program, ("TERM", 10.0))
         self._supervisor.stop_program(action.program, grace + 10)
 
     def await_program(self, action: plan.AwaitProgram, report: Report) -> None:
         name, process = action.program, action.process
+        if self._profile.processes[process].ready is None and self._settle(name, process, report):
+            return
         grace = self._readiness.grace(process)
         reason = ""
 
@@ -242,6 +247,15 @@ class Performers:
                 ),
                 name,
             )
+
+    def _settle(self, name: str, process: str, report: Report) -> bool:
+        """A process without a check: it only has to live for a while, which the kernel knows. False where it has ended
+        meanwhile, or nobody can know but supervisord."""
+        settle = self._profile.processes[process].settle
+        while (lived := self._supervisor.lived(name)) is not None and lived < settle:
+            report.ensure_wanted()
+            self._system.pause(min(settle - lived, _GLANCE))
+        return lived is not None
 
     def verify(self, action: plan.VerifyPrograms, report: Report) -> None:
         for name in action.programs:
@@ -292,13 +306,14 @@ class Performers:
 
     # --- what several of them ask -------------------------------------------------------------------------------------
 
+    @functools.cached_property
     def _stops(self) -> dict[str, tuple[SignalName, float]]:
         """How each program is stopped, as its supervisord was told: the profile may say something else by now."""
         return stops_of(self._system.read(Path(programs.layout(self._state).config)) or "")
 
     def _check_alive(self, name: str, said: str) -> ProgramState | None:
         """The program as it is now. Raises ProcessError when it is clear that it won't make it."""
-        now = self._supervisor.programs(_POLL).get(name)
+        now = self._supervisor.program(name, _POLL)
         if now is not None and (now.phase in ("fatal", "exited", "stopped") or now.restarts >= _DEATHS):
             raise self._with_log(
                 ProcessError(
