@@ -19,12 +19,12 @@ PACKAGE = Path(__file__).parent.parent / "devstack"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"devstack", "errors"}),
     frozenset({"profile"}),
-    frozenset({"services", "detect", "state", "wire"}),
+    frozenset({"services", "detect", "state", "status", "wire"}),
     frozenset({"plan", "planner", "programs", "render", "ci", "doctor"}),
-    frozenset({"files", "processes", "system"}),
+    frozenset({"evidence", "files", "globs", "processes", "system"}),
     frozenset({
         "resources", "registry", "checkout", "interpreters", "site_packages", "python_env", "runtimes", "supervisor",
-        "supervisor_rpc", "supervisor_logs", "orphans", "snapshots",
+        "supervisor_rpc", "supervisor_logs", "orphans", "snapshots", "standing",
     }),
     frozenset({"executor"}),
     frozenset({"stack"}),
