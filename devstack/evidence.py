@@ -44,9 +44,18 @@ class Notes:
         self.commands: list[tuple[str, ...]] = []
         self.doubt = ""
         self._folder = folder
-        # devstack's own modules are signed as a whole (`package`), and an environment of its own is never changed
-        libraries = (os.path.dirname(os.__file__), os.path.dirname(__file__), f"{sys.prefix}/lib")
-        self._skipped = (*_VOLATILE, *(f"{place}/" for place in libraries if place != "/usr/lib"))
+        # devstack's own modules are signed apart (`standing`), and the environment they run in is never changed
+        packages = (place for place in sys.path if os.path.basename(place) in ("site-packages", "dist-packages"))
+        libraries = (os.path.dirname(os.__file__), os.path.dirname(__file__), *packages)
+        self._skipped = (*_VOLATILE, *(f"{place}/" for place in libraries))
+
+    def include(self, other: Notes) -> None:
+        """What was noted before belongs to this too."""
+        self.files |= other.files
+        self.listings |= other.listings
+        self.walks |= other.walks
+        self.commands += other.commands
+        self.doubt = self.doubt or other.doubt
 
     def file(self, path: str, how: str) -> None:
         """how: "asked" (stat and the like), "read", or "timed": the time of a folder matters as well."""
@@ -67,7 +76,8 @@ class Notes:
     def _counts(self, path: str) -> bool:
         if path.startswith(self._skipped):
             return False
-        return not path.startswith(f"{self._folder}/") or path[len(self._folder) + 1 :].split("/")[0] not in _OWN
+        own = path.removeprefix(f"{self._folder}/")
+        return own == path or own.partition("/")[0] not in _OWN
 
     def _ensure_certain(self, path: str, mark: str) -> None:
         """What is written in the same tick again would look the same."""
@@ -131,9 +141,15 @@ def _names(path: str) -> list[str]:
 
 # --- taking notes -----------------------------------------------------------------------------------------------------
 
-_notes: Notes | None = None
+class _Taking:
+    """notes: being taken now. is_hooked: the interpreter tells `_hear` of what happens."""
+
+    notes: Notes | None = None
+    is_hooked = False
+
+
+_taking = _Taking()
 _aside = threading.local()
-_is_listening = False
 #: these have no audit event
 _QUESTIONS = ("stat", "lstat", "access", "readlink")
 
@@ -141,19 +157,18 @@ _QUESTIONS = ("stat", "lstat", "access", "readlink")
 @contextlib.contextmanager
 def noting(notes: Notes) -> Iterator[None]:
     """Everything that is looked at meanwhile, in whatever thread, is noted."""
-    global _notes, _is_listening
-    if not _is_listening:
+    if not _taking.is_hooked:
         # can't be taken back, and costs nothing while no notes are taken
         sys.addaudithook(_hear)
-        _is_listening = True
+        _taking.is_hooked = True
     originals = {name: getattr(os, name) for name in _QUESTIONS}
     for name, original in originals.items():
         setattr(os, name, _noted(original))
-    before, _notes = _notes, notes
+    before, _taking.notes = _taking.notes, notes
     try:
         yield
     finally:
-        _notes = before
+        _taking.notes = before
         for name, original in originals.items():
             setattr(os, name, original)
 
@@ -161,10 +176,10 @@ def noting(notes: Notes) -> Iterator[None]:
 @contextlib.contextmanager
 def walking(root: str, globs: Sequence[str]) -> Iterator[Callable[[list[str]], None]]:
     """A search that is noted as one question and its answer, which is handed to what this yields."""
-    notes = _notes
+    notes = _heard_by()
 
     def answer(found: list[str]) -> None:
-        if notes is not None:
+        if notes is not None and globs:
             notes.walks[root, tuple(globs)] = found
 
     with unheard():
@@ -173,25 +188,27 @@ def walking(root: str, globs: Sequence[str]) -> Iterator[Callable[[list[str]], N
 
 def timed(path: str) -> None:
     """This path's time matters, though it may be a folder."""
-    if _notes is not None:
-        with unheard():
-            _notes.file(path, "timed")
+    _look(path, "timed")
 
 
 @contextlib.contextmanager
 def unheard() -> Iterator[None]:
     """For this thread: nothing is noted. For a question that is asked again, or whose answer can't change."""
-    before = getattr(_aside, "depth", 0)
-    _aside.depth = before + 1
+    before = getattr(_aside, "is_on", False)
+    _aside.is_on = True
     try:
         yield
     finally:
-        _aside.depth = before
+        _aside.is_on = before
+
+
+def _heard_by() -> Notes | None:
+    return None if getattr(_aside, "is_on", False) else _taking.notes
 
 
 def _noted(original: Callable[..., Any]) -> Callable[..., Any]:
     def ask(path: Any, *args: Any, **options: Any) -> Any:
-        if _notes is not None and not isinstance(path, int) and options.get("dir_fd") is None:
+        if not isinstance(path, int) and options.get("dir_fd") is None:
             _look(path, "asked")
         return original(path, *args, **options)
 
@@ -199,15 +216,14 @@ def _noted(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _look(path: Any, how: str) -> None:
-    notes = _notes
-    if notes is not None and not getattr(_aside, "depth", 0):
+    notes = _heard_by()
+    if notes is not None:
         with unheard():
             notes.file(os.fsdecode(path), how)
 
 
 def _hear(event: str, args: tuple[Any, ...]) -> None:
-    notes = _notes
-    if notes is None or getattr(_aside, "depth", 0):
+    if _taking.notes is None or (notes := _heard_by()) is None:
         return
     if event == "open" and not isinstance(args[0], int):
         # what is opened to be written is no input

@@ -57,6 +57,14 @@ class Files:
         with contextlib.suppress(StorageError, OSError), self.open_private(path, os.O_APPEND) as descriptor:
             os.write(descriptor, text.encode(errors="surrogateescape"))
 
+    def stamp(self, path: Path, at: float) -> None:
+        """Give an empty file this time; make it where it isn't there. at: seconds since the epoch."""
+        with self.open_private(path):
+            pass
+        with storage_errors(path):
+            # a hair before, so that no rounding makes it later
+            os.utime(path, ns=(int(at * 1e9) - 1000,) * 2)
+
     def sync_folder(self, folder: Path) -> None:
         """Make a rename inside this folder durable."""
         descriptor = os.open(folder, os.O_RDONLY)

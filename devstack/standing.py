@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import PurePath
+from functools import partial
 from typing import Any
 
 from devstack import evidence, wire
@@ -24,23 +24,23 @@ from devstack.wire.stream import Stream, after
 
 NAME = "standing.json"
 #: another form of memo is another number
-_FORM = 1
+FORM = 1
 #: seconds for all answers together; a stack that needs longer is looked at the long way
 _PATIENCE = 2.0
-_PROFILES = ("devstack.toml", "pyproject.toml")
+_MARKS = ("devstack.toml", "pyproject.toml", ".devstack")
 Memo = dict[str, Any]
 
 
 def memo_of(folder: str) -> tuple[str, Memo] | None:
     """Root and memo of the project that `folder` is in, where the nearest has one."""
-    place = PurePath(folder)
-    for root in (place, *place.parents):
-        memo = _read(f"{root}/.devstack/{NAME}")
+    while True:
+        memo = _read(f"{folder}/.devstack/{NAME}")
         if memo is not None:
-            return (str(root), memo) if memo.get("root") == str(root) else None
-        if any(os.path.lexists(f"{root}/{name}") for name in (*_PROFILES, ".devstack")):
+            return (folder, memo) if memo.get("root") == folder else None
+        # this folder may be the project; that isn't for here to say
+        if folder == "/" or any(os.path.lexists(f"{folder}/{name}") for name in _MARKS):
             return None
-    return None
+        folder = os.path.dirname(folder)
 
 
 def stands(memo: Memo, *, whole: bool) -> bool:
@@ -82,7 +82,7 @@ def variables_digest(environ: Mapping[str, str]) -> str:
 def identity(pid: int) -> list[Any] | None:
     """Pid and start time of a process that lives and isn't stopped, as Linux tells them."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - pathlib takes 10 ms
+        with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b") ")[2].split()
     except OSError:
         return None
@@ -91,11 +91,11 @@ def identity(pid: int) -> list[Any] | None:
 
 def _read(path: str) -> Memo | None:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb") as file:
             memo = json.load(file)
     except (OSError, ValueError, RecursionError):
         return None
-    return memo if isinstance(memo, dict) and memo.get("form") == _FORM else None
+    return memo if isinstance(memo, dict) and memo.get("form") == FORM else None
 
 
 def _is_same_devstack(memo: Memo) -> bool:
@@ -135,8 +135,8 @@ def _all_well(memo: Memo) -> bool:
     if any(identity(pid) != [pid, start] for pid, start in memo["processes"]):
         return False
     questions: list[Callable[[], bool]] = [lambda: http.status_line(memo["socket"], "/", _PATIENCE)[0] > 0]
-    questions += [lambda one=one: _answers(*one) for one in memo["services"]]
-    questions += [lambda one=one: _is_ready(one) for one in memo["checks"]]
+    questions += [partial(_answers, *one) for one in memo["services"]]
+    questions += [partial(_is_ready, one) for one in memo["checks"]]
     answers: list[bool] = []
 
     def ask(question: Callable[[], bool]) -> None:

@@ -1,9 +1,10 @@
 """Service kinds: one file each, found by its name; nothing lists them.
 
 A kind is pure: from a declaration and what was decided for this stack (`Instance`) it answers with values: command
-lines, files, URLs. The exceptions are `probe` and `provision`, which talk to the running server; the executor alone calls
-them. `provision` uses the kind's client library, imported inside it (docs/decisions/0002-provision-beside-probe.md),
-`probe` the few messages in `devstack/wire` (docs/decisions/0007-a-standing-stack.md).
+lines, files, URLs. The exceptions are `probe` and `provision`, which talk to the running server; the executor alone
+calls them. `provision` uses the kind's client library, imported inside it
+(docs/decisions/0002-provision-beside-probe.md), `probe` the few messages in `devstack/wire`
+(docs/decisions/0007-a-standing-stack.md).
 """
 
 from __future__ import annotations

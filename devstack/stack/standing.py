@@ -14,9 +14,11 @@ from devstack import evidence, programs, standing
 from devstack.errors import DevstackError
 from devstack.evidence import Notes
 from devstack.profile import graph
-from devstack.profile.model import CommandCheck, HttpCheck, LogCheck, Process, Profile, TcpCheck
+from devstack.profile.model import CommandCheck, HttpCheck, LogCheck, Profile, TcpCheck
+from devstack.registry import Registry
 from devstack.services import kind_of
-from devstack.stack.paths import Project
+from devstack.stack.paths import Project, places
+from devstack.stack.readiness import check_command
 from devstack.state import State
 from devstack.status import Status
 from devstack.system import System
@@ -77,10 +79,13 @@ class Standing:
         pids = [state.supervisor.pid, *(program.pid for program in live)]
         processes = [standing.identity(pid) for pid in pids if pid is not None]
         services, checks = _services(state), _checks(look.profile, state)
-        if services is None or checks is None or None in processes or len(processes) != len(pids):
+        if services is None or None in processes or len(processes) != len(pids):
             return None
         now = int(time.time())
-        return standing.memo(str(self._project.root), {
+        return {
+            "form": standing.FORM,
+            "root": str(self._project.root),
+            "devstack": standing.devstack_itself(),
             "variables": standing.variables_digest(self._system.environ),
             "looked": {"files": look.whole.files, "listings": look.whole.listings},
             "glanced": {"files": look.glance.files, "listings": look.glance.listings},
@@ -96,7 +101,8 @@ class Standing:
                 for program, _ in graph.programs_of(name, process)
             ],
             "warnings": list(look.warnings),
-        })  # fmt: skip
+            "used": str(Registry(self._system, places(self._system).state).mark(state.stack)),
+        }
 
 
 def _doubt(look: Look) -> str:
@@ -104,8 +110,9 @@ def _doubt(look: Look) -> str:
     for notes in (look.whole, look.glance):
         if notes.doubt or notes.commands:
             return notes.doubt or f"it depends on what {notes.commands[0][0]} says"
-    rows = (*look.status.services, *look.status.processes)
-    if look.status.stack.state != "up" or not all(row.ready and row.state == "running" for row in rows):
+    rows = [(row.ready, row.state) for row in look.status.services]
+    rows += [(row.ready, row.state) for row in look.status.processes]
+    if look.status.stack.state != "up" or any(row != (True, "running") for row in rows):
         return "not everything runs"
     return "a supervisord that was started by hand" if look.state.supervisor.orphans else ""
 
@@ -122,8 +129,8 @@ def _services(state: State) -> list[Any] | None:
     return found
 
 
-def _checks(profile: Profile, state: State) -> list[Any] | None:
-    """How each program is asked whether it is ready; None where one can't be asked the short way."""
+def _checks(profile: Profile, state: State) -> list[Any]:
+    """How each program is asked whether it is ready."""
     found: list[Any] = []
     for name, process in profile.processes.items():
         for program, _ in graph.programs_of(name, process):
@@ -137,7 +144,8 @@ def _checks(profile: Profile, state: State) -> list[Any] | None:
                 case TcpCheck() as check:
                     found.append({"tcp": state.ports[program] if check.tcp is True else check.tcp})
                 case CommandCheck() as check:
-                    found.append(_command(profile, state, process, program, check))
-                case _:
-                    return None
+                    asked = check_command(profile, state, process, program, check)
+                    found.append({
+                        "argv": asked.argv, "env": asked.revealed(), "cwd": asked.cwd, "timeout": check.timeout,
+                    })  # fmt: skip
     return found

@@ -1,7 +1,7 @@
 """Conversations with servers of this machine, as bytes: what a look at a running stack needs, and no more.
 
-The client libraries take ten times as long to import as a whole look may take (docs/decisions/0007-a-standing-stack.md),
-so probes speak the few messages they need themselves. Nothing here knows a profile or a stack: a question is a table of
+The client libraries take longer to import than a whole look may take (docs/decisions/0007-a-standing-stack.md), so
+probes speak the few messages they need themselves. Nothing here knows a profile or a stack: a question is a table of
 plain values, which a kind makes and `.devstack/standing.json` keeps.
 """
 

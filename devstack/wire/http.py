@@ -23,8 +23,8 @@ def status_line(address: int | str, path: str, timeout: float) -> tuple[int, str
         names = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
         length = int(names.get("content-length", _BODY))
         is_chunked = names.get("transfer-encoding", "").lower() == "chunked"
-        if int(status) not in (204, 304):
-            while len(stream.received) < min(length, _BODY) and not (is_chunked and stream.received[-5:] == b"0\r\n\r\n"):
-                if not stream.more():
-                    break
+        wanted = 0 if int(status) in (204, 304) else min(length, _BODY)
+        while len(stream.received) < wanted and not (is_chunked and stream.received.endswith(b"0\r\n\r\n")):
+            if not stream.more():
+                break
         return int(status), " ".join(reason)

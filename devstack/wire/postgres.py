@@ -71,7 +71,7 @@ def _answer(stream: Stream, query: str) -> Any:
 
 
 def _log_in(stream: Stream, settings: tuple[str, ...], password: str) -> None:
-    """SCRAM-SHA-256 and nothing else: a stranger on the port may ask for the password in plain text; it won't get it."""
+    """SCRAM-SHA-256 and nothing else: a stranger on the port may ask for the plain password; it won't get it."""
     _send(stream, b"", struct.pack("!i", 196608) + b"".join(text.encode() + b"\0" for text in settings) + b"\0")
     nonce = base64.b64encode(secrets.token_bytes(18)).decode()
     first = f"n=,r={nonce}"
