@@ -46,7 +46,7 @@ ALLOWED = {
     ("services.postgres", "time"): "deadlines of provision(), which only the executor calls (decision 0002)",
     ("wire.stream", "socket"): "what probe() talks through, which only the executor calls (decision 0007)",
     ("wire.stream", "time"): "deadlines of the same",
-    ("wire.postgres", "secrets"): "the nonce of a login",
+    ("wire.postgres", "os"): "chance for the nonce of a login; `secrets` takes 3 ms to import",
 }
 HEAVY = frozenset({
     "amqp", "cronsim", "docker", "dotenv", "honcho", "jinja2", "psutil", "psycopg", "pydantic", "questionary", "redis",
@@ -210,10 +210,10 @@ def test_one_door_to_processes_and_sockets() -> None:
 
 
 def test_only_output_prints() -> None:
-    """Nothing else writes to a standard stream."""
+    """Nothing else writes to a standard stream; but `--help` must not wait for `output` (cli/streams.py)."""
     wrong = [
         f"{module.name}:{line} calls {call}"
-        for module in MODULES.values() if module.unit not in ("output", "dashboard")
+        for module in MODULES.values() if module.unit not in ("output", "dashboard") and module.name != "cli.streams"
         for call, line, _ in module.calls
         if call in ("print", "click.echo", "click.secho", "traceback.print_exc", "input")
         or call.startswith(("sys.stdout.write", "sys.stderr.write", "sys.stdout.buffer", "sys.stderr.buffer"))

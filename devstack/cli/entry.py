@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from typing import NoReturn
+
+# typing and signal take as long to import as `--help` takes besides
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 #: verbs that `quick` may know the answer to
 _LOOKS = ("up", "status", "ps", "urls")
@@ -13,7 +16,11 @@ _LOOKS = ("up", "status", "ps", "urls")
 
 def main() -> NoReturn:
     """Run the command line; never returns."""
-    code = _short_way(sys.argv[1:])
+    try:
+        code = _short_way(sys.argv[1:])
+    except KeyboardInterrupt:
+        # nothing was under way that would have to be ended with care
+        sys.exit(130)
     if code is None:
         from devstack.cli.main import main as whole
 
@@ -27,9 +34,6 @@ def _short_way(words: list[str]) -> int | None:
     is_plain = bool(words) and words[0].startswith("-")
     if not (is_look or is_plain) or None in (sys.stdin, sys.stdout, sys.stderr) or os.environ.get("SUDO_UID"):
         return None
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # nothing is under way yet that would have to be ended with care
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if is_look:
         from devstack.cli import quick
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from devstack import __version__
+from devstack.cli.streams import say
 from devstack.cli.verbs import ABOUT, VERBS
 
 _HELP = (["-h"], ["--help"])
@@ -21,9 +21,7 @@ def run(words: list[str]) -> int | None:
     text = page() if words in _HELP else f"devstack, version {__version__}\n"
     if not text.isascii() or _columns() < _WIDTH + 2 or max(map(len, text.splitlines())) > _WIDTH:
         return None
-    from devstack.output.plain import write
-
-    write(text)
+    say(text)
     return 0
 
 

@@ -14,6 +14,12 @@ def open_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the process ends
 
 
+def say(text: str) -> None:
+    """Plain text of devstack's own, where loading all that `output` knows would take longer than the command."""
+    with contextlib.suppress(OSError):
+        sys.stdout.write(text)
+
+
 def settle() -> None:
     """What could not be written to stdout is dropped, so that Python doesn't try again, and complain, at its end."""
     try:

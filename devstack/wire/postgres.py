@@ -6,12 +6,12 @@ in every database) and `identity`.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import hmac
 import json
 import math
-import secrets
+import os
 import struct
 from typing import Any
 
@@ -73,7 +73,7 @@ def _answer(stream: Stream, query: str) -> Any:
 def _log_in(stream: Stream, settings: tuple[str, ...], password: str) -> None:
     """SCRAM-SHA-256 and nothing else: a stranger on the port may ask for the plain password; it won't get it."""
     _send(stream, b"", struct.pack("!i", 196608) + b"".join(text.encode() + b"\0" for text in settings) + b"\0")
-    nonce = base64.b64encode(secrets.token_bytes(18)).decode()
+    nonce = _encoded(os.urandom(18)).decode()
     first = f"n=,r={nonce}"
     signature = b""
     is_proved = False
@@ -91,7 +91,7 @@ def _log_in(stream: Stream, settings: tuple[str, ...], password: str) -> None:
             answer, signature = _proof(password, first, text.decode(), nonce)
             _send(stream, b"p", answer)
         elif method == _FINAL and signature:
-            is_proved = hmac.compare_digest(text, b"v=" + base64.b64encode(signature))
+            is_proved = hmac.compare_digest(text, b"v=" + _encoded(signature))
         elif method != _OK or not is_proved:
             raise WireError("it asks for the password in another way than SCRAM-SHA-256")
 
@@ -102,14 +102,18 @@ def _proof(password: str, first: str, challenge: str, nonce: str) -> tuple[bytes
     rounds = int(said["i"])
     if not said["r"].startswith(nonce) or not 0 < rounds <= _ROUNDS:
         raise ValueError(challenge)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(said["s"]), rounds)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), binascii.a2b_base64(said["s"]), rounds)
     last = f"c=biws,r={said['r']}"
     signed = f"{first},{challenge},{last}".encode()
     key = hmac.digest(salted, b"Client Key", "sha256")
     mask = hmac.digest(hashlib.sha256(key).digest(), signed, "sha256")
     proof = bytes(one ^ other for one, other in zip(key, mask, strict=True))
     signature = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), signed, "sha256")
-    return f"{last},p={base64.b64encode(proof).decode()}".encode(), signature
+    return f"{last},p={_encoded(proof).decode()}".encode(), signature
+
+
+def _encoded(data: bytes) -> bytes:
+    return binascii.b2a_base64(data, newline=False)
 
 
 def _send(stream: Stream, kind: bytes, body: bytes) -> None:

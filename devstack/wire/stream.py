@@ -30,6 +30,9 @@ class Stream:
         try:
             self._bound()
             self._socket.connect(address if isinstance(address, str) else ("127.0.0.1", address))
+            if not isinstance(address, str):
+                # else the kernel holds a second small message back until the first one's receipt, for 40 ms
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except BaseException:
             self._socket.close()
             raise
