@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from devstack import evidence
 from devstack.errors import BusyError, ConflictError
 from devstack.system import System
 
@@ -62,19 +63,29 @@ class Registry:
             with contextlib.suppress(TypeError, KeyError, ValueError, AttributeError, OverflowError):
                 ports = {str(name): int(port) for name, port in raw["ports"].items()}
                 name, root, runtime = (str(raw[name]) for name in ("name", "root", "runtime"))
-                found.append(Entry(stack, name, root, runtime, ports, float(raw["last_used"])))
+                found.append(Entry(stack, name, root, runtime, ports, max(float(raw["last_used"]), self._used(stack))))
         return tuple(sorted(found, key=lambda entry: -entry.last_used))
 
     def record(self, entry: Entry) -> None:
         """Enter a stack, or what changed of it."""
         with self._locked():
-            self._put(entry)
+            known = next((one for one in self.entries() if one.id == entry.id), None)
+            if known is None or replace(known, last_used=entry.last_used) != entry:
+                self._put(entry)
+            mark = self.mark(entry.id)
+            self._system.private_folder(mark.parent)
+            self._system.stamp(mark, entry.last_used)
+
+    def mark(self, id: str) -> Path:
+        """The file whose time says when a stack was used last: most uses change nothing else."""
+        return self._folder / "used" / id
 
     def forget(self, id: str) -> None:
         with self._locked():
             stacks = self._read(self._file)
             if stacks.pop(id, None) is not None:
                 self._write(self._file, stacks)
+            self.mark(id).unlink(missing_ok=True)
 
     def lease(self, entry: Entry, wishes: Mapping[str, Wish], *, keep: bool) -> Leases:
         """Ports for the wishes: those `entry` has stay; new ones are the standard ones where they are free.
@@ -116,6 +127,14 @@ class Registry:
             return port, ""
         holder = "leased to another stack" if standard in others else f"taken by {self._system.port_holder(standard)}"
         return port, f"{name} gets port {port}: {standard} is {holder}"
+
+    def _used(self, id: str) -> float:
+        try:
+            # it says nothing that a plan could depend on
+            with evidence.unheard():
+                return self.mark(id).stat().st_mtime
+        except OSError:
+            return 0.0
 
     def _put(self, entry: Entry) -> None:
         values = asdict(entry)

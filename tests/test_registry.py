@@ -301,5 +301,5 @@ def test_everything_is_private(registry: Registry, entry: MakeEntry, tmp_path: P
     finally:
         os.umask(before)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "registry").iterdir()}
-    assert modes == {"registry.json": 0o600, "registry.lock": 0o600}
+    assert modes == {"registry.json": 0o600, "registry.lock": 0o600, "used": 0o700}
     assert (tmp_path / "registry").stat().st_mode & 0o777 == 0o700

@@ -65,7 +65,7 @@ def ensure_no_typo(word: str, here: Path) -> None:
     """`bootstrap.py statsu` is no repository. Raises UsageError for a lone word that is nearly a verb."""
     if not word.isalpha() or word == "demo" or (here / word).exists():
         return
-    from devstack.cli.main import VERBS
+    from devstack.cli.verbs import VERBS
 
     if near := difflib.get_close_matches(word, [*VERBS, "demo"], 1):
         raise UsageError(

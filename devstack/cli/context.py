@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from devstack.cli.calling import prefix
 from devstack.errors import UsageError
 from devstack.system import System
 
@@ -53,10 +53,7 @@ class Context:
 
     def prefix(self, folder: Path) -> str:
         """How the person calls devstack in this folder, for the commands that are printed."""
-        bootstrap = os.environ.get("DEVSTACK_BOOTSTRAP")
-        if bootstrap is None or shutil.which("devstack"):
-            return "devstack"
-        return f"python3 {shlex.quote(min(bootstrap, os.path.relpath(bootstrap, folder), key=len))}"
+        return prefix(str(folder))
 
     def spelled(self, fix: str) -> str:
         """A printed command as it works here: `devstack` may not be on this person's PATH."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -15,27 +14,10 @@ import click
 
 from devstack import __version__
 from devstack.cli.context import Context
+from devstack.cli.streams import open_streams, settle
+from devstack.cli.verbs import ABOUT, MODULES, VERBS
 from devstack.errors import DevstackError, InterruptedRunError, PrerequisiteError, StorageError, UsageError
 from devstack.output import Output
-
-#: verb → module (where they differ) and the line that `--help` shows, so that it need load none of them
-VERBS = {
-    "bootstrap": "Clone a project and bring its whole stack up",
-    "up": "Converge to everything running and ready",
-    "down": "Stop everything, keep the data",
-    "status": "What runs, where, ready or why not",
-    "ps": "The same as status",
-    "urls": "Where everything is",
-    "logs": "What services and processes print",
-    "restart": "Stop and start services or processes",
-    "run": "Run a task of the profile",
-    "exec": "Run a command in the project's environment",
-    "check": "Run the project's checks in its environment",
-    "plan": "What `up` would do, and why; changes nothing",
-    "list": "Every stack on this machine",
-    "trust": "Allow this repository's commands to run",
-}
-_MODULES = {"ps": "status", "exec": "exec_", "list": "list_"}
 
 
 class Verbs(click.Group):
@@ -47,7 +29,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
-        command: click.Command = import_module(f"devstack.cli.{_MODULES.get(name, name)}").command
+        command: click.Command = import_module(f"devstack.cli.{MODULES.get(name, name)}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -69,32 +51,21 @@ class Verbs(click.Group):
 
 
 @click.group(
-    cls=Verbs, subcommand_metavar="VERB [ARG]...", options_metavar="",
+    cls=Verbs, help=ABOUT, subcommand_metavar="VERB [ARG]...", options_metavar="",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="devstack")
 def cli() -> None:
-    """From a git URL to a running, checked stack.
-
-    `python3 bootstrap.py GIT_URL` clones a project, builds its environment, provisions its services and launches its
-    processes; every verb below then works anywhere inside the project.
-    """
+    """All verbs."""
 
 
 def main() -> NoReturn:
     """Run the command line; never returns, never shows a traceback for what a user or a machine can do."""
-    _open_streams()
+    open_streams()
     words = _words(sys.argv[1:])
     output = Output(json="--json" in _own(words), verbose=any(word in ("-v", "--verbose") for word in _own(words)))
     context = Context(output)
     sys.exit(_run(context, words))
-
-
-def _open_streams() -> None:
-    """Called with `>&-` or the like there is no stream at all: nothing is said then, and no file becomes stdout."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the process ends
 
 
 def _run(context: Context, words: list[str]) -> int:
@@ -112,7 +83,7 @@ def _run(context: Context, words: list[str]) -> int:
             context.output.error(error)
     except (BrokenPipeError, SystemExit):
         pass  # the reader (`| head`) has seen enough; click makes an exit of it where a verb hit the closed pipe
-    _settle()
+    settle()
     return code
 
 
@@ -142,15 +113,6 @@ def _listen_to_signals(context: Context) -> list[int]:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     return received
-
-
-def _settle() -> None:
-    """What could not be written to stdout is dropped, so that Python doesn't try again, and complain, at its end."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _execute(context: Context, words: list[str]) -> int:

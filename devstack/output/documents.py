@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from devstack.errors import NotTrustedError, ProfileError
@@ -50,4 +49,6 @@ def stacks(entries: Sequence[Entry], states: Sequence[str]) -> Any:
 
 def moment(at: float) -> str:
     """Seconds since the epoch as RFC 3339 in UTC."""
+    from datetime import UTC, datetime
+
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -1,8 +1,10 @@
 """Service kinds: one file each, found by its name; nothing lists them.
 
 A kind is pure: from a declaration and what was decided for this stack (`Instance`) it answers with values: command
-lines, files, URLs. The exceptions are `probe` and `provision`, which talk to the running server with the kind's client
-library, imported inside them; the executor alone calls them (docs/decisions/0002-provision-beside-probe.md).
+lines, files, URLs. The exceptions are `probe` and `provision`, which talk to the running server; the executor alone
+calls them. `provision` uses the kind's client library, imported inside it
+(docs/decisions/0002-provision-beside-probe.md), `probe` the few messages in `devstack/wire`
+(docs/decisions/0007-a-standing-stack.md).
 """
 
 from __future__ import annotations
@@ -19,6 +21,12 @@ from typing import Protocol
 from devstack.errors import UsageError
 from devstack.profile.model import Service, SignalName
 from devstack.profile.secret import Secret
+from devstack.wire import Probe, Question
+
+__all__ = [
+    "Hint", "Installed", "Instance", "Kind", "NativeService", "Packages", "Prepare", "Probe", "Question", "Server",
+    "ServerFile", "Source", "System", "Wheel", "declarations", "get", "kind_of", "names",
+]
 
 
 @dataclass(frozen=True)
@@ -202,17 +210,6 @@ class Hint:
     fix: str
 
 
-@dataclass(frozen=True)
-class Probe:
-    """Answer of one authenticated round trip. detail: what the server or the client library said, one line."""
-
-    ok: bool
-    detail: str
-    version: str | None = None
-    missing: tuple[str, ...] = ()
-    """Declared things that aren't there yet, such as databases; provisioning makes them."""
-
-
 class Kind(Protocol):
     """What `devstack/services/<kind>.py` offers as `KIND`."""
 
@@ -247,6 +244,9 @@ class Kind(Protocol):
 
     def variables(self, instance: Instance) -> Mapping[str, str | Secret]:
         """What `${services.<name>.…}` offers: `url`, `host`, `port`, `user`, `password` and the kind's own."""
+
+    def question(self, instance: Instance) -> Question | None:
+        """What `wire.ask` needs to know for the same answer as `probe`; None where only `probe` can tell."""
 
     def probe(self, instance: Instance, timeout: float) -> Probe:
         """One authenticated round trip over TCP that proves it is this stack's server. Never raises for a server's

@@ -30,11 +30,13 @@ from devstack.services import (
     NativeService,
     Packages,
     Probe,
+    Question,
     Server,
     ServerFile,
     Source,
     System,
 )
+from devstack.wire import ask
 
 ShortName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,127}$")]
 #: the data folder's tables belong to this name; it never changes
@@ -183,29 +185,18 @@ class RabbitMQKind:
             "vhost": _vhosts(_declared(instance))[0],
         }
 
+    def question(self, instance: Instance) -> Question:
+        declared = _declared(instance)
+        vhosts = _vhosts(declared)
+        wanted = [[vhost, one.name, one.type] for vhost in vhosts for one in _exchanges(declared, vhost)]
+        return {
+            "protocol": "amqp", "port": instance.port, "user": instance.user, "password": instance.password.reveal(),
+            "vhosts": list(vhosts), "exchanges": wanted, "identity": instance.identity,
+        }
+
     def probe(self, instance: Instance, timeout: float) -> Probe:
         """Log in to every vhost and look for the declared exchanges."""
-        from amqp.exceptions import NotAllowed
-
-        missing: list[str] = []
-        version = None
-        first, *_ = vhosts = _vhosts(_declared(instance))
-        # a stranger on the port may answer anything, and the client's parsers raise what they like
-        try:
-            for vhost in vhosts:
-                try:
-                    with _session(instance, vhost, timeout / (4 * len(vhosts))) as session:
-                        version, stranger = _server(session, instance)
-                        if stranger:
-                            return Probe(False, stranger, version)
-                        missing += [f"exchange {one.name} in {vhost}" for one in _absent(session, instance, vhost)]
-                except NotAllowed:
-                    missing.append(f"vhost {vhost}")
-        except Exception as error:
-            return Probe(False, _line(error), version)
-        if f"vhost {first}" in missing:
-            return Probe(False, f"there is no vhost {first}", version, tuple(missing))
-        return Probe(True, f"logged in to {first} as {instance.user}", version, tuple(missing))
+        return ask(self.question(instance), timeout)
 
     def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
         """Declare missing exchanges. A server that doesn't answer yet makes everything itself as it starts. Raises
@@ -372,14 +363,6 @@ def _session(instance: Instance, vhost: str, each: float) -> Iterator[Any]:
     finally:
         with contextlib.suppress(Exception):
             connection.close()
-
-
-def _server(session: Any, instance: Instance) -> tuple[str | None, str]:
-    """Version, and why this isn't our server ("": it is)."""
-    properties = session.server_properties or {}
-    name, version = properties.get("cluster_name", ""), properties.get("version")
-    is_ours = name == instance.identity
-    return version, "" if is_ours else f"another server listens on port {instance.port} (it calls itself {name!r})"
 
 
 def _absent(session: Any, instance: Instance, vhost: str) -> Iterator[Exchange]:

@@ -23,12 +23,14 @@ from devstack.services import (
     NativeService,
     Packages,
     Probe,
+    Question,
     Server,
     ServerFile,
     Source,
     System,
     Wheel,
 )
+from devstack.wire import ask
 
 
 class Redis(Service):
@@ -130,27 +132,16 @@ class RedisKind:
             "db": str(declared.db),
         }
 
+    def question(self, instance: Instance) -> Question:
+        declared = _declared(instance)
+        return {
+            "protocol": "redis", "port": instance.port, "db": declared.db, "identity": instance.identity,
+            "password": instance.password.reveal() if declared.password else None,
+        }
+
     def probe(self, instance: Instance, timeout: float) -> Probe:
         """Log in, ask who the server is and whether it can still write; touches no key."""
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
-        declared = _declared(instance)
-        # connecting, login, SELECT and the question each wait for this long at most
-        each = timeout / 4
-        client = redis.Redis(
-            "127.0.0.1", instance.port, declared.db, instance.password.reveal() if declared.password else None,
-            socket_timeout=each, socket_connect_timeout=each, retry=Retry(NoBackoff(), 0), decode_responses=True,
-        )
-        try:
-            with client, client.pipeline(transaction=False) as pipeline:
-                pipeline.config_get("syslog-ident")
-                pipeline.info()
-                config, info = pipeline.execute()
-        except (redis.RedisError, OSError, ValueError, TypeError) as error:
-            return Probe(False, _line(error))
-        return _judge(instance, config, info)
+        return ask(self.question(instance), timeout)
 
     def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
         """Nothing: password and databases are settings, in force from the start."""
@@ -193,25 +184,6 @@ def _quoted(text: str) -> str:
         "".join(f"\\x{byte:02x}" for byte in character.encode())
         for character in text
     ) + '"'  # fmt: skip
-
-
-def _judge(instance: Instance, config: Mapping[str, str], info: Mapping[str, object]) -> Probe:
-    # Valkey speaks the protocol of the Redis that it names; a profile asks for that
-    version = str(info.get("redis_version") or "") or None
-    if version and info.get("valkey_version"):
-        version = f"{version} (valkey {info['valkey_version']})"
-    identity = config.get("syslog-ident", "")
-    if identity != instance.identity:
-        return Probe(False, f"another server listens on port {instance.port} (it calls itself {identity!r})", version)
-    if info.get("loading"):
-        return Probe(False, "the data is still being loaded", version)
-    if info.get("aof_last_write_status", "ok") != "ok":
-        return Probe(False, "the last write to the append-only file failed (disk full?)", version)
-    return Probe(True, f"logged in to database {_declared(instance).db}", version)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 KIND: Kind = RedisKind()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from devstack import programs
 from devstack.errors import NetworkError, PrerequisiteError, UsageError
+from devstack.evidence import TICK
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
 from devstack.plan import Down, FetchServer, Goal, Plan, StartProgram, Up
 from devstack.planner import build, down
@@ -27,6 +28,7 @@ from devstack.stack.observe import Observer, Seen, Tools, observe_running
 from devstack.stack.paths import Project, places, sockets
 from devstack.stack.perform import Performers, port_taken
 from devstack.stack.sources import Found, read_profile
+from devstack.stack.standing import Look, Standing
 from devstack.stack.status import Status, status_of
 from devstack.stack.store import RecordStore, held
 from devstack.stack.trusting import Request, is_persons_own, material
@@ -76,6 +78,7 @@ class Stack:
         self._trust = TrustStore(system, self._places.state)
         self._found: Found | None = None
         self._inputs: Inputs | None = None
+        self._standing = Standing(system, self.project)
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -84,7 +87,8 @@ class Stack:
         """The profile and where it came from. Raises ProfileError, UsageError."""
         if self._found is None:
             given = self._options.profile or self._store.load().profile
-            found = read_profile(self.project.root, given)
+            with self._standing.reading():
+                found = read_profile(self.project.root, given)
             self._found = replace(found, is_given=bool(self._options.profile))
         return self._found
 
@@ -137,15 +141,37 @@ class Stack:
                 self._release_ports()
             tools = self._tools(self.profile)
             observer = self._observer(tools, keep=True)
-            seen = observer.observe()
+            with self._standing.looking() as notes:
+                seen = observer.observe()
+                plan = self._plan(seen, goal)
             self._remember(seen)
-            plan = self._plan(seen, goal)
             show(plan)
             self._ensure_offline(plan)
             self._ensure_ports(plan, seen)
             outcome = self._execute(plan, Performers(tools, seen, observer, consent=self._has_consent(seen)), listener)
-            after = observer.observe(light=True) if outcome.events else seen
-        return Run(outcome, status_of(self.profile, after.state, self.found.path))
+            if outcome.events:
+                status = self._last_look()
+            else:
+                status = status_of(self.profile, seen.state, self.found.path)
+                if plan.is_empty and not goal.names and goal.start:
+                    self._standing.remember(Look(self.profile, seen.state, status, notes, notes, plan.warnings))
+        return Run(outcome, status)
+
+    def _last_look(self) -> Status:
+        """How the stack is after a run. Where nothing is left to do, later commands needn't look for themselves."""
+        # what this run has written must be older than the look, as clocks of file systems go
+        self.system.pause(TICK)
+        with self._standing.looking() as glance:
+            seen = self._observer(self._tools(self.profile), keep=False).observe(light=True)
+            status = status_of(self.profile, seen.state, self.found.path)
+        if status.stack.state == "up":
+            with self._standing.looking() as whole:
+                seen = self._observer(self._tools(self.profile), keep=False).observe()
+                plan = self._plan(seen, Up())
+            if plan.is_empty:
+                status = status_of(self.profile, seen.state, self.found.path)
+                self._standing.remember(Look(self.profile, seen.state, status, whole, glance, plan.warnings))
+        return status
 
     def down(self, goal: Down, listener: Listener, show: Callable[[Plan], None]) -> Outcome:
         """Stop everything, whatever became of the profile. Raises BusyError and what its first failing step raises."""
@@ -164,7 +190,8 @@ class Stack:
     def ensure_trusted(self) -> None:
         """Nothing of a repository runs before a person said it may: bound to the content of all that says what runs, to
         its place and its owner. Raises NotTrustedError."""
-        request = self.trust_request()
+        with self._standing.reading():
+            request = self.trust_request()
         if request.is_known and not request.changes:
             return
         is_own = is_persons_own(self.found, self.project.root) and not request.stranger

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devstack import programs
+from devstack import evidence, programs
 from devstack.profile.interpolation import resolve
 from devstack.profile.model import CommandCheck, HttpCheck, LogCheck, Process, Profile, TcpCheck
 from devstack.render import reveal
@@ -16,6 +16,15 @@ from devstack.supervisor import Supervisor
 from devstack.system import System
 
 _TRY = 5.0
+
+
+def check_command(
+    profile: Profile, state: State, declared: Process, program: str, check: CommandCheck
+) -> programs.Resolved:
+    """The command that tells whether a program is ready, in the program's own environment and folder."""
+    lookup = programs.lookup(profile, state, program)
+    argv = tuple(reveal(resolve(word, lookup)) for word in shlex.split(check.command))
+    return replace(programs.command(profile, state, declared, program), argv=argv)
 
 
 @dataclass(frozen=True)
@@ -70,11 +79,12 @@ class Readiness:
         return ReplicaState(False, f"{place}: {status}, wanted {' or '.join(map(str, wanted))}{detail}")
 
     def _command(self, check: CommandCheck, declared: Process, program: str) -> ReplicaState:
-        resolved = programs.command(self.profile, self.state, declared, program)
-
-        lookup = programs.lookup(self.profile, self.state, program)
-        argv = [reveal(resolve(word, lookup)) for word in shlex.split(check.command)]
-        done = self.system.run(argv, timeout=check.timeout, env=resolved.revealed(), cwd=Path(resolved.cwd))
+        resolved = check_command(self.profile, self.state, declared, program, check)
+        # whoever relies on this observation later asks again
+        with evidence.unheard():
+            done = self.system.run(
+                resolved.argv, timeout=check.timeout, env=resolved.revealed(), cwd=Path(resolved.cwd)
+            )
         if done.returncode == 0:
             return ReplicaState(True)
         last = done.last_lines(1)

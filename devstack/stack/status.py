@@ -2,65 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 from devstack.profile import graph
 from devstack.profile.model import Profile
 from devstack.profile.secret import Secret
 from devstack.services import kind_of
 from devstack.state import ProgramState, ServiceState, State
+from devstack.status import Overall, ProcessRow, ServiceRow, StackRow, Status
 
-Overall = Literal["up", "degraded", "down"]
-
-
-@dataclass(frozen=True)
-class StackRow:
-    id: str
-    name: str
-    root: str
-    profile: str
-    state: Overall
-
-
-@dataclass(frozen=True)
-class ServiceRow:
-    """url: with the password masked."""
-
-    name: str
-    kind: str
-    version: str
-    runtime: str
-    state: str
-    ready: bool
-    port: int
-    url: str
-    reason: str | None
-
-
-@dataclass(frozen=True)
-class ProcessRow:
-    """One replica. uptime_s: seconds."""
-
-    name: str
-    replica: int
-    role: str
-    state: str
-    ready: bool
-    pid: int | None
-    port: int | None
-    url: str | None
-    restarts: int
-    uptime_s: float | None
-    reason: str | None
-
-
-@dataclass(frozen=True)
-class Status:
-    stack: StackRow
-    services: tuple[ServiceRow, ...]
-    processes: tuple[ProcessRow, ...]
-
+__all__ = ["Overall", "ProcessRow", "ServiceRow", "StackRow", "Status", "masked", "status_of"]
 
 def status_of(profile: Profile, state: State, source: str) -> Status:
     """source: where the profile came from, as shown to people."""

@@ -67,6 +67,9 @@ class ToyKind:
     def variables(self, instance: Instance) -> Mapping[str, str | Secret]:
         return {}
 
+    def question(self, instance: Instance) -> None:
+        return None
+
     def probe(self, instance: Instance, timeout: float) -> Probe:
         return Probe(False, "toy")
 

@@ -1,0 +1,59 @@
+"""The status of a stack as data: what `status`, `urls` and the end of `up` show, in text or JSON. Pure.
+
+Apart from what makes it (`stack/status.py`), since showing the status of a standing stack must not load a stack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Overall = Literal["up", "degraded", "down"]
+
+
+@dataclass(frozen=True)
+class StackRow:
+    id: str
+    name: str
+    root: str
+    profile: str
+    state: Overall
+
+
+@dataclass(frozen=True)
+class ServiceRow:
+    """url: with the password masked."""
+
+    name: str
+    kind: str
+    version: str
+    runtime: str
+    state: str
+    ready: bool
+    port: int
+    url: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class ProcessRow:
+    """One replica. uptime_s: seconds."""
+
+    name: str
+    replica: int
+    role: str
+    state: str
+    ready: bool
+    pid: int | None
+    port: int | None
+    url: str | None
+    restarts: int
+    uptime_s: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Status:
+    stack: StackRow
+    services: tuple[ServiceRow, ...]
+    processes: tuple[ProcessRow, ...]
