@@ -188,8 +188,16 @@ class _Up:
                 self.draft.add(name, StopProgram(name), starts[name], needs=needs)
         for name, now in live.items():
             if name not in self.programs and now.is_running:
-                self.draft.add(name, StopProgram(name), "the profile doesn't have it any more")
+                self.draft.add(name, StopProgram(name), self._farewell(name))
         return starts
+
+    def _farewell(self, program: str) -> str:
+        """Why a program that runs is no part of the stack any more."""
+        name, _, number = program.rpartition("-")
+        owner = self.profile.processes.get(program) or (self.profile.processes.get(name) if number.isdecimal() else None)
+        if owner is None or owner.replicas == owner.declared_replicas:
+            return "the profile doesn't have it any more"
+        return f"scaled to {owner.replicas}"
 
     def _has_changed(self, name: str) -> bool:
         """Does the program run as it was declared before?"""

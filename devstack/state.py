@@ -153,7 +153,7 @@ class Record:
 
     profile: what `--profile` named, "" for the project's own. ports: leases by name. generations: by service, changed
     when a database had to be made again. tasks: key of the last success, by task. ready: by program, the `pid:start`
-    that was seen ready. base: see `State.base`.
+    that was seen ready. base: see `State.base`. scale: replicas by process, where `devstack scale` said so.
     """
 
     stack: str
@@ -166,6 +166,7 @@ class Record:
     tasks: Mapping[str, str] = field(default_factory=dict)
     ready: Mapping[str, str] = field(default_factory=dict)
     base: Mapping[str, str] = field(default_factory=dict)
+    scale: Mapping[str, int] = field(default_factory=dict)
 
     def with_entry(self, table: str, name: str, value: str | int | None) -> Record:
         """A copy in which `table[name]` is `value` (None removes it)."""
@@ -196,7 +197,7 @@ def parse(text: str) -> Record | None:
             "state-newer", "this stack was last used by a newer devstack",
             why=f"its state file has version {raw['version']}, this one knows {VERSION}", fix="update devstack",
         )
-    tables = {"ports": int, "generations": str, "tasks": str, "ready": str, "base": str}
+    tables = {"ports": int, "generations": str, "tasks": str, "ready": str, "base": str, "scale": int}
     values: dict[str, Any] = {}
     for name, kind in tables.items():
         table = raw.get(name, {})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from devstack.cli.completion import names_of
 from devstack.cli.context import Context, common, pass_context, run_flags
 from devstack.cli.converge import converge
 from devstack.errors import UsageError
@@ -15,16 +16,16 @@ from devstack.stack import Stack
 
 
 @click.command("check")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=names_of("checks"))
 @run_flags
 @common
 @pass_context
-def command(context: Context, names: tuple[str, ...], trust: bool, yes: bool, new_ports: bool) -> int:
+def command(context: Context, names: tuple[str, ...], *, trust: bool, yes: bool, new_ports: bool, offline: bool) -> int:
     """Run the project's checks in its environment, with what they need brought up first.
 
     All of them, or those named, one after the other; ends with the exit code of the first that fails.
     """
-    stack = context.stack(trust=trust, new_ports=new_ports, yes=yes)
+    stack = context.stack(trust=trust, new_ports=new_ports, yes=yes, offline=offline)
     wanted = names or tuple(stack.profile.checks)
     for name in wanted:
         if name not in stack.profile.checks:

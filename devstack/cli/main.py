@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from devstack import __version__
-from devstack.cli.context import Context
+from devstack.cli.context import Context, is_on, variable_of
 from devstack.errors import DevstackError, InterruptedRunError, PrerequisiteError, StorageError, UsageError
 from devstack.output import Output
 
@@ -28,12 +28,17 @@ VERBS = {
     "urls": "Where everything is",
     "logs": "What services and processes print",
     "restart": "Stop and start services or processes",
+    "scale": "How many of a process run",
     "run": "Run a task of the profile",
     "exec": "Run a command in the project's environment",
+    "shell": "A shell in the project's environment, or a service's client",
+    "env": "The project's environment, and where each value comes from",
     "check": "Run the project's checks in its environment",
     "plan": "What `up` would do, and why; changes nothing",
     "list": "Every stack on this machine",
     "trust": "Allow this repository's commands to run",
+    "config": "The resolved profile, and where each value comes from",
+    "completion": "What a shell needs to complete words after devstack",
 }
 _MODULES = {"ps": "status", "exec": "exec_", "list": "list_"}
 
@@ -48,6 +53,9 @@ class Verbs(click.Group):
         if name not in VERBS:
             return None
         command: click.Command = import_module(f"devstack.cli.{_MODULES.get(name, name)}").command
+        for option in command.params:
+            if isinstance(option, click.Option):
+                option.envvar = variable_of(option)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -57,7 +65,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
+        if args and args[0] not in VERBS and not args[0].startswith("-") and not ctx.resilient_parsing:
             import difflib
 
             near = difflib.get_close_matches(args[0], VERBS, 1)
@@ -85,7 +93,11 @@ def main() -> NoReturn:
     """Run the command line; never returns, never shows a traceback for what a user or a machine can do."""
     _open_streams()
     words = _words(sys.argv[1:])
-    output = Output(json="--json" in _own(words), verbose=any(word in ("-v", "--verbose") for word in _own(words)))
+    own = _own(words)
+    output = Output(
+        json="--json" in own or is_on("DEVSTACK_JSON"),
+        verbose=any(word in ("-v", "--verbose") for word in own) or is_on("DEVSTACK_VERBOSE"),
+    )
     context = Context(output)
     sys.exit(_run(context, words))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from devstack.cli.completion import names_of
 from devstack.cli.context import Context, common, pass_context, run_flags
 from devstack.cli.converge import converge
 from devstack.errors import UsageError
@@ -11,13 +12,13 @@ from devstack.plan import Up
 
 
 @click.command("run")
-@click.argument("task")
+@click.argument("task", shell_complete=names_of("tasks"))
 @run_flags
 @common
 @pass_context
-def command(context: Context, task: str, trust: bool, yes: bool, new_ports: bool) -> None:
+def command(context: Context, task: str, *, trust: bool, yes: bool, new_ports: bool, offline: bool) -> None:
     """Run a task of the profile now, with what it needs brought up first."""
-    stack = context.stack(trust=trust, new_ports=new_ports, yes=yes)
+    stack = context.stack(trust=trust, new_ports=new_ports, yes=yes, offline=offline)
     if task not in stack.profile.tasks:
         known = ", ".join(stack.profile.tasks) or "none"
         raise UsageError(

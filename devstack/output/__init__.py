@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from devstack.errors import DevstackError
@@ -15,11 +16,14 @@ from devstack.output.text import clean, one_line
 
 if TYPE_CHECKING:
     from devstack.executor import Progress
+    from devstack.output.explanations import Origins
     from devstack.output.live import LiveProgress
     from devstack.plan import Plan
+    from devstack.profile.explain import Explanation
     from devstack.profile.model import Profile
+    from devstack.profile.source import SourceFile
     from devstack.registry import Entry
-    from devstack.stack.status import Status
+    from devstack.stack.status import ScaleRow, Status
 
 __all__ = ["Call", "Output", "clean", "one_line"]
 
@@ -104,6 +108,12 @@ class Output:
         else:
             self._lines(results.status(self._human.look, status))
 
+    def scale(self, rows: Sequence[ScaleRow]) -> None:
+        if self.is_json:
+            self.document({"processes": [asdict(row) for row in rows]})
+        else:
+            self._lines(results.scale(self._human.look, rows))
+
     def urls(self, status: Status) -> None:
         if self.is_json:
             self.document({"urls": results.url_pairs(status)})
@@ -129,9 +139,37 @@ class Output:
         else:
             self._lines(results.stacks(self._human.look, entries, states, now))
 
+    def profile(self, values: Mapping[str, Any], origins: Origins) -> None:
+        from devstack.output import explanations
+
+        if self.is_json:
+            self.document(explanations.profile_document(values, origins))
+        else:
+            self._copied(explanations.profile(values, origins, verbose=self.verbose))
+
+    def profile_files(self, layers: Iterable[SourceFile]) -> None:
+        """Paths of the profile's files, the lowest first."""
+        files = [layer for layer in layers if layer.is_file]
+        if self.is_json:
+            self.document({"files": [{"name": file.name, "path": file.path} for file in files]})
+        else:
+            self._copied([file.path for file in files])
+
+    def explanation(self, found: Explanation) -> None:
+        from devstack.output import explanations
+
+        if self.is_json:
+            self.document(explanations.explanation_document(found))
+        else:
+            self._lines(explanations.explanation(self._human.look, found))
+
     def trust_summary(self, profile: Profile, *, changed: bool) -> None:
         """What a repository would run here, before anyone says that it may."""
         self._lines(results.trust_summary(self._human.look, profile, changed=changed))
+
+    def _copied(self, lines: Iterable[str]) -> None:
+        """Lines that are read by programs too: never cut, signs of ours not replaced."""
+        self._result.write("".join(f"{clean(line)}\n" for line in lines))
 
     def _lines(self, lines: Iterable[str]) -> None:
         self._human.write("".join(f"{line}\n" for line in lines))

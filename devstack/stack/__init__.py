@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from devstack.runtimes.servers import Servers
 from devstack.stack.observe import Observer, Seen, Tools, observe_running
 from devstack.stack.paths import Project, places, sockets
 from devstack.stack.perform import Performers, port_taken
-from devstack.stack.sources import Found, read_profile
+from devstack.stack.sources import Found, read_profile, scale_layer, setting_layers
 from devstack.stack.status import Status, status_of
 from devstack.stack.store import RecordStore, held
 from devstack.supervisor import Supervisor
@@ -34,7 +34,8 @@ Asker = Callable[[str, Ask], str | None]
 
 @dataclass(frozen=True)
 class Options:
-    """What flags and `DEVSTACK_*` say. profile: a path or a shipped name, "" for the project's own."""
+    """What flags and `DEVSTACK_*` say. profile: a path or a shipped name, "" for the project's own. runtime: what the
+    flag says; the variable is read for every verb, whether it has the flag or not."""
 
     profile: str = ""
     runtime: str = ""
@@ -76,10 +77,14 @@ class Stack:
     def found(self) -> Found:
         """The profile and where it came from. Raises ProfileError, UsageError."""
         if self._found is None:
-            given = self._options.profile or self._store.load().profile
-            found = read_profile(self.project.root, given)
+            found = self._read_profile(self._store.load().scale)
             self._found = replace(found, is_given=bool(self._options.profile))
         return self._found
+
+    def _read_profile(self, scale: Mapping[str, int]) -> Found:
+        given = self._options.profile or self._store.load().profile
+        above = setting_layers(self.system.environ, self._options.runtime)
+        return read_profile(self.project.root, given, (*scale_layer(scale), *above))
 
     @property
     def profile(self) -> Profile:
@@ -110,6 +115,15 @@ class Stack:
 
     def supervisor(self) -> Supervisor:
         return self._supervisor(self._store.load().stack)
+
+    def scaled(self, scale: Mapping[str, int]) -> Profile:
+        """The profile as it would be with these numbers of replicas. Raises ProfileError."""
+        return self._read_profile(scale).loaded.profile
+
+    @property
+    def scale(self) -> Mapping[str, int]:
+        """What `devstack scale` has kept: replicas by process."""
+        return self._store.load().scale
 
     # --- what is done ------------------------------------------------------------------------------------------------
 
@@ -152,6 +166,15 @@ class Stack:
         if plan.is_empty:
             return Outcome((), 0.0)
         return Executor(self.system, performers.table(), listener, self._journal(plan.goal)).execute(plan)
+
+    def is_running(self) -> bool:
+        return self.supervisor().observe().is_running
+
+    def keep_scale(self, scale: Mapping[str, int]) -> None:
+        """From now on these processes run so often. Raises BusyError."""
+        with held(self.system, self.project):
+            self._store.update(lambda record: replace(record, scale=dict(scale)))
+        self._found = None
 
     def ensure_trusted(self) -> None:
         """Nothing of a repository runs before a person said it may: bound to the profile's content and its place."""
@@ -232,8 +255,7 @@ class Stack:
             self.system.write(marker, "*\n")
 
     def _ensure_runtime(self) -> None:
-        wanted = self._options.runtime or self.profile.runtime
-        if wanted == "docker":
+        if self.profile.runtime == "docker":
             raise PrerequisiteError(
                 "runtime-unavailable", "services can't run in docker yet", why="this devstack runs them natively only",
                 fix="devstack up --runtime native",

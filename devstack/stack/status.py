@@ -53,6 +53,17 @@ class ProcessRow:
     restarts: int
     uptime_s: float | None
     reason: str | None
+    program: str = ""
+    """Its name for `logs` and `restart`: `worker`, `worker-2`."""
+
+
+@dataclass(frozen=True)
+class ScaleRow:
+    """A process that runs in another number than its profile's files say."""
+
+    name: str
+    replicas: int
+    declared: int
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,7 @@ class Status:
     stack: StackRow
     services: tuple[ServiceRow, ...]
     processes: tuple[ProcessRow, ...]
+    scaled: tuple[ScaleRow, ...] = ()
 
 
 def status_of(profile: Profile, state: State, source: str) -> Status:
@@ -77,7 +89,15 @@ def status_of(profile: Profile, state: State, source: str) -> Status:
         overall: Overall = "down"
     else:
         overall = "up" if all(row.ready for row in rows) else "degraded"
-    return Status(StackRow(state.stack, profile.name, state.root, source, overall), services, processes)
+    stack = StackRow(state.stack, profile.name, state.root, source, overall)
+    return Status(stack, services, processes, tuple(row for row in scale_rows(profile) if row.replicas != row.declared))
+
+
+def scale_rows(profile: Profile) -> tuple[ScaleRow, ...]:
+    """How many of each process run, and how many the profile's files want."""
+    return tuple(
+        ScaleRow(name, process.replicas, process.declared_replicas) for name, process in profile.processes.items()
+    )
 
 
 def masked(url: str | Secret, password: Secret) -> str:
@@ -122,4 +142,5 @@ def _process(profile: Profile, state: State, name: str, program: str, number: in
         url=f"http://127.0.0.1:{port}" if port is not None and process.role == "web" else None,
         restarts=now.restarts if now is not None else 0,
         uptime_s=round(now.uptime, 1) if now is not None and running else None, reason=reason,
+        program=program,
     )
