@@ -194,7 +194,7 @@ class _Up:
     def _farewell(self, program: str) -> str:
         """Why a program that runs is no part of the stack any more."""
         name, _, number = program.rpartition("-")
-        owner = self.profile.processes.get(program) or (self.profile.processes.get(name) if number.isdecimal() else None)
+        owner = self.profile.processes.get(name if number.isdecimal() else program)
         if owner is None or owner.replicas == owner.declared_replicas:
             return "the profile doesn't have it any more"
         return f"scaled to {owner.replicas}"

@@ -7,13 +7,15 @@ declared process. A task and a check get the same environment as a process (`com
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Literal
 
 from devstack.profile import graph
 from devstack.profile.interpolation import resolve
-from devstack.profile.model import Command, Process, Profile
+from devstack.profile.model import Command, EnvFile, Process, Profile
+from devstack.profile.rules import is_reserved
 from devstack.profile.secret import Secret
 from devstack.render import Layout, Program, reveal
 from devstack.services import NativeService, kind_of
@@ -41,7 +43,7 @@ def layout(state: State) -> Layout:
 
 def free_command(profile: Profile, state: State, argv: tuple[str, ...], cwd: str) -> Resolved:
     """A command that the profile doesn't know, in the environment that its tasks get."""
-    return Resolved(argv, {**_machine(profile, state, ""), **environment(profile, state)}, cwd)
+    return Resolved(argv, merged(layers(profile, state)), cwd)
 
 
 def port_names(name: str, process: Process) -> tuple[str, ...]:
@@ -77,14 +79,61 @@ def environment(profile: Profile, state: State) -> dict[str, Value]:
 
 def command(profile: Profile, state: State, declared: Command, program: str = "", replica: int = 1) -> Resolved:
     """A declared command as it is executed. program: whose port and logs it uses, "" for a task or a check."""
-    shared = environment(profile, state)
-    answer = _lookup(profile, state, lambda name: shared[name], program, replica)
-    env: dict[str, Value] = {**_machine(profile, state, program), **shared}
-    if program in state.ports:
-        env.setdefault("PORT", str(state.ports[program]))
-    env |= {name: resolve(text, answer) for name, text in declared.env.items()}
+    found = layers(profile, state, declared, program, replica)
+    answer = lookup(profile, state, program, replica)
     argv = tuple(reveal(resolve(word, answer)) for word in declared.argv())
-    return Resolved(argv, env, str(PurePosixPath(state.root) / declared.cwd))
+    return Resolved(argv, merged(found), str(PurePosixPath(state.root) / declared.cwd))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Variables of one origin. file: the env file they come from. profile: `[env]`; command: the `env` of the
+    command itself."""
+
+    origin: Literal["machine", "devstack", "file", "profile", "command"]
+    values: Mapping[str, Value]
+    file: str = ""
+
+
+def layers(
+    profile: Profile, state: State, declared: Command | None = None, program: str = "", replica: int = 1
+) -> tuple[Layer, ...]:
+    """Where a command's environment comes from, the lowest first. declared: None for a command of the person's own.
+
+    What a file says is laid below the table beside it: the profile's files below `[env]`, a command's below its `env`.
+    """
+    answer = lookup(profile, state, program, replica)
+    own = {"PORT": str(state.ports[program])} if program in state.ports else {}
+    found = [
+        Layer("machine", state.base),
+        Layer("devstack", _machine(profile, state, program)),
+        *_file_layers(profile, state, profile.env_file, own),
+        Layer("devstack", own),
+        Layer("profile", environment(profile, state)),
+    ]
+    if declared is not None:
+        found += _file_layers(profile, state, declared.env_file, own)
+        found.append(Layer("command", {name: resolve(text, answer) for name, text in declared.env.items()}))
+    return tuple(layer for layer in found if layer.values)
+
+
+def merged(found: Iterable[Layer]) -> dict[str, Value]:
+    """One environment of all layers, higher ones winning."""
+    env: dict[str, Value] = {}
+    for layer in found:
+        env |= layer.values
+    return env
+
+
+def _file_layers(
+    profile: Profile, state: State, files: Iterable[EnvFile], own: Mapping[str, str]
+) -> Iterator[Layer]:
+    """own: what the program is given itself, which a file shared with other ways to run it must not move (PORT)."""
+    for file in files:
+        values = state.env_files.get(file.path, {})
+        yield Layer("file", {
+            name: value for name, value in values.items() if not is_reserved(profile, name) and name not in own
+        }, file.path)  # fmt: skip
 
 
 def process_program(profile: Profile, state: State, name: str, program: str, replica: int) -> Program:
@@ -129,8 +178,8 @@ def all_programs(profile: Profile, state: State) -> tuple[Program, ...]:
 
 
 def _machine(profile: Profile, state: State, program: str) -> dict[str, Value]:
-    """What every command of the project gets besides its own environment."""
-    env: dict[str, Value] = dict(state.base)
+    """What devstack gives to every command of the project."""
+    env: dict[str, Value] = {}
     env["PATH"] = f"{state.venv}/bin:{state.base.get('PATH', '/usr/bin:/bin')}"
     env["VIRTUAL_ENV"] = state.venv
     # a pipe would make Python keep log lines back for minutes

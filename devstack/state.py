@@ -144,6 +144,8 @@ class State:
     """Services that have a data folder, declared or not."""
     missing_paths: frozenset[str] = frozenset()
     """Entries of `[files]` that don't exist yet."""
+    env_files: Mapping[str, Mapping[str, Secret]] = field(default_factory=dict)
+    """Variables of each `env_file` that is there or that this run makes, by its path in the project."""
     warnings: tuple[str, ...] = ()
 
 

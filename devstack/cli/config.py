@@ -24,7 +24,7 @@ def command(context: Context, *, explain: str, path: bool, profile: str, runtime
         )
     loaded = context.stack(profile=profile, runtime=runtime).found.loaded
     if path:
-        context.output.profile_files(loaded.layers)
+        context.output.profile_files(loaded.merged.files)
     elif explain:
         context.output.explanation(explaining.explain(loaded, explain))
     else:

@@ -54,14 +54,14 @@ def explain(loaded: Loaded, key: str) -> Explanation:
     """Raises UsageError for a key that no profile has, or this one doesn't."""
     path = _path(key)
     value, default, meaning = _in_force(loaded.profile, path)
-    merged = merge(loaded.layers, loaded.tables)
+    merged = loaded.merged
     winners = {index for known, index in merged.origins.items() if known[: len(path)] == path}
     secret = _secret_names(loaded)
     said: list[Said] = []
     before: Any = _ABSENT
-    for index, (layer, table) in enumerate(zip(loaded.layers, loaded.tables, strict=True)):
+    for index, (layer, table) in enumerate(zip(merged.files, loaded.tables, strict=True)):
         own = _at(table, path)
-        after = _at(merge(loaded.layers[: index + 1], loaded.tables[: index + 1]).values, path)
+        after = _at(merge(merged.files[: index + 1], loaded.tables[: index + 1]).values, path)
         if own is not _ABSENT or (before is not _ABSENT and after is _ABSENT):
             is_removed = own is _ABSENT
             shown = None if is_removed else _masked(own, path, secret)
@@ -84,10 +84,9 @@ def resolved(loaded: Loaded, *, whole: bool) -> dict[str, Any]:
 
 def origins(loaded: Loaded) -> dict[Path, tuple[str, int]]:
     """Name and line of the layer that wrote each key path last."""
-    merged = merge(loaded.layers, loaded.tables)
+    files = loaded.merged.files
     return {
-        path: (loaded.layers[index].name, line_of(loaded.layers[index], path))
-        for path, index in merged.origins.items()
+        path: (files[index].name, line_of(files[index], path)) for path, index in loaded.merged.origins.items()
     }
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -30,13 +30,17 @@ from devstack.profile.source import Path, SourceFile, key_text, parse, printable
 class Loaded:
     """sources: file name by key path (`services.cache.port`) of everything that a file sets. digest: SHA-256 of the
     files; of `[tool.devstack]` alone, where the profile is a part of pyproject.toml. What is no file doesn't count.
-    layers, tables: where everything came from, the lowest first, and what each says."""
+    merged: how; its files are the layers, the lowest first. tables: what each of them says."""
 
     profile: Profile
     sources: Mapping[str, str]
     digest: str
-    layers: tuple[SourceFile, ...] = ()
-    tables: tuple[dict[str, Any], ...] = ()
+    merged: Merged = field(repr=False, compare=False)
+    tables: tuple[dict[str, Any], ...] = field(repr=False, compare=False)
+
+    def place(self, path: Path) -> str:
+        """`devstack.toml:12`, where the key path was set last."""
+        return place_of(self.merged, path)
 
 
 def load(
@@ -63,7 +67,7 @@ def load(
     mistakes = in_file_order(merged, findings, _misplaced(merged, tables))
     if mistakes or profile is None:
         raise _error(mistakes)
-    return Loaded(profile, _sources(merged), _digest(files, tables), tuple(files), tuple(tables))
+    return Loaded(profile, _sources(merged), _digest(files, tables), merged, tuple(tables))
 
 
 def _known_only(file: SourceFile, tables: Sequence[dict[str, Any]]) -> dict[str, Any]:

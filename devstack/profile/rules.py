@@ -183,5 +183,10 @@ def _reserved(profile: Profile) -> Iterator[Finding]:
         key = str(path[-1])
         if key == "HOME" and profile.home == "private":
             yield Finding(path, "`HOME` is set by devstack", 'take out `home = "private"`')
-        elif key == "VIRTUAL_ENV" or key.startswith("DEVSTACK_"):
+        elif is_reserved(profile, key):
             yield Finding(path, f"`{key}` is set by devstack")
+
+
+def is_reserved(profile: Profile, name: str) -> bool:
+    """Is the variable devstack's own to set?"""
+    return name == "VIRTUAL_ENV" or name.startswith("DEVSTACK_") or (name == "HOME" and profile.home == "private")

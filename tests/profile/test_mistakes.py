@@ -107,7 +107,10 @@ def test_what_is_no_port(value: str, got: str) -> None:
         ),
         (
             "[files]\n'a' = {}",
-            'files.a: wanted exactly one of `directory = true` and `template = "path"`, got an empty table',
+            (
+                'files.a: wanted exactly one of `directory = true`, `template = "path"`, `content = "text"` and '
+                "`generate = 64`, got an empty table"
+            ),
         ),
         (
             "[files]\n'a' = {directory = true, mode = '777'}",

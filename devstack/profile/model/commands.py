@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, fie
 from pydantic_core import PydanticCustomError
 
 from devstack.profile.model.values import (
+    EnvFiles,
     Model,
     Name,
     PlainEnv,
@@ -34,6 +35,8 @@ class Command(Model):
     """Folder to run in, below the project's root."""
     env: PlainEnv = {}
     """Added to the profile's environment for this command."""
+    env_file: EnvFiles = ()
+    """Files of `NAME=value` lines for this command; they win over `[env]`, and `env` over them."""
     user: str | None = None
     """The system user to run as; needs root."""
 
