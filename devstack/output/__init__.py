@@ -15,6 +15,7 @@ from devstack.output.terminal import Terminal, is_interactive
 from devstack.output.text import clean, one_line
 
 if TYPE_CHECKING:
+    from devstack.environment import Variable
     from devstack.executor import Progress
     from devstack.output.explanations import Origins
     from devstack.output.live import LiveProgress
@@ -55,6 +56,10 @@ class Output:
     def note(self, *texts: str) -> None:
         """Worth knowing, nothing to do about."""
         self._lines(results.notes(self._human.look, texts))
+
+    def warn(self, text: str) -> None:
+        """Worth knowing, beside a result that another program may read."""
+        self._aside.write("".join(f"{line}\n" for line in results.notes(self._aside.look, (text,))))
 
     def line(self, text: str) -> None:
         """A line of the result itself (a log, a child's output)."""
@@ -138,6 +143,23 @@ class Output:
             self.document(documents.stacks(entries, states))
         else:
             self._lines(results.stacks(self._human.look, entries, states, now))
+
+    def environment(self, variables: Sequence[Variable], shown: Mapping[str, str], *, is_explained: bool) -> None:
+        """shown: what may be shown of each value. is_explained: it is one, and what it wins over is told too."""
+        from devstack.output import variables as rendered
+
+        if self.is_json:
+            self.document(rendered.document(variables, shown))
+        elif is_explained:
+            self._lines(rendered.explanation(self._human.look, variables[0], shown[variables[0].name]))
+        else:
+            self._lines(rendered.table_of(self._human.look, variables, shown))
+
+    def environment_text(self, form: str, values: Mapping[str, str]) -> None:
+        """For another program to read: `dotenv`, `shell`, `json`."""
+        from devstack.output import variables as rendered
+
+        self._result.write_exactly(rendered.formatted(form, values))
 
     def profile(self, values: Mapping[str, Any], origins: Origins) -> None:
         from devstack.output import explanations

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstack import programs
+from devstack.environment import Variable, explain
 from devstack.errors import NetworkError, NotTrustedError, PrerequisiteError, UsageError
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
 from devstack.plan import Down, FetchServer, Goal, Plan, StartProgram, Up
 from devstack.planner import build, down
+from devstack.profile import graph
 from devstack.profile.model import Ask, Profile
 from devstack.python_env import PythonEnvironments
 from devstack.registry import Entry, Registry
@@ -26,6 +28,7 @@ from devstack.stack.perform import Performers, port_taken
 from devstack.stack.sources import Found, read_profile, scale_layer, setting_layers
 from devstack.stack.status import Status, status_of
 from devstack.stack.store import RecordStore, held
+from devstack.state import State
 from devstack.supervisor import Supervisor
 from devstack.system import System
 
@@ -57,6 +60,16 @@ class Run:
 
     outcome: Outcome
     status: Status
+
+
+@dataclass(frozen=True)
+class Variables:
+    """An environment, each value with its origin. is_new: the stack was never up, what chance decides may still
+    change."""
+
+    variables: dict[str, Variable]
+    state: State
+    is_new: bool
 
 
 class Stack:
@@ -108,6 +121,28 @@ class Stack:
     def command(self, argv: tuple[str, ...], cwd: Path) -> programs.Resolved:
         """A command of the person's own in the project's environment."""
         return programs.free_command(self.profile, self.observe().state, argv, str(cwd))
+
+    def variables(self, process: str = "") -> Variables:
+        """The environment of the project's commands, or of a process or one replica of it. Raises UsageError for an
+        unknown one."""
+        of, replica = None, 1
+        if process:
+            name, replica = self._replica(process)
+            of = ("processes", name)
+        is_new = self.system.read(self.project.record) is None
+        state = self.observe().state
+        return Variables(explain(self.profile, state, self.found.loaded.place, of, replica), state, is_new)
+
+    def _replica(self, process: str) -> tuple[str, int]:
+        for name, declared in self.profile.processes.items():
+            for program, number in graph.programs_of(name, declared):
+                if process in (program, name):
+                    return name, number
+        known = ", ".join(self.profile.processes) or "none"
+        raise UsageError(
+            "unknown-process", f"the profile has no process {process!r} that runs", why=f"it has {known}",
+            fix="devstack scale",
+        )
 
     def check_command(self, name: str) -> programs.Resolved:
         """A check of the profile, ready to execute. Raises KeyError for an unknown name."""
