@@ -50,7 +50,7 @@ HEAVY = frozenset({
     "rich", "supervisor", "tomlkit", "uv", "virtualenv", "watchfiles",
 })
 #: what a service kind may touch the machine with
-DOORS = frozenset({"probe", "provision"})
+DOORS = frozenset({"probe", "provision", "execute"})
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,26 @@ class Output:
     def is_interactive(self) -> bool:
         """Somebody is there to look at a moving picture and to answer."""
         return is_interactive() and not self.is_json
+
+    def reads_person(self) -> bool:
+        """Somebody types what this command reads."""
+        return sys.stdin.isatty()
+
+    def typed(self, prompt: str) -> Iterator[str]:
+        """What is typed, or comes through a pipe, line by line."""
+        if self.reads_person():
+            with contextlib.suppress(ImportError):
+                # makes the terminal's lines editable
+                import readline  # noqa: F401
+        while True:
+            try:
+                line = input(prompt) if self.reads_person() else sys.stdin.readline()
+            except EOFError:
+                self.say()
+                return
+            if not line and not self.reads_person():
+                return
+            yield line
 
     def say(self, text: str = "") -> None:
         """A line for people."""

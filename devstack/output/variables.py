@@ -24,9 +24,9 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"}
 
 def table_of(look: Look, variables: Iterable[Variable], shown: Shown) -> list[str]:
     rows: list[Sequence[Cell]] = [
-        (one.name, one_line(shown[one.name]), (one.origin, "dim")) for one in variables
+        (one.name, (one.origin, "dim"), one_line(shown[one.name])) for one in variables
     ]
-    return table(look, ("NAME", "VALUE", "FROM"), rows, indent="") or ["No variables."]
+    return table(look, ("NAME", "FROM", "VALUE"), rows, indent="") or ["No variables."]
 
 
 def explanation(look: Look, variable: Variable, shown: str) -> list[str]:

@@ -24,7 +24,7 @@ from pydantic import BeforeValidator, Field
 from devstack.errors import DataError, PrerequisiteError, ProcessError
 from devstack.profile.model import Service, one_or_many
 from devstack.profile.secret import Secret
-from devstack.services import Hint, Instance, Kind, NativeService, Prepare, Probe, Server, ServerFile, Source
+from devstack.services import Client, Hint, Instance, Kind, NativeService, Prepare, Probe, Server, ServerFile, Source
 from devstack.services._postgres_sources import HINTS, SOURCES
 
 if TYPE_CHECKING:
@@ -163,6 +163,18 @@ class PostgresKind:
                 fix=f"devstack logs {instance.name}",
             ) from None
         return tuple(done)
+
+    def client(self, instance: Instance, server: Server) -> Client:
+        """psql, of the server's own version where it is there."""
+        login: dict[str, str | Secret] = {
+            "PGHOST": "127.0.0.1", "PGPORT": str(instance.port), "PGUSER": instance.user,
+            "PGDATABASE": _databases(instance)[0], "PGPASSWORD": instance.password, "PGSSLMODE": "disable",
+            "PGCONNECT_TIMEOUT": "5", "PGAPPNAME": "devstack shell",
+        }  # fmt: skip
+        return Client(
+            ("psql",), (str(PurePosixPath(server.program).parent),), (), {**server.env, **login},
+            install="apt-get install postgresql-client",
+        )
 
 
 # --- the declaration and its files ------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from devstack.errors import ProcessError, UsageError
 from devstack.profile.model import Model, Service, one_or_many
 from devstack.profile.secret import Secret
 from devstack.services import (
+    Client,
     Hint,
     Installed,
     Instance,
@@ -230,6 +231,20 @@ class RabbitMQKind:
                 fix=f"devstack logs {instance.name}",
             ) from None
         return tuple(done)
+
+    def client(self, instance: Instance, server: Server) -> Client:
+        """rabbitmqctl, without its shell wrapper: as the node itself it finds its peer by the port, not by epmd."""
+        (program, *others), env = _emulator(instance, server)
+        home, dist = env["RABBITMQ_HOME"], str(instance.ports["dist"])
+        argv = (
+            *others, "+B", "-boot", "start_clean", "-noinput", "-noshell", "-hidden", "-start_epmd", "false",
+            "-erl_epmd_port", dist, "-dist_listen", "false", "-run", "escript", "start",
+            "-escript", "main", "rabbitmqctl_escript", "-extra", f"{home}/escript/rabbitmqctl",
+        )  # fmt: skip
+        return Client(
+            (program,), (), argv, {**env, **_settings(instance)}, is_interactive=False,
+            install="apt-get install rabbitmq-server",
+        )
 
 
 # --- the declaration and its files ------------------------------------------------------------------------------------

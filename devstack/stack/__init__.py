@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from devstack import programs
 from devstack.environment import Variable, explain
-from devstack.errors import NetworkError, NotTrustedError, PrerequisiteError, UsageError
+from devstack.errors import NetworkError, NotTrustedError, PrerequisiteError, ProcessError, UsageError
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
 from devstack.plan import Down, FetchServer, Goal, Plan, StartProgram, Up
 from devstack.planner import build, down
@@ -18,10 +19,11 @@ from devstack.profile import graph
 from devstack.profile.model import Ask, Profile
 from devstack.python_env import PythonEnvironments
 from devstack.registry import Entry, Registry
-from devstack.render import Layout
+from devstack.render import Layout, reveal
 from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
+from devstack.stack.clients import Opened, client, shell, terminal
 from devstack.stack.observe import Observer, Seen, Tools, observe_running
 from devstack.stack.paths import Project, places, sockets
 from devstack.stack.perform import Performers, port_taken
@@ -143,6 +145,36 @@ class Stack:
             "unknown-process", f"the profile has no process {process!r} that runs", why=f"it has {known}",
             fix="devstack scale",
         )
+
+    def shell(self, *, is_interactive: bool) -> Opened:
+        """The person's shell in the project's environment; not interactive: it reads commands as any program does."""
+        seen = self.variables()
+        program = self.system.environ.get("SHELL") or "/bin/sh"
+        env = {one.name: reveal(one.value) for one in seen.variables.values()} | terminal(self.system.environ)
+        if not is_interactive:
+            return Opened((program,), env)
+        own = [one.name for one in seen.variables.values() if one.origin != "machine"]
+        return shell(program, self.project.folder / "shell", self.profile.name, env, own)
+
+    def client(self, name: str) -> Opened:
+        """A service's client. Raises UsageError for an unknown one, ProcessError for one that doesn't run,
+        PrerequisiteError where this machine has no client for it."""
+        if name not in self.profile.services:
+            near = difflib.get_close_matches(name, self.profile.services, 1)
+            raise UsageError(
+                "unknown-service", f"the profile has no service {name!r}",
+                why=f"it has {', '.join(self.profile.services) or 'none'}",
+                fix=f"devstack shell {near[0]}" if near else "devstack shell",
+            )
+        state = self._observer(self._tools(self.profile), keep=False).observe(light=True).state
+        now = state.supervisor.programs.get(name)
+        if now is None or not now.is_running:
+            raise ProcessError(
+                "service-not-running", f"{name} is not running", why=now.reason if now else "the stack is down",
+                fix=f"devstack up {name}",
+            )
+        service = state.services[name]
+        return client(self.system, service.instance, service.server)
 
     def check_command(self, name: str) -> programs.Resolved:
         """A check of the profile, ready to execute. Raises KeyError for an unknown name."""
