@@ -276,7 +276,8 @@ class _Up:
             self.draft.point(name, graph.needs(self.profile, name))
             return
         needs = [f"{SUPERVISOR}:reap", PYTHON, "paths:make", *graph.needs(self.profile, name)]
-        step = self.draft.add(name, RunTask(name), cause, needs=needs, optional=task.optional)
+        words = self.goal.words if name in self.goal.force else ()
+        step = self.draft.add(name, RunTask(name, words), cause, needs=needs, optional=task.optional)
         self.draft.point(name, [step])
 
     def _process(self, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -176,9 +176,10 @@ class Stack:
         service = state.services[name]
         return client(self.system, service.instance, service.server)
 
-    def check_command(self, name: str) -> programs.Resolved:
-        """A check of the profile, ready to execute. Raises KeyError for an unknown name."""
-        return programs.command(self.profile, self.observe().state, self.profile.checks[name])
+    def check_commands(self, names: Iterable[str]) -> dict[str, programs.Resolved]:
+        """Checks of the profile, ready to execute. Raises KeyError for an unknown name."""
+        state = self.observe().state
+        return {name: programs.command(self.profile, state, self.profile.checks[name]) for name in names}
 
     def supervisor(self) -> Supervisor:
         return self._supervisor(self._store.load().stack)
