@@ -178,14 +178,16 @@ def _secret_names(loaded: Loaded) -> frozenset[str]:
 
 
 def _masked(value: Any, path: Path, secret: frozenset[str]) -> Any:
-    in_env = path[:1] == ("env",) or "env" in path[2:3]
-    name = next((part for part in path[1:] if in_env and part in secret), None)
     if isinstance(value, Mapping):
         return {key: _masked(item, (*path, key), secret) for key, item in value.items()}
     if isinstance(value, list):
         return [_masked(item, path, secret) for item in value]
     if not isinstance(value, str):
         return value
-    if name is not None and path[-1] not in ("ask",) and "${" not in value:
+    above, last = path[:-1], path[-1:]
+    is_secret = (last[:1] and last[0] in secret and above[-1:] == ("env",)) or (
+        last == ("default",) and above[:1] == ("env",) and above[-1] in secret
+    )
+    if is_secret and value and "${" not in value:
         return MASK
     return _LOGIN.sub(rf"\1:{MASK}@", value)
