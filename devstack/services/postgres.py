@@ -167,9 +167,8 @@ class PostgresKind:
     def client(self, instance: Instance, server: Server) -> Client:
         """psql, of the server's own version where it is there."""
         login: dict[str, str | Secret] = {
-            "PGHOST": "127.0.0.1", "PGPORT": str(instance.port), "PGUSER": instance.user,
-            "PGDATABASE": _databases(instance)[0], "PGPASSWORD": instance.password, "PGSSLMODE": "disable",
-            "PGCONNECT_TIMEOUT": "5", "PGAPPNAME": "devstack shell",
+            "PGHOST": "127.0.0.1", "PGPORT": str(instance.port), "PGUSER": instance.user, "PGSSLMODE": "disable",
+            "PGDATABASE": _databases(instance)[0], "PGPASSWORD": instance.password, "PGCONNECT_TIMEOUT": "5",
         }  # fmt: skip
         return Client(
             ("psql",), (str(PurePosixPath(server.program).parent),), (), {**server.env, **login},

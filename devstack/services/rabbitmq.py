@@ -22,20 +22,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from devstack.errors import ProcessError, UsageError
 from devstack.profile.model import Model, Service, one_or_many
 from devstack.profile.secret import Secret
-from devstack.services import (
-    Client,
-    Hint,
-    Installed,
-    Instance,
-    Kind,
-    NativeService,
-    Packages,
-    Probe,
-    Server,
-    ServerFile,
-    Source,
-    System,
-)
+from devstack.services import Client, Hint, Instance, Kind, NativeService, Probe, Server, ServerFile, Source
+from devstack.services._rabbitmq_sources import SOURCES
 
 ShortName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,127}$")]
 #: the data folder's tables belong to this name; it never changes
@@ -68,28 +56,6 @@ class RabbitMQ(Service):
                 raise ValueError(f"exchange {exchange.name}: no vhost is named {exchange.vhost!r}")
         return self
 
-
-SOURCES = (
-    # rabbitmqctl stands for the server: it is the one program of it that tells the version and starts nothing
-    Source("installed", Installed("rabbitmqctl", (
-        "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin", "/opt/homebrew/opt/rabbitmq/sbin",
-        "/usr/local/opt/rabbitmq/sbin",
-    ), version_args=("version",), siblings=("rabbitmq-server", "rabbitmq-defaults"))),
-    Source("packages", Packages(
-        (
-            "rabbitmq-server", "erlang-base", "erlang-asn1", "erlang-crypto", "erlang-eldap", "erlang-inets",
-            "erlang-mnesia", "erlang-os-mon", "erlang-parsetools", "erlang-public-key", "erlang-runtime-tools",
-            "erlang-ssl", "erlang-syntax-tools", "erlang-tools", "erlang-xmerl",
-        ),
-        links={
-            "erlang": "usr/lib/erlang",
-            "erts": "usr/lib/erlang/erts-*",
-            "rabbitmq": "usr/lib/rabbitmq/lib/rabbitmq_server-*",
-        },
-        program="erts/bin/erlexec",
-    )),
-    Source("system", System(apt=("rabbitmq-server",), brew=("rabbitmq",))),
-)  # fmt: skip
 
 #: the build that is known well enough to leave out what it doesn't need at boot (measured: 4.1 s → 1.7 s)
 _KNOWN = "3.10.8"
