@@ -21,13 +21,14 @@ from devstack.state import Orphan
 class Up:
     """Everything named (all, if nothing is) running and ready. force: started anew, or run again, even if unchanged.
 
-    start: False prepares only: environment, servers, folders.
+    start: False prepares only: environment, servers, folders. words: more of them for the command of a forced task.
     """
 
     names: tuple[str, ...] = ()
     force: frozenset[str] = frozenset()
     start: bool = True
     name: str = "up"
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -166,8 +167,11 @@ class AwaitProgram(Action):
 
 @dataclass(frozen=True)
 class RunTask(Action):
+    """words: more of them for its command; it doesn't count as done then."""
+
     verb: ClassVar[str] = "run"
     task: str
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -204,8 +204,16 @@ class _Up:
                 self.draft.add(name, StopProgram(name), starts[name], needs=needs)
         for name, now in live.items():
             if name not in self.programs and now.is_running:
-                self.draft.add(name, StopProgram(name), "the profile doesn't have it any more")
+                self.draft.add(name, StopProgram(name), self._farewell(name))
         return starts
+
+    def _farewell(self, program: str) -> str:
+        """Why a program that runs is no part of the stack any more."""
+        name, _, number = program.rpartition("-")
+        owner = self.profile.processes.get(name if number.isdecimal() else program)
+        if owner is None or owner.replicas == owner.declared_replicas:
+            return "the profile doesn't have it any more"
+        return f"scaled to {owner.replicas}"
 
     def _has_changed(self, name: str) -> bool:
         """Does the program run as it was declared before?"""
@@ -281,7 +289,8 @@ class _Up:
             self.draft.point(name, graph.needs(self.profile, name))
             return
         needs = [f"{SUPERVISOR}:reap", PYTHON, "paths:make", *graph.needs(self.profile, name)]
-        step = self.draft.add(name, RunTask(name), cause, needs=needs, optional=task.optional)
+        words = self.goal.words if name in self.goal.force else ()
+        step = self.draft.add(name, RunTask(name, words), cause, needs=needs, optional=task.optional)
         self.draft.point(name, [step])
 
     def _process(self, name: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -75,6 +75,16 @@ def environment(profile: Profile, state: State) -> dict[str, Value]:
     for name in profile.env:
         value_of(name)
     return values
+
+
+def with_words(resolved: Resolved, words: tuple[str, ...], *, shell: bool) -> Resolved:
+    """The same with more words behind it; a text for a shell gets them behind its last command."""
+    if not words:
+        return resolved
+    if not shell:
+        return replace(resolved, argv=(*resolved.argv, *words))
+    *start, text = resolved.argv
+    return replace(resolved, argv=(*start, f'{text} "$@"', "sh", *words))
 
 
 def command(profile: Profile, state: State, declared: Command, program: str = "", replica: int = 1) -> Resolved:

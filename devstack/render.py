@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import jinja2
 
 #: what a shell won't let itself be told by `export`; env(1) passes them
-_SHELL_OWN = frozenset(
+SHELL_OWN = frozenset(
     {"BASHOPTS", "EUID", "GROUPS", "LINENO", "OPTIND", "PPID", "RANDOM", "SECONDS", "SHELLOPTS", "UID"}
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -217,7 +217,7 @@ def _check_program(program: Program) -> None:
     for name, value in program.env.items():
         if not _NAME.fullmatch(name):
             raise refuse(f"{name!r} isn't a variable's name")
-        if name in _SHELL_OWN and isinstance(value, Secret):
+        if name in SHELL_OWN and isinstance(value, Secret):
             raise refuse(f"{name} is the shell's own variable and can't hold a secret")
         texts.append((name, reveal(value)))
     for what, text in texts:
@@ -347,10 +347,10 @@ stdout_logfile_backups=2
 def _script(program: Program, layout: Layout) -> str:
     exports = [
         f"export {name}={shlex.quote(reveal(value))}"
-        for name, value in sorted(program.env.items()) if name not in _SHELL_OWN
+        for name, value in sorted(program.env.items()) if name not in SHELL_OWN
     ]
     own = [
-        shlex.quote(f"{name}={reveal(value)}") for name, value in sorted(program.env.items()) if name in _SHELL_OWN
+        shlex.quote(f"{name}={reveal(value)}") for name, value in sorted(program.env.items()) if name in SHELL_OWN
     ]
     run = f'exec env {" ".join(own)} "$@"' if own else 'exec "$@"'
     return _SCRIPT.format(

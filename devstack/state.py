@@ -177,7 +177,7 @@ class Record:
     profile: what `--profile` named, "" for the project's own. ports: leases by name. generations: by service, changed
     when a database had to be made again. tasks: key of the last success, by task. ready: by program, the `pid:start`
     that was seen ready. base: see `State.base`. files: digests of what was written to each entry of `[files]`, and of
-    its source.
+    its source. scale: replicas by process, where `devstack scale` said so.
     """
 
     stack: str
@@ -191,6 +191,7 @@ class Record:
     ready: Mapping[str, str] = field(default_factory=dict)
     base: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    scale: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def written(self) -> dict[str, Written]:
@@ -226,7 +227,9 @@ def parse(text: str) -> Record | None:
             "state-newer", "this stack was last used by a newer devstack",
             why=f"its state file has version {raw['version']}, this one knows {VERSION}", fix="update devstack",
         )
-    tables = {"ports": int, "generations": str, "tasks": str, "ready": str, "base": str, "files": str}
+    tables = {
+        "ports": int, "generations": str, "tasks": str, "ready": str, "base": str, "files": str, "scale": int,
+    }
     values: dict[str, Any] = {}
     for name, kind in tables.items():
         table = raw.get(name, {})

@@ -50,6 +50,17 @@ class ProcessRow:
     restarts: int
     uptime_s: float | None
     reason: str | None
+    program: str = ""
+    """Its name for `logs` and `restart`: `worker`, `worker-2`."""
+
+
+@dataclass(frozen=True)
+class ScaleRow:
+    """A process that runs in another number than its profile's files say."""
+
+    name: str
+    replicas: int
+    declared: int
 
 
 @dataclass(frozen=True)
@@ -57,3 +68,4 @@ class Status:
     stack: StackRow
     services: tuple[ServiceRow, ...]
     processes: tuple[ProcessRow, ...]
+    scaled: tuple[ScaleRow, ...] = ()

@@ -173,11 +173,13 @@ class System(Files, Processes):
         return Completed(child.returncode, err.decode(errors="replace"), out.decode(errors="replace"), timed_out)
 
     def foreground(
-        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, is_aside: bool = False
+        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, is_aside: bool = False,
+        timeout: float | None = None,
     ) -> int:
         """Run a command on this terminal, its signals its own; returns its status as a shell would (128 + signal).
 
-        is_aside: its output goes to stderr, where stdout is for a document.
+        is_aside: its output goes to stderr, where stdout is for a document. timeout: seconds, None: as long as it
+        likes. Raises TimeoutError.
         """
         # the child gets the terminal's Ctrl-C itself; this process only waits for what it makes of it
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -190,7 +192,11 @@ class System(Files, Processes):
                 )
             except OSError as error:
                 raise _cannot_execute(argv[0], error) from None
-            code = child.wait()
+            try:
+                code = child.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self._end_one(child)
+                raise TimeoutError(f"no end after {timeout:g} s") from None
         finally:
             signal.signal(signal.SIGINT, previous)
         return 128 - code if code < 0 else code
@@ -262,6 +268,13 @@ class System(Files, Processes):
         if self.cancelled.is_set():
             self._end(child)
             raise InterruptedRunError("interrupted", f"{argv[0]} was stopped on request", fix="devstack up")
+
+    def _end_one(self, child: subprocess.Popen[bytes]) -> None:
+        """Ask a command of this terminal's group to end, then kill it."""
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            child.send_signal(sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(3.0)
 
     def _end(self, child: subprocess.Popen[bytes]) -> None:
         """Ask the whole group to end; then kill what is left of it, also of one whose leader has ended."""

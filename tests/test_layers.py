@@ -20,7 +20,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"devstack", "errors"}),
     frozenset({"profile"}),
     frozenset({"services", "detect", "state", "status", "wire"}),
-    frozenset({"plan", "planner", "programs", "environment", "project_files", "render", "timings", "ci", "doctor"}),
+    frozenset({
+        "plan", "planner", "programs", "environment", "masking", "project_files", "render", "timings", "ci", "doctor",
+    }),
     frozenset({"evidence", "files", "globs", "processes", "system"}),
     frozenset({
         "checkout", "interpreters", "orphans", "python_env", "registry", "resources", "runtimes", "shared_answer",
@@ -57,7 +59,7 @@ HEAVY = frozenset({
 #: a program of its own, which nothing imports: it is supervisord, and makes processes as that does
 DAEMON = "supervisord"
 #: what a service kind may touch the machine with
-DOORS = frozenset({"probe", "provision"})
+DOORS = frozenset({"probe", "provision", "execute"})
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,8 @@ from devstack.plan import Up
 @click.command("bootstrap")
 @click.argument("repository", default=".", metavar="[REPO|.|demo]")
 @click.option("--into", type=click.Path(path_type=Path), help="Folder for the project (default: its name, here).")
-@click.option("--ref", envvar="DEVSTACK_REF", help="Branch, tag or commit.")
+@click.option("--ref", help="Branch, tag or commit.")
 @click.option("--no-start", is_flag=True, help="Clone, environment and servers only; start nothing.")
-@click.option("--offline", is_flag=True, envvar="DEVSTACK_OFFLINE", help="Use what is on this machine, ask no network.")
 @stack_flags
 @run_flags
 @common

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from devstack.cli.calling import prefix
 from devstack.errors import UsageError
@@ -46,6 +47,10 @@ class Context:
     def options(self, **flags: Any) -> Options:
         from devstack.stack import Options
 
+        current = click.get_current_context(silent=True)
+        if current is not None and current.get_parameter_source("runtime") is ParameterSource.ENVIRONMENT:
+            # the variable is a layer of its own below the flag, for verbs without the flag too
+            flags["runtime"] = ""
         asks = self.output.is_interactive
         return Options(ask=self._ask if asks else lambda name, question: None,
                        ask_trust=self._ask_trust if asks else None,
@@ -85,6 +90,19 @@ class Context:
 pass_context = click.make_pass_decorator(Context)
 
 
+def variable_of(option: click.Option) -> str | None:
+    """The variable that mirrors a flag of any verb: `DEVSTACK_NEW_PORTS` for `--new-ports`."""
+    if option.is_eager:
+        return None
+    name = max(option.opts, key=len)
+    return f"DEVSTACK_{name.lstrip('-').replace('-', '_').upper()}"
+
+
+def is_on(variable: str) -> bool:
+    """Whether a variable that mirrors a flag says yes; what is neither yes nor no, click refuses."""
+    return os.environ.get(variable, "").strip().lower() in ("1", "true", "t", "yes", "y", "on")
+
+
 def common(function: F) -> F:
     """`--json` and `-v`, which `main` has read already: here they are accepted and shown in `--help`."""
     function = click.option("--json", "_json", is_flag=True, help="One JSON document on stdout.", expose_value=False)(
@@ -96,7 +114,7 @@ def common(function: F) -> F:
 def stack_flags(function: F) -> F:
     """Which profile and which runtime."""
     return click.option(
-        "--runtime", default="", envvar="DEVSTACK_RUNTIME", type=click.Choice(["", "auto", "docker", "native"]),
+        "--runtime", default="", type=click.Choice(["", "auto", "docker", "native"]),
         metavar="auto|docker|native", help="Where services run.",
     )(profile_flag(function))
 
@@ -104,17 +122,18 @@ def stack_flags(function: F) -> F:
 def profile_flag(function: F) -> F:
     """Which profile."""
     return click.option(
-        "--profile", default="", envvar="DEVSTACK_PROFILE", metavar="NAME|PATH",
+        "--profile", default="", metavar="NAME|PATH",
         help="A shipped profile or a file, instead of the project's own.",
     )(function)
 
 
 def run_flags(function: F) -> F:
     """Flags of the verbs that change a stack."""
-    for name, variable, text in (
-        ("--trust", "DEVSTACK_TRUST", "Trust this repository's commands, without a question."),
-        ("--yes", "DEVSTACK_YES", "Answer yes to every question about destructive steps."),
-        ("--new-ports", None, "Lease new ports where a stranger has taken the leased ones."),
+    for name, text in (
+        ("--trust", "Trust this repository's commands, without a question."),
+        ("--yes", "Answer yes to every question about destructive steps."),
+        ("--new-ports", "Lease new ports where a stranger has taken the leased ones."),
+        ("--offline", "Use what is on this machine, ask no network."),
     ):
-        function = click.option(name, is_flag=True, envvar=variable, help=text)(function)
+        function = click.option(name, is_flag=True, help=text)(function)
     return function

@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from devstack import __version__
-from devstack.cli.context import Context
+from devstack.cli.context import Context, is_on, variable_of
 from devstack.cli.streams import open_streams, settle
 from devstack.cli.verbs import ABOUT, MODULES, VERBS
 from devstack.errors import DevstackError, InterruptedRunError, PrerequisiteError, StorageError, UsageError
@@ -30,6 +30,9 @@ class Verbs(click.Group):
         if name not in VERBS:
             return None
         command: click.Command = import_module(f"devstack.cli.{MODULES.get(name, name)}").command
+        for option in command.params:
+            if isinstance(option, click.Option):
+                option.envvar = variable_of(option)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -39,7 +42,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
+        if args and args[0] not in VERBS and not args[0].startswith("-") and not ctx.resilient_parsing:
             import difflib
 
             near = difflib.get_close_matches(args[0], VERBS, 1)
@@ -63,7 +66,11 @@ def main() -> NoReturn:
     """Run the command line; never returns, never shows a traceback for what a user or a machine can do."""
     open_streams()
     words = _words(sys.argv[1:])
-    output = Output(json="--json" in _own(words), verbose=any(word in ("-v", "--verbose") for word in _own(words)))
+    own = _own(words)
+    output = Output(
+        json="--json" in own or is_on("DEVSTACK_JSON"),
+        verbose=any(word in ("-v", "--verbose") for word in own) or is_on("DEVSTACK_VERBOSE"),
+    )
     context = Context(output)
     sys.exit(_run(context, words))
 

@@ -11,7 +11,7 @@ from typing import Any
 from devstack import standing
 from devstack.errors import StorageError
 from devstack.output import Call, Output
-from devstack.status import ProcessRow, ServiceRow, StackRow, Status
+from devstack.status import ProcessRow, ScaleRow, ServiceRow, StackRow, Status
 
 _FLAGS = {"--json", "-v", "--verbose"}
 
@@ -61,8 +61,8 @@ def _status(memo: standing.Memo) -> Status:
     known: dict[str, Any] = memo["status"]
     uptimes = standing.uptimes(memo)
     processes = [
-        ProcessRow(**{**row, "uptime_s": round(uptimes[program], 1)})
-        for row, program in zip(known["processes"], memo["programs"], strict=True)
+        ProcessRow(**{**row, "uptime_s": round(uptimes[row["program"]], 1)}) for row in known["processes"]
     ]
     services = [ServiceRow(**row) for row in known["services"]]
-    return Status(StackRow(**known["stack"]), tuple(services), tuple(processes))
+    scaled = tuple(ScaleRow(**row) for row in known["scaled"])
+    return Status(StackRow(**known["stack"]), tuple(services), tuple(processes), scaled)

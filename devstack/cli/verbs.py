@@ -16,11 +16,16 @@ VERBS = {
     "urls": "Where everything is",
     "logs": "What services and processes print",
     "restart": "Stop and start services or processes",
+    "scale": "How many of a process run",
     "run": "Run a task of the profile",
     "exec": "Run a command in the project's environment",
+    "shell": "A shell in the project's environment, or a service's client",
+    "env": "The project's environment, and where each value comes from",
     "check": "Run the project's checks in its environment",
     "plan": "What `up` would do, and why; changes nothing",
     "list": "Every stack on this machine",
     "trust": "Allow this repository's commands to run",
+    "config": "The resolved profile, and where each value comes from",
+    "completion": "What a shell needs to complete words after devstack",
 }
 MODULES = {"ps": "status", "exec": "exec_", "list": "list_"}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from devstack.errors import DevstackError
@@ -14,12 +16,16 @@ from devstack.output.terminal import Terminal, is_interactive
 from devstack.output.text import clean, one_line
 
 if TYPE_CHECKING:
+    from devstack.environment import Variable
     from devstack.executor import Progress
+    from devstack.output.explanations import Origins
     from devstack.output.live import LiveProgress
     from devstack.plan import Plan
+    from devstack.profile.explain import Explanation
+    from devstack.profile.source import SourceFile
     from devstack.registry import Entry
-    from devstack.stack.status import Status
     from devstack.stack.trusting import Request
+    from devstack.status import ScaleRow, Status
 
 __all__ = ["Call", "Output", "clean", "one_line"]
 
@@ -40,6 +46,26 @@ class Output:
         """Somebody is there to look at a moving picture and to answer."""
         return is_interactive() and not self.is_json
 
+    def reads_person(self) -> bool:
+        """Somebody types what this command reads."""
+        return sys.stdin.isatty()
+
+    def typed(self, prompt: str) -> Iterator[str]:
+        """What is typed, or comes through a pipe, line by line."""
+        if self.reads_person():
+            with contextlib.suppress(ImportError):
+                # makes the terminal's lines editable
+                import readline  # noqa: F401
+        while True:
+            try:
+                line = input(prompt) if self.reads_person() else sys.stdin.readline()
+            except EOFError:
+                self.say()
+                return
+            if not line and not self.reads_person():
+                return
+            yield line
+
     def say(self, text: str = "") -> None:
         """A line for people."""
         self._lines([clean(text)])
@@ -51,6 +77,10 @@ class Output:
     def note(self, *texts: str) -> None:
         """Worth knowing, nothing to do about."""
         self._lines(results.notes(self._human.look, texts))
+
+    def warn(self, text: str) -> None:
+        """Worth knowing, beside a result that another program may read."""
+        self._aside.write("".join(f"{line}\n" for line in results.notes(self._aside.look, (text,))))
 
     def line(self, text: str) -> None:
         """A line of the result itself (a log, a child's output)."""
@@ -104,6 +134,12 @@ class Output:
         else:
             self._lines(results.status(self._human.look, status))
 
+    def scale(self, rows: Sequence[ScaleRow]) -> None:
+        if self.is_json:
+            self.document({"processes": [asdict(row) for row in rows]})
+        else:
+            self._lines(results.scale(self._human.look, rows))
+
     def urls(self, status: Status) -> None:
         if self.is_json:
             self.document({"urls": results.url_pairs(status)})
@@ -129,6 +165,47 @@ class Output:
         else:
             self._lines(results.stacks(self._human.look, entries, states, now))
 
+    def environment(self, variables: Sequence[Variable], shown: Mapping[str, str], *, is_explained: bool) -> None:
+        """shown: what may be shown of each value. is_explained: it is one, and what it wins over is told too."""
+        from devstack.output import variables as rendered
+
+        if self.is_json:
+            self.document(rendered.document(variables, shown))
+        elif is_explained:
+            self._lines(rendered.explanation(self._human.look, variables[0], shown[variables[0].name]))
+        else:
+            self._lines(rendered.table_of(self._human.look, variables, shown))
+
+    def environment_text(self, form: str, values: Mapping[str, str]) -> None:
+        """For another program to read: `dotenv`, `shell`, `json`."""
+        from devstack.output import variables as rendered
+
+        self._result.write_exactly(rendered.formatted(form, values))
+
+    def profile(self, values: Mapping[str, Any], origins: Origins) -> None:
+        from devstack.output import explanations
+
+        if self.is_json:
+            self.document(explanations.profile_document(values, origins))
+        else:
+            self._copied(explanations.profile(values, origins, verbose=self.verbose))
+
+    def profile_files(self, layers: Iterable[SourceFile]) -> None:
+        """Paths of the profile's files, the lowest first."""
+        files = [layer for layer in layers if layer.is_file]
+        if self.is_json:
+            self.document({"files": [{"name": file.name, "path": file.path} for file in files]})
+        else:
+            self._copied([file.path for file in files])
+
+    def explanation(self, found: Explanation) -> None:
+        from devstack.output import explanations
+
+        if self.is_json:
+            self.document(explanations.explanation_document(found))
+        else:
+            self._lines(explanations.explanation(self._human.look, found))
+
     def trust_summary(self, request: Request) -> None:
         """What a repository would run here, before anyone says that it may."""
         from devstack.output import trust
@@ -142,6 +219,10 @@ class Output:
 
             self.document(trust.document(request))
         self.done(f"{request.material.root} is trusted")
+
+    def _copied(self, lines: Iterable[str]) -> None:
+        """Lines that are read by programs too: never cut, signs of ours not replaced."""
+        self._result.write("".join(f"{clean(line)}\n" for line in lines))
 
     def _lines(self, lines: Iterable[str]) -> None:
         self._human.write("".join(f"{line}\n" for line in lines))

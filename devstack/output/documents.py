@@ -36,7 +36,11 @@ def plan(plan: Plan) -> Any:
 
 
 def status(status: Status) -> Any:
-    return asdict(status)
+    found = asdict(status)
+    return {
+        "stack": found["stack"], "services": found["services"],
+        "processes": [{key: row[key] for key in row if key != "program"} for row in found["processes"]],
+    }
 
 
 def stacks(entries: Sequence[Entry], states: Sequence[str]) -> Any:

@@ -15,7 +15,7 @@ from devstack.output.text import clean, cut, one_line, pieces, wrap
 if TYPE_CHECKING:
     from devstack.plan import Plan, Step
     from devstack.registry import Entry
-    from devstack.stack.status import ProcessRow, ServiceRow, Status
+    from devstack.stack.status import ProcessRow, ScaleRow, ServiceRow, Status
 
 #: lines that the reason of one row in `status` may take
 _REASON_LINES = 3
@@ -76,6 +76,8 @@ def status(look: Look, status: Status) -> list[str]:
         lines += ["", drawn[0]]
         for row, line in zip(rows, drawn[1:], strict=True):
             lines += [line, *(look.paint(f"     {part}", "yellow") for part in row.reason_lines(look))]
+    if status.scaled:
+        lines += ["", *notes(look, map(scaled, status.scaled))]
     poor = next((row for row in rows if not row.is_ready), None)
     if stack.state == "down":
         lines += ["", *table(look, (), [("devstack up", ("start it all", "dim"))])]
@@ -85,6 +87,22 @@ def status(look: Look, status: Status) -> list[str]:
         ]  # fmt: skip
         lines += ["", *table(look, (), hints)]
     return lines
+
+
+def scaled(row: ScaleRow) -> str:
+    return (
+        f"{one_line(row.name)} is scaled to {row.replicas}, the profile says {row.declared} "
+        f"(devstack scale {one_line(row.name)}= goes back)"
+    )
+
+
+def scale(look: Look, rows: Sequence[ScaleRow]) -> list[str]:
+    """How many of each process run."""
+    cells: list[Sequence[Cell]] = [
+        (row.name, str(row.replicas), f"the profile says {row.declared}" if row.replicas != row.declared else "")
+        for row in rows
+    ]
+    return table(look, ("NAME", "REPLICAS", ""), cells, indent="") or ["The profile has no processes."]
 
 
 def urls(look: Look, status: Status) -> list[str]:
@@ -206,7 +224,7 @@ def _named(status: Status) -> Iterator[tuple[str, ProcessRow]]:
     """Processes by the names of their programs: `worker-1` where there are several workers."""
     replicas = Counter(row.name for row in status.processes)
     for row in status.processes:
-        yield one_line(row.name) + (f"-{row.replica}" if replicas[row.name] > 1 else ""), row
+        yield one_line(row.program or (f"{row.name}-{row.replica}" if replicas[row.name] > 1 else row.name)), row
 
 
 def _urls(status: Status) -> Iterator[tuple[str, str, bool]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
 from devstack.errors import StorageError
-from devstack.output.text import ascii_of
+from devstack.output.text import ascii_of, clean
 
 Style = Literal["", "bold", "dim", "red", "green", "yellow", "cyan"]
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -46,17 +47,28 @@ class Terminal:
     def look(self) -> Look:
         return Look(self._width(), has_colour=not self.is_plain)
 
+    def write_exactly(self, text: str) -> None:
+        """What another program reads, byte for byte; on a terminal, where nobody does, as anything else."""
+        buffer = getattr(self._stream, "buffer", None)
+        if _isatty(self._stream) or buffer is None:
+            self.write("".join(f"{clean(line)}\n" for line in text.splitlines()))
+            return
+        self._deliver(lambda: buffer.write(text.encode(errors="surrogateescape")))
+
     def write(self, text: str) -> None:
         """A run goes on when nobody looks at it any more.
 
         Where a result can't be written: raises BrokenPipeError when its reader has gone, else StorageError.
         """
-        if self._is_gone:
-            return
         encoding = self._stream.encoding or "ascii"
         shown = text if self.has_unicode else ascii_of(text)
+        self._deliver(lambda: self._stream.write(shown.encode(encoding, "replace").decode(encoding)))
+
+    def _deliver(self, write: Callable[[], object]) -> None:
+        if self._is_gone:
+            return
         try:
-            self._stream.write(shown.encode(encoding, "replace").decode(encoding))
+            write()
             self._stream.flush()
         except OSError as error:
             self._is_gone = True

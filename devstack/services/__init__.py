@@ -14,7 +14,7 @@ import hashlib
 import importlib
 import pkgutil
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -210,6 +210,25 @@ class Hint:
     fix: str
 
 
+@dataclass(frozen=True)
+class Client:
+    """A service's own client, logged in: neither argv nor what follows it holds a secret, `env` does.
+
+    programs: names of it, or absolute paths; the first that is there counts, in one of the folders `places`, then on
+    PATH. argv: words after it. is_interactive: it reads commands itself; else each command is one run of it. install:
+    the command that brings it where it is missing. execute: the answer to one command in so many seconds, for a machine
+    that lacks the client; raises ProcessError where the server refuses it.
+    """
+
+    programs: tuple[str, ...]
+    places: tuple[str, ...]
+    argv: tuple[str, ...]
+    env: Mapping[str, str | Secret]
+    is_interactive: bool = True
+    install: str = ""
+    execute: Callable[[Sequence[str], float], str] | None = None
+
+
 class Kind(Protocol):
     """What `devstack/services/<kind>.py` offers as `KIND`."""
 
@@ -254,6 +273,9 @@ class Kind(Protocol):
 
     def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
         """Make what is declared and missing; returns what was made, in words. Idempotent. Raises DevstackError."""
+
+    def client(self, instance: Instance, server: Server) -> Client:
+        """What a person talks to the server with."""
 
 
 def names() -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from devstack.errors import DataError, PrerequisiteError, ProcessError
 from devstack.profile.model import Service, one_or_many
 from devstack.profile.secret import Secret
 from devstack.services import (
+    Client,
     Hint,
     Instance,
     Kind,
@@ -159,6 +160,17 @@ class PostgresKind:
                 fix=f"devstack logs {instance.name}",
             ) from None
         return tuple(done)
+
+    def client(self, instance: Instance, server: Server) -> Client:
+        """psql, of the server's own version where it is there."""
+        login: dict[str, str | Secret] = {
+            "PGHOST": "127.0.0.1", "PGPORT": str(instance.port), "PGUSER": instance.user, "PGSSLMODE": "disable",
+            "PGDATABASE": _databases(instance)[0], "PGPASSWORD": instance.password, "PGCONNECT_TIMEOUT": "5",
+        }  # fmt: skip
+        return Client(
+            ("psql",), (str(PurePosixPath(server.program).parent),), (), {**server.env, **login},
+            install="apt-get install postgresql-client",
+        )
 
 
 # --- the declaration and its files ------------------------------------------------------------------------------------

@@ -23,19 +23,18 @@ from devstack.errors import ProcessError, UsageError
 from devstack.profile.model import Model, Service, one_or_many
 from devstack.profile.secret import Secret
 from devstack.services import (
+    Client,
     Hint,
-    Installed,
     Instance,
     Kind,
     NativeService,
-    Packages,
     Probe,
     Question,
     Server,
     ServerFile,
     Source,
-    System,
 )
+from devstack.services._rabbitmq_sources import SOURCES
 from devstack.wire import ask
 
 ShortName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,127}$")]
@@ -69,28 +68,6 @@ class RabbitMQ(Service):
                 raise ValueError(f"exchange {exchange.name}: no vhost is named {exchange.vhost!r}")
         return self
 
-
-SOURCES = (
-    # rabbitmqctl stands for the server: it is the one program of it that tells the version and starts nothing
-    Source("installed", Installed("rabbitmqctl", (
-        "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin", "/opt/homebrew/opt/rabbitmq/sbin",
-        "/usr/local/opt/rabbitmq/sbin",
-    ), version_args=("version",), siblings=("rabbitmq-server", "rabbitmq-defaults"))),
-    Source("packages", Packages(
-        (
-            "rabbitmq-server", "erlang-base", "erlang-asn1", "erlang-crypto", "erlang-eldap", "erlang-inets",
-            "erlang-mnesia", "erlang-os-mon", "erlang-parsetools", "erlang-public-key", "erlang-runtime-tools",
-            "erlang-ssl", "erlang-syntax-tools", "erlang-tools", "erlang-xmerl",
-        ),
-        links={
-            "erlang": "usr/lib/erlang",
-            "erts": "usr/lib/erlang/erts-*",
-            "rabbitmq": "usr/lib/rabbitmq/lib/rabbitmq_server-*",
-        },
-        program="erts/bin/erlexec",
-    )),
-    Source("system", System(apt=("rabbitmq-server",), brew=("rabbitmq",))),
-)  # fmt: skip
 
 #: the build that is known well enough to leave out what it doesn't need at boot (measured: 4.1 s → 1.7 s)
 _KNOWN = "3.10.8"
@@ -221,6 +198,20 @@ class RabbitMQKind:
                 fix=f"devstack logs {instance.name}",
             ) from None
         return tuple(done)
+
+    def client(self, instance: Instance, server: Server) -> Client:
+        """rabbitmqctl, without its shell wrapper: as the node itself it finds its peer by the port, not by epmd."""
+        (program, *others), env = _emulator(instance, server)
+        home, dist = env["RABBITMQ_HOME"], str(instance.ports["dist"])
+        argv = (
+            *others, "+B", "-boot", "start_clean", "-noinput", "-noshell", "-hidden", "-start_epmd", "false",
+            "-erl_epmd_port", dist, "-dist_listen", "false", "-run", "escript", "start",
+            "-escript", "main", "rabbitmqctl_escript", "-extra", f"{home}/escript/rabbitmqctl",
+        )  # fmt: skip
+        return Client(
+            (program,), (), argv, {**env, **_settings(instance)}, is_interactive=False,
+            install="apt-get install rabbitmq-server",
+        )
 
 
 # --- the declaration and its files ------------------------------------------------------------------------------------

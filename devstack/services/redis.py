@@ -6,16 +6,19 @@ write is in the append-only file before it is answered; only a crash of the mach
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from pydantic import Field
 
+from devstack.errors import ProcessError
 from devstack.profile.model import Service
 from devstack.profile.secret import Secret
 from devstack.services import (
+    Client,
     Hint,
     Installed,
     Instance,
@@ -146,6 +149,47 @@ class RedisKind:
     def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
         """Nothing: password and databases are settings, in force from the start."""
         return ()
+
+    def client(self, instance: Instance, server: Server) -> Client:
+        declared = _declared(instance)
+        return Client(
+            ("redis-cli", "valkey-cli"), (str(PurePosixPath(server.program).parent),),
+            ("-h", "127.0.0.1", "-p", str(instance.port), "-n", str(declared.db)),
+            {**server.env, **({"REDISCLI_AUTH": instance.password} if declared.password else {})},
+            install="apt-get install redis-tools", execute=partial(execute, instance),
+        )
+
+
+def execute(instance: Instance, words: Sequence[str], timeout: float) -> str:
+    """The answer as text: the wheels bring a server and no client. Raises ProcessError."""
+    import redis
+
+    declared = _declared(instance)
+    client: Any = redis.Redis(
+        "127.0.0.1", instance.port, declared.db, instance.password.reveal() if declared.password else None,
+        socket_timeout=timeout, socket_connect_timeout=timeout, protocol=2,
+    )
+    # answers as the server gives them, not what the library makes of those of some commands
+    client.response_callbacks.clear()
+    try:
+        with client:
+            return "\n".join(_shown(client.execute_command(*words)))
+    except (redis.RedisError, OSError) as error:
+        raise ProcessError(
+            "command-refused", f"{instance.name} refuses {words[0]}", why=" ".join(str(error).split()),
+            fix=f"devstack logs {instance.name}",
+        ) from None
+
+
+def _shown(answer: object) -> Iterator[str]:
+    """Lines of an answer, as `redis-cli --raw` has them."""
+    if isinstance(answer, list):
+        for item in answer:
+            yield from _shown(item)
+    elif isinstance(answer, bytes):
+        yield answer.decode(errors="backslashreplace")
+    else:
+        yield "(nil)" if answer is None else str(answer)
 
 
 def _declared(instance: Instance) -> Redis:

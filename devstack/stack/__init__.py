@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstack import programs
-from devstack.errors import NetworkError, PrerequisiteError, UsageError
+from devstack.environment import Variable, explain
+from devstack.errors import NetworkError, PrerequisiteError, ProcessError, UsageError
 from devstack.evidence import TICK
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
 from devstack.plan import Down, FetchServer, Goal, Plan, StartProgram, Up
 from devstack.planner import build, down
+from devstack.profile import graph
 from devstack.profile.model import Ask, Profile
 from devstack.python_env import PythonEnvironments
 from devstack.registry import Entry, Registry
-from devstack.render import Layout
+from devstack.render import Layout, reveal
 from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
+from devstack.stack.clients import Opened, client, shell, terminal
 from devstack.stack.inputs import Inputs
 from devstack.stack.observe import Observer, Seen, Tools, observe_running
 from devstack.stack.paths import Project, places, sockets
 from devstack.stack.perform import Performers, port_taken
-from devstack.stack.sources import Found, read_profile
+from devstack.stack.sources import Found, read_profile, scale_layer, setting_layers
 from devstack.stack.standing import Look, Standing
 from devstack.stack.status import Status, status_of
 from devstack.stack.store import RecordStore, held
 from devstack.stack.trusting import Request, is_persons_own, material
+from devstack.state import State
 from devstack.supervisor import Supervisor
 from devstack.system import System
 from devstack.trust import TrustStore, changes
@@ -41,7 +46,8 @@ Asker = Callable[[str, Ask], str | None]
 
 @dataclass(frozen=True)
 class Options:
-    """What flags and `DEVSTACK_*` say. profile: a path or a shipped name, "" for the project's own."""
+    """What flags and `DEVSTACK_*` say. profile: a path or a shipped name, "" for the project's own. runtime: what the
+    flag says; the variable is read for every verb, whether it has the flag or not."""
 
     profile: str = ""
     runtime: str = ""
@@ -65,6 +71,16 @@ class Run:
     status: Status
 
 
+@dataclass(frozen=True)
+class Variables:
+    """An environment, each value with its origin. is_new: the stack was never up, what chance decides may still
+    change."""
+
+    variables: dict[str, Variable]
+    state: State
+    is_new: bool
+
+
 class Stack:
     """One project's stack on this machine."""
 
@@ -86,11 +102,15 @@ class Stack:
     def found(self) -> Found:
         """The profile and where it came from. Raises ProfileError, UsageError."""
         if self._found is None:
-            given = self._options.profile or self._store.load().profile
             with self._standing.reading():
-                found = read_profile(self.project.root, given)
+                found = self._read_profile(self._store.load().scale)
             self._found = replace(found, is_given=bool(self._options.profile))
         return self._found
+
+    def _read_profile(self, scale: Mapping[str, int]) -> Found:
+        given = self._options.profile or self._store.load().profile
+        above = setting_layers(self.system.environ, self._options.runtime)
+        return read_profile(self.project.root, given, (*scale_layer(scale), *above))
 
     @property
     def profile(self) -> Profile:
@@ -115,13 +135,77 @@ class Stack:
         """A command of the person's own in the project's environment."""
         return programs.free_command(self.profile, self.observe().state, argv, str(cwd))
 
-    def check_command(self, name: str) -> programs.Resolved:
-        """A check of the profile, ready to execute. Raises KeyError for an unknown name."""
-        self.inputs.inside(self.profile.checks[name].cwd)
-        return programs.command(self.profile, self.observe().state, self.profile.checks[name])
+    def variables(self, process: str = "") -> Variables:
+        """The environment of the project's commands, or of a process or one replica of it. Raises UsageError for an
+        unknown one."""
+        of, replica = None, 1
+        if process:
+            name, replica = self._replica(process)
+            of = ("processes", name)
+        is_new = self.system.read(self.project.record) is None
+        state = self.observe().state
+        return Variables(explain(self.profile, state, self.found.loaded.place, of, replica), state, is_new)
+
+    def _replica(self, process: str) -> tuple[str, int]:
+        for name, declared in self.profile.processes.items():
+            for program, number in graph.programs_of(name, declared):
+                if process in (program, name):
+                    return name, number
+        known = ", ".join(self.profile.processes) or "none"
+        raise UsageError(
+            "unknown-process", f"the profile has no process {process!r} that runs", why=f"it has {known}",
+            fix="devstack scale",
+        )
+
+    def shell(self, *, is_interactive: bool) -> Opened:
+        """The person's shell in the project's environment; not interactive: it reads commands as any program does."""
+        seen = self.variables()
+        program = self.system.environ.get("SHELL") or "/bin/sh"
+        env = {one.name: reveal(one.value) for one in seen.variables.values()} | terminal(self.system.environ)
+        if not is_interactive:
+            return Opened((program,), env)
+        own = [one.name for one in seen.variables.values() if one.origin != "machine"]
+        return shell(program, self.project.folder / "shell", self.profile.name, env, own)
+
+    def client(self, name: str) -> Opened:
+        """A service's client. Raises UsageError for an unknown one, ProcessError for one that doesn't run,
+        PrerequisiteError where this machine has no client for it."""
+        if name not in self.profile.services:
+            near = difflib.get_close_matches(name, self.profile.services, 1)
+            raise UsageError(
+                "unknown-service", f"the profile has no service {name!r}",
+                why=f"it has {', '.join(self.profile.services) or 'none'}",
+                fix=f"devstack shell {near[0]}" if near else "devstack shell",
+            )
+        state = self._observer(self._tools(self.profile), keep=False).observe(light=True).state
+        now = state.supervisor.programs.get(name)
+        if now is None or not now.is_running:
+            raise ProcessError(
+                "service-not-running", f"{name} is not running", why=now.reason if now else "the stack is down",
+                fix=f"devstack up {name}",
+            )
+        service = state.services[name]
+        return client(self.system, service.instance, service.server)
+
+    def check_commands(self, names: Iterable[str]) -> dict[str, programs.Resolved]:
+        """Checks of the profile, ready to execute. Raises KeyError for an unknown name."""
+        wanted = {name: self.profile.checks[name] for name in names}
+        for check in wanted.values():
+            self.inputs.inside(check.cwd)
+        state = self.observe().state
+        return {name: programs.command(self.profile, state, check) for name, check in wanted.items()}
 
     def supervisor(self) -> Supervisor:
         return self._supervisor(self._store.load().stack)
+
+    def scaled(self, scale: Mapping[str, int]) -> Profile:
+        """The profile as it would be with these numbers of replicas. Raises ProfileError."""
+        return self._read_profile(scale).loaded.profile
+
+    @property
+    def scale(self) -> Mapping[str, int]:
+        """What `devstack scale` has kept: replicas by process."""
+        return self._store.load().scale
 
     # --- what is done ------------------------------------------------------------------------------------------------
 
@@ -186,6 +270,15 @@ class Stack:
         if plan.is_empty:
             return Outcome((), 0.0)
         return Executor(self.system, performers.table(), listener, self._journal(plan.goal)).execute(plan)
+
+    def is_running(self) -> bool:
+        return self.supervisor().observe().is_running
+
+    def keep_scale(self, scale: Mapping[str, int]) -> None:
+        """From now on these processes run so often. Raises BusyError."""
+        with held(self.system, self.project):
+            self._store.update(lambda record: replace(record, scale=dict(scale)))
+        self._found = None
 
     def ensure_trusted(self) -> None:
         """Nothing of a repository runs before a person said it may: bound to the content of all that says what runs, to
@@ -291,8 +384,7 @@ class Stack:
             self.system.write(marker, "*\n")
 
     def _ensure_runtime(self) -> None:
-        wanted = self._options.runtime or self.profile.runtime
-        if wanted == "docker":
+        if self.profile.runtime == "docker":
             raise PrerequisiteError(
                 "runtime-unavailable", "services can't run in docker yet", why="this devstack runs them natively only",
                 fix="devstack up --runtime native",

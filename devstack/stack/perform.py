@@ -274,6 +274,7 @@ class Performers:
     def run_task(self, action: plan.RunTask, report: Report) -> None:
         name, task = action.task, self._profile.tasks[action.task]
         resolved = programs.command(self._profile, self._state, task)
+        resolved = programs.with_words(resolved, action.words, shell=task.shell)
         self._ensure_executable(f"task {name}", resolved)
         log = self._tools.project.logs / f"{name}.log"
         self._system.private_folder(log.parent)
@@ -291,6 +292,8 @@ class Performers:
                 "task-failed", f"the task {name} failed: {task.run}", why=why, fix=fix,
                 evidence=done.last_lines(_LINES),
             )
+        if action.words:
+            return
         # what the task needed may have begun anew in this very run: the key is that of the data it worked on
         record = self._tools.store.load()
         state = self._observer.with_data(self._state)

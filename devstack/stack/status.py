@@ -7,9 +7,10 @@ from devstack.profile.model import Profile
 from devstack.profile.secret import Secret
 from devstack.services import kind_of
 from devstack.state import ProgramState, ServiceState, State
-from devstack.status import Overall, ProcessRow, ServiceRow, StackRow, Status
+from devstack.status import Overall, ProcessRow, ScaleRow, ServiceRow, StackRow, Status
 
-__all__ = ["Overall", "ProcessRow", "ServiceRow", "StackRow", "Status", "masked", "status_of"]
+__all__ = ["Overall", "ProcessRow", "ScaleRow", "ServiceRow", "StackRow", "Status", "masked", "status_of"]
+
 
 def status_of(profile: Profile, state: State, source: str) -> Status:
     """source: where the profile came from, as shown to people."""
@@ -26,7 +27,15 @@ def status_of(profile: Profile, state: State, source: str) -> Status:
         overall: Overall = "down"
     else:
         overall = "up" if all(row.ready for row in rows) else "degraded"
-    return Status(StackRow(state.stack, profile.name, state.root, source, overall), services, processes)
+    stack = StackRow(state.stack, profile.name, state.root, source, overall)
+    return Status(stack, services, processes, tuple(row for row in scale_rows(profile) if row.replicas != row.declared))
+
+
+def scale_rows(profile: Profile) -> tuple[ScaleRow, ...]:
+    """How many of each process run, and how many the profile's files want."""
+    return tuple(
+        ScaleRow(name, process.replicas, process.declared_replicas) for name, process in profile.processes.items()
+    )
 
 
 def masked(url: str | Secret, password: Secret) -> str:
@@ -71,4 +80,5 @@ def _process(profile: Profile, state: State, name: str, program: str, number: in
         url=f"http://127.0.0.1:{port}" if port is not None and process.role == "web" else None,
         restarts=now.restarts if now is not None else 0,
         uptime_s=round(now.uptime, 1) if now is not None and running else None, reason=reason,
+        program=program,
     )

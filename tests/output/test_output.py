@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devstack.errors import ConflictError, StorageError
-from devstack.output import Call, Output
+from devstack.output import Call, Output, documents
 from devstack.output.progress import PlainProgress
 from devstack.registry import Entry
 from tests.output.samples import HOSTILE, PAINT, PLAN, SHOP, Screen, closed_pipe, finished, started
@@ -39,7 +38,7 @@ def _screens(monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[Screen, S
 def test_json_puts_one_document_on_stdout_and_words_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     out, err = _screens(monkeypatch)
     Output(json=True).ready(SHOP, 3.0, Call("devstack"), ["something"])
-    assert json.loads(out.text) == json.loads(json.dumps(asdict(SHOP)))
+    assert json.loads(out.text) == json.loads(json.dumps(documents.status(SHOP)))
     assert len(out.text.splitlines()) == 1
     assert "note: something" in err.text
     assert "shop is up" in err.text

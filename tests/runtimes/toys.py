@@ -14,7 +14,7 @@ from typing import Any
 from devstack.profile.model import Service
 from devstack.profile.secret import Secret
 from devstack.runtimes.native import DataState, Native
-from devstack.services import Hint, Installed, Instance, NativeService, Prepare, Probe, Server, Source
+from devstack.services import Client, Hint, Installed, Instance, NativeService, Prepare, Probe, Server, Source
 from devstack.system import Completed, System
 
 INIT = 'mkdir -p "$1/base" && echo 15 > "$1/VERSION" && echo content > "$1/base/1"'
@@ -75,6 +75,9 @@ class ToyKind:
 
     def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
         return ()
+
+    def client(self, instance: Instance, server: Server) -> Client:
+        return Client(("toycli",), (), (), {})
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ _FETCH = """
 import os, signal
 from pathlib import Path
 from devstack.runtimes.servers import Servers
-from devstack.services import Installed, Source, Wheel
+from devstack.services import Client, Installed, Source, Wheel
 from devstack.system import System
 from tests.runtimes.toys import ToyKind
 

@@ -44,7 +44,7 @@ def stranger(port: int = 0) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     [
         (("upp", "--json"), "unknown-verb"), (("up", "--json", "--no-such"), "usage"),
         (("up", "--json", "webb"), "unknown-name"), (("logs", "--json", "webb"), "unknown-name"),
-        (("run", "--json", "sed"), "unknown-task"), (("restart", "--json"), "usage"),
+        (("run", "--json", "sed"), "unknown-task"), (("run", "--json"), "usage"),
         (("bootstrap", "--json", "ext::sh -c id"), "url-refused"),
         (("bootstrap", "--json", "--", "--upload-pack=id"), "url-refused"),
         (("bootstrap", "--json", "./no/such"), "no-repository"),

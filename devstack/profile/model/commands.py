@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from devstack.profile.model.values import (
@@ -167,6 +167,18 @@ class Process(Command):
     """How it is asked to end."""
     optional: bool = False
     """A failure is told and does not make the stack fail."""
+    _declared: int | None = PrivateAttr(None)
+
+    def scaled_from(self, declared: int) -> Process:
+        """This process, its `replicas` being what `devstack scale` says and `declared` what the profile's files say."""
+        copy = self.model_copy()
+        copy._declared = declared  # noqa: SLF001 - of the same class
+        return copy
+
+    @property
+    def declared_replicas(self) -> int:
+        """How many the profile's files want."""
+        return self.replicas if self._declared is None else self._declared
 
 
 class Check(Command):
