@@ -96,10 +96,6 @@ class Standing:
             "services": services,
             "checks": checks,
             "status": asdict(look.status),
-            "programs": [
-                program for name, process in look.profile.processes.items()
-                for program, _ in graph.programs_of(name, process)
-            ],
             "warnings": list(look.warnings),
             "used": str(Registry(self._system, places(self._system).state).mark(state.stack)),
         }
