@@ -17,7 +17,8 @@ from pathlib import Path
 from devstack.errors import InterruptedRunError, StorageError
 
 #: folders whose files are no inputs of a project's own
-_FOREIGN = frozenset({".git", ".devstack", ".venv", "venv", "node_modules", "__pycache__"})
+#: folders that hold nothing of the project's own
+FOREIGN = frozenset({".git", ".devstack", ".venv", "venv", "node_modules", "__pycache__"})
 
 
 class Files:
@@ -194,10 +195,10 @@ class Files:
         """Files below root that a glob matches, sorted; generated and foreign folders are never entered."""
         if not globs:
             return ()
-        wanted = re.compile("|".join(map(_glob_pattern, globs)))
+        wanted = re.compile("|".join(map(glob_pattern, globs)))
         found = []
         for folder, folders, files in os.walk(root):
-            folders[:] = [name for name in folders if name not in _FOREIGN]
+            folders[:] = [name for name in folders if name not in FOREIGN]
             inside = os.path.relpath(folder, root)
             prefix = "" if inside == "." else f"{inside}/"
             found += [root / f"{prefix}{name}" for name in files if wanted.fullmatch(f"{prefix}{name}")]
@@ -205,7 +206,12 @@ class Files:
         return tuple(sorted(path for path in found if path.is_file()))
 
 
-def _glob_pattern(glob: str) -> str:
+    def missing(self, root: Path, globs: Sequence[str]) -> tuple[str, ...]:
+        """Those of these paths and globs below root that nothing is there for; folders count, generated ones too."""
+        return tuple(glob for glob in globs if next(root.glob(glob), None) is None)
+
+
+def glob_pattern(glob: str) -> str:
     """A glob with `**` as a regular expression (`glob.translate` comes with Python 3.13)."""
     # fnmatch's `*` would match a slash too
     parts = [

@@ -18,8 +18,8 @@ from devstack.processes import Identity
 from devstack.state import Orphan
 
 if TYPE_CHECKING:
+    from devstack.layout import Layout
     from devstack.profile.model import SignalName
-    from devstack.render import Layout
     from devstack.system import System
 
 #: what an orphaned supervisord is called

@@ -164,8 +164,11 @@ class AwaitProgram(Action):
 
 @dataclass(frozen=True)
 class RunTask(Action):
+    """is_forced: a person asked for it: `unless` isn't."""
+
     verb: ClassVar[str] = "run"
     task: str
+    is_forced: bool = False
 
 
 @dataclass(frozen=True)

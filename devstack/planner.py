@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
+from devstack import watching
 from devstack.errors import UsageError
 from devstack.plan import (
     AwaitProgram,
@@ -35,10 +36,10 @@ from devstack.plan import (
     WriteFiles,
 )
 from devstack.profile import graph
-from devstack.profile.model import Profile
-from devstack.programs import all_programs, layout
+from devstack.profile.model import Profile, Task
+from devstack.programs import all_programs, layout, process_of, processes
 from devstack.render import RenderedFile, render
-from devstack.state import ServiceState, State
+from devstack.state import ServiceState, State, TaskState
 
 PYTHON = "python"
 SUPERVISOR = "supervisor"
@@ -93,11 +94,15 @@ class _Up:
         self.goal = goal
         self.draft = Draft(goal.name)
         self.programs = {program.name: program for program in all_programs(profile, state)}
-        self.files = render(tuple(self.programs.values()), layout(state), template)
+        self.files = (
+            *render(tuple(self.programs.values()), layout(state), template), *watching.files(profile, layout(state))
+        )
         (self.config,) = [file.digest for file in self.files if file.path == layout(state).config]
         # supervisord takes over its whole configuration: what changed and runs is restarted with what was named
         changed = tuple(name for name in self.programs if self._has_changed(name)) if goal.names else ()
-        self.wanted = selected(profile, (*goal.names, *changed))
+        self.wanted = selected(profile, (*goal.names, *(name for name in changed if name != watching.NAME)))
+        if watching.NAME in changed or self.wanted.intersection(watching.watched(profile)):
+            self.wanted |= {watching.NAME}
         self.started: list[str] = []
 
     def plan(self) -> Plan:
@@ -120,6 +125,8 @@ class _Up:
                 self._task(name)
             elif name in self.wanted and name in self.profile.processes:
                 self._process(name)
+        if watching.NAME in self.wanted:
+            self._process(watching.NAME)
         self._verify()
         return self.draft.finished(self._warnings())
 
@@ -172,7 +179,7 @@ class _Up:
             if owner not in self.wanted:
                 continue
             now = live.get(name)
-            if now is None or not now.is_running:
+            if now is None or not (now.is_running or self._is_over(name)):
                 starts[name] = f"not running: {now.reason}" if now and now.reason else "not running"
             elif self._has_changed(name):
                 starts[name] = "its declaration or environment changed"
@@ -192,15 +199,20 @@ class _Up:
         return starts
 
     def _has_changed(self, name: str) -> bool:
-        """Does the program run as it was declared before?"""
+        """Does the program run, or has it ended, as it was declared before?"""
         supervisor = self.state.supervisor
         now = supervisor.programs.get(name)
-        if now is None or not now.is_running:
+        if now is None or not (now.is_running or self._is_over(name)):
             return False
         if now.phase == "starting" and not now.digest:
             # supervisord restarts it this very moment, and it hasn't noted yet what it was started as
             return supervisor.config != self.config
         return now.digest != self.programs[name].digest
+
+    def _is_over(self, name: str) -> bool:
+        """Has it ended by itself as it may?"""
+        now = self.state.supervisor.programs.get(name)
+        return now is not None and now.has_ended_well and self.programs[name].restart != "always"
 
     def _supervisor(self, starts: dict[str, str]) -> None:
         self._starts = starts
@@ -219,10 +231,8 @@ class _Up:
             self.draft.point(SUPERVISOR, [step])
 
     def _owner(self, program: str) -> str:
-        for name, process in self.profile.processes.items():
-            if any(program == replica for replica, _ in graph.programs_of(name, process)):
-                return name
-        return program
+        found = process_of(self.profile, program)
+        return found[0] if found else program
 
     # --- services, tasks, processes -----------------------------------------------------------------------------------
 
@@ -257,22 +267,18 @@ class _Up:
 
     def _task(self, name: str) -> None:
         task, state = self.profile.tasks[name], self.state.tasks[name]
-        if name in self.goal.force:
-            cause = "asked for"
-        elif not state.done:
-            cause = "not done yet with this data"
-        elif state.done != state.key:
-            cause = "its inputs, command, environment or data changed"
-        else:
+        cause = "asked for" if name in self.goal.force else _task_cause(task, state)
+        if not cause:
             # done already: whoever needs it still comes after what it needs
             self.draft.point(name, graph.needs(self.profile, name))
             return
         needs = [f"{SUPERVISOR}:reap", PYTHON, "paths:make", *graph.needs(self.profile, name)]
-        step = self.draft.add(name, RunTask(name), cause, needs=needs, optional=task.optional)
+        action = RunTask(name, is_forced=name in self.goal.force)
+        step = self.draft.add(name, action, cause, needs=needs, optional=task.optional)
         self.draft.point(name, [step])
 
     def _process(self, name: str) -> None:
-        process = self.profile.processes[name]
+        process = processes(self.profile)[name]
         awaited = []
         for program, _ in graph.programs_of(name, process):
             replica = self.state.replicas.get(program)
@@ -328,6 +334,17 @@ def down(state: State, goal: Down) -> Plan:
 
 
 _ALIVE = ("running", "starting", "backoff", "stopping")
+
+
+def _task_cause(task: Task, state: TaskState) -> str:
+    """Why a task has to run; "" where it is done (decision 0006)."""
+    if not state.done:
+        return "not done yet with this data"
+    if state.missing:
+        return f"not there any more: {_few(state.missing)}"
+    if task.once:
+        return "" if state.has_same_data else "the data it was done with began anew"
+    return "" if state.done == state.key else "its inputs, command, environment or data changed"
 
 
 def digest(file: RenderedFile) -> str:

@@ -33,8 +33,8 @@ from devstack.supervisor_rpc import (
 )
 
 if TYPE_CHECKING:
+    from devstack.layout import Layout
     from devstack.orphans import Stops
-    from devstack.render import Layout
     from devstack.system import System
 
 _START_SECONDS = 15.0
@@ -172,9 +172,11 @@ class Supervisor:
             is_same = record.names(self._system.identity(record.pid))
         status, reason = None, ""
         if phase in ("backoff", "fatal", "exited"):
-            status, reason = supervisor_logs.ending(
-                self._system, self._layout, name, "" if phase == "exited" else info["spawnerr"]
-            )
+            said = "" if phase == "exited" else info["spawnerr"]
+            status, reason = supervisor_logs.ending(self._system, self._layout, name, said)
+        if phase == "exited":
+            # the log may have been flooded since; a signal is -1
+            status, is_same = info["exitstatus"] if info["exitstatus"] >= 0 else None, True
         return ProgramState(
             name, phase, pid, float(info["now"] - info["start"]) if pid else 0.0, status,
             record.digest if record and is_same else "", record.restarts if record else 0, reason,
@@ -324,7 +326,7 @@ class Supervisor:
         }.get(fault.code, fault.why)
         return ProcessError(
             "program-failed", f"{name} didn't start", why=why, fix=f"devstack logs {name}",
-            evidence=self.last_lines(name, 20),
+            evidence=self.last_lines(name, 12),
         )
 
     def stop_program(self, name: str, timeout: float) -> tuple[Orphan, ...]:
@@ -332,8 +334,7 @@ class Supervisor:
 
         supervisord kills at the end of the grace itself; that isn't told apart from an end in time.
         """
-        before = self.programs(0).get(name)
-        if before is None:
+        if (before := self.programs(0).get(name)) is None:
             return ()
         killed: tuple[Orphan, ...] = ()
         if not self._system.until(lambda: self._ask_to_stop(name), timeout, 0.02):
@@ -346,7 +347,10 @@ class Supervisor:
                     "program-unkillable", f"{name} doesn't stop", why=f"process {before.pid} survived SIGKILL",
                     fix=f"devstack logs {name}",
                 )
-        return killed + orphans.reap(self._system, orphans.of_program(self._system, self._layout, name), {})
+        return killed + orphans.reap(self._system, self.left_behind(name), {})
+
+    def left_behind(self, name: str) -> tuple[Orphan, ...]:
+        return orphans.of_program(self._system, self._layout, name)
 
     def _ask_to_stop(self, name: str) -> bool:
         """Is this program at rest? If not, it has been asked to."""
@@ -391,8 +395,7 @@ class Supervisor:
         return tuple(self._log(name).splitlines()[-count:])
 
     def _log(self, name: str) -> str:
-        path = self.log_path(name)
-        if not path.exists() and (daemon := self._record()):
+        if not (path := self.log_path(name)).exists() and (daemon := self._record()):
             # somebody removed it: supervisord goes on writing to the removed file until it is told
             self._system.signal(daemon.identity, signal.SIGUSR2)
         return supervisor_logs.tail(path)

@@ -20,11 +20,11 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"devstack", "errors"}),
     frozenset({"profile"}),
     frozenset({"services", "detect", "state"}),
-    frozenset({"plan", "planner", "programs", "render", "ci", "doctor"}),
+    frozenset({"plan", "planner", "programs", "watching", "layout", "render", "ci", "doctor"}),
     frozenset({"files", "processes", "system"}),
     frozenset({
         "resources", "registry", "checkout", "interpreters", "site_packages", "python_env", "runtimes", "supervisor",
-        "supervisor_rpc", "supervisor_logs", "orphans", "snapshots",
+        "supervisor_rpc", "supervisor_logs", "supervised", "orphans", "snapshots",
     }),
     frozenset({"executor"}),
     frozenset({"stack"}),

@@ -11,18 +11,19 @@ from pathlib import Path
 from devstack import programs
 from devstack.errors import NetworkError, NotTrustedError, PrerequisiteError, UsageError
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
+from devstack.layout import Layout
 from devstack.plan import Down, FetchServer, Goal, Plan, StartProgram, Up
 from devstack.planner import build, down
 from devstack.profile.model import Ask, Profile
 from devstack.python_env import PythonEnvironments
 from devstack.registry import Entry, Registry
-from devstack.render import Layout
 from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
+from devstack.stack.commands import port_taken
 from devstack.stack.observe import Observer, Seen, Tools, observe_running
 from devstack.stack.paths import Project, places, sockets
-from devstack.stack.perform import Performers, port_taken
+from devstack.stack.perform import Performers
 from devstack.stack.sources import Found, read_profile
 from devstack.stack.status import Status, status_of
 from devstack.stack.store import RecordStore, held
@@ -248,12 +249,10 @@ class Stack:
         for step in plan.steps:
             if not isinstance(step.action, StartProgram):
                 continue
-            name = step.action.program
-            for port_name, port in state.ports.items():
-                if (port_name == name or port_name.startswith(f"{name}.")) and not self.system.is_port_free(port):
-                    holder = self.system.port_holder(port)
-                    if holder is not None and holder.pid not in own:
-                        raise port_taken(port_name, port, str(holder), fixed=programs.is_fixed(self.profile, port_name))
+            for name, port in programs.ports_of(state, step.action.program).items():
+                holder = None if self.system.is_port_free(port) else self.system.port_holder(port)
+                if holder is not None and holder.pid not in own:
+                    raise port_taken(name, port, str(holder), fixed=programs.is_fixed(self.profile, name))
 
     def _release_ports(self) -> None:
         """Give up the leases of programs that don't run and whose port somebody else has taken."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from devstack import plan, programs
-from devstack.errors import ConflictError, ProcessError, UsageError
+from devstack.errors import ProcessError, UsageError
 from devstack.executor import Performer, Report
 from devstack.plan import Action
 from devstack.profile import graph
@@ -18,18 +17,21 @@ from devstack.profile.model import SignalName
 from devstack.profile.references import ensure_defined
 from devstack.python_env import Observed
 from devstack.render import reveal, stops_of
-from devstack.services import Probe, kind_of, said_by_a_server
+from devstack.services import Probe, kind_of
+from devstack.stack.commands import ensure_executable, port_taken
 from devstack.stack.observe import Observer, Seen, Tools
 from devstack.stack.readiness import Readiness
 from devstack.stack.sources import fields
-from devstack.stack.tasks import marked
+from devstack.stack.task_runs import TaskRunner
 from devstack.state import ProgramState
 
 _POLL = 0.05
 _SERVICE_GRACE = 120.0
 #: a program that has died this often since its start isn't going to make it
 _DEATHS = 2
-_LINES = 20
+_LINES = 12
+#: seconds beside the longest `settle`, since supervisord counts whole ones
+_SETTLING = 5.0
 
 
 class Performers:
@@ -65,7 +67,7 @@ class Performers:
             plan.ProvisionService: self.provision,
             plan.AwaitService: self.await_service,
             plan.AwaitProgram: self.await_program,
-            plan.RunTask: self.run_task,
+            plan.RunTask: TaskRunner(self._tools, self._state, self._observer).run,
             plan.VerifyPrograms: self.verify,
             plan.DiscardData: self.discard,
         }
@@ -197,9 +199,8 @@ class Performers:
                 report.say(cleared)
         else:
             self._ensure_command(name)
-        for port_name, port in self._state.ports.items():
-            if port_name == name or port_name.startswith(f"{name}."):
-                self._ensure_free(name, port_name, port)
+        for port_name, port in programs.ports_of(self._state, name).items():
+            self._ensure_free(port_name, port)
         self._system.private_folder(Path(self._state.sockets) / name)
         if self._profile.home == "private":
             self._system.private_folder(self._tools.project.folder / "home")
@@ -239,44 +240,32 @@ class Performers:
             )
 
     def verify(self, action: plan.VerifyPrograms, report: Report) -> None:
-        for name in action.programs:
-            now = self._check_alive(name, "it had been ready")
-            if now is None or not now.is_running or now.restarts:
-                raise self._with_log(
-                    ProcessError(
-                        "process-died", f"{name} died after it had been ready", why=now.reason if now else "it is gone",
-                        fix=f"devstack logs {name}",
-                    ),
-                    name,
-                )
+        """All are the processes that were started, and each has lived as long as it must."""
+        young = set(action.programs)
 
-    # --- tasks and data ----------------------------------------------------------------------------------------------
+        def all_settled() -> bool:
+            for name in action.programs:
+                now = self._check_alive(name, "it had been ready")
+                found = programs.process_of(self._profile, name)
+                is_over = now is not None and now.has_ended_well and found is not None
+                if now is None or now.restarts or not (now.is_running or is_over):
+                    why = now.reason if now and now.reason else "it was started again" if now else "it is gone"
+                    raise self._with_log(
+                        ProcessError(
+                            "process-died", f"{name} died after it had been ready", why=why,
+                            fix=f"devstack logs {name}",
+                        ),
+                        name,
+                    )
+                if found is None or self._readiness.has_settled(found[0], now):
+                    young.discard(name)
+            report.ensure_wanted()
+            return not young
 
-    def run_task(self, action: plan.RunTask, report: Report) -> None:
-        name, task = action.task, self._profile.tasks[action.task]
-        resolved = programs.command(self._profile, self._state, task)
-        self._ensure_executable(f"task {name}", resolved)
-        log = self._tools.project.logs / f"{name}.log"
-        self._system.private_folder(log.parent)
-        argv = self._system.as_user(task.user, resolved.argv)
-        with marked(self._system, self._tools.project, name) as mark:
-            done = self._system.run(
-                argv, timeout=task.timeout, env={**resolved.revealed(), **mark}, cwd=Path(resolved.cwd), log=log,
-                on_line=report.say,
-            )
-        if done.timed_out or done.returncode != 0:
-            why = f"no end after {task.timeout:g} s" if done.timed_out else f"exit status {done.returncode}"
-            fix = f"devstack run {name}"
-            why, fix = said_by_a_server(self._profile.services, done.output) or (why, fix)
-            raise ProcessError(
-                "task-failed", f"the task {name} failed: {task.run}", why=why, fix=fix,
-                evidence=done.last_lines(_LINES),
-            )
-        # what the task needed may have begun anew in this very run: the key is that of the data it worked on
-        record = self._tools.store.load()
-        state = self._observer.with_data(self._state)
-        key = self._observer.task_state(state, record, name).key
-        self._tools.store.update(lambda record: record.with_entry("tasks", name, key))
+        longest = max((one.settle for one in self._profile.processes.values()), default=0.0)
+        self._system.until(all_settled, longest + _SETTLING, _POLL)
+
+    # --- data --------------------------------------------------------------------------------------------------------
 
     def discard(self, action: plan.DiscardData, report: Report) -> None:
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._system.now()))
@@ -295,6 +284,11 @@ class Performers:
     def _check_alive(self, name: str, said: str) -> ProgramState | None:
         """The program as it is now. Raises ProcessError when it is clear that it won't make it."""
         now = self._supervisor.programs(_POLL).get(name)
+        found = programs.process_of(self._profile, name)
+        if now is not None and now.exit_status == 0 and found:
+            self._ensure_in_front(name)
+            if now.has_ended_well and found[1].restart != "always":
+                return now
         if now is not None and (now.phase in ("fatal", "exited", "stopped") or now.restarts >= _DEATHS):
             raise self._with_log(
                 ProcessError(
@@ -305,11 +299,26 @@ class Performers:
             )
         return now
 
+    def _ensure_in_front(self, name: str) -> None:
+        """What went to the background is known by what it left there; that is ended, else each try adds one."""
+        left = self._supervisor.left_behind(name)
+        if not left:
+            return
+        still = f"still running: pid {left[0].pid}: {left[0].command}"
+        evidence = (*self._supervisor.last_lines(name, _LINES - 1), still)
+        self._supervisor.stop_program(name, 10.0)
+        raise ProcessError(
+            "process-daemonized", f"{name} goes to the background, where nobody can look after it",
+            why=f"its command ended with status 0 and left {len(left)} running, which were ended",
+            fix=f"take its option for that (`-d`, `--daemon`, `--detach`, `&`) out of `run` of {name} in devstack.toml",
+            evidence=evidence,
+        )
+
     def _with_log(self, error: ProcessError, program: str) -> ProcessError:
         error.evidence = error.evidence or self._supervisor.last_lines(program, _LINES)
         return error
 
-    def _ensure_free(self, program: str, port_name: str, port: int) -> None:
+    def _ensure_free(self, port_name: str, port: int) -> None:
         # the one before may have gone this very moment: its socket goes with it
         if self._system.until(lambda: self._system.is_port_free(port), 2.0, 0.02):
             return
@@ -321,27 +330,4 @@ class Performers:
             for replica, number in graph.programs_of(name, process):
                 if replica == program:
                     resolved = programs.command(self._profile, self._state, process, program, number)
-                    self._ensure_executable(f"process {name}", resolved)
-
-    def _ensure_executable(self, who: str, resolved: programs.Resolved) -> None:
-        if not Path(resolved.cwd).is_dir():
-            raise UsageError(
-                "folder-missing", f"{who} can't run", why=f"its folder {resolved.cwd} is not there",
-                fix="correct its `cwd` in devstack.toml",
-            )
-        word = resolved.argv[0]
-        path = str(Path(resolved.cwd) / word) if "/" in word else word
-        if shutil.which(path, path=resolved.revealed()["PATH"]) is None:
-            raise UsageError(
-                "command-missing", f"{who} can't run: {word} is not there",
-                why="neither the environment nor PATH has it",
-                fix=f'packages = ["{word}"] below [python], or correct `run`',
-            )
-
-
-def port_taken(name: str, port: int, holder: str, *, fixed: bool) -> ConflictError:
-    """The port of a program is another's. fixed: the profile demands this very port."""
-    return ConflictError(
-        "port-taken", f"port {port} of {name} is taken", why=f"by {holder}; nothing of it was touched",
-        fix=f"end that process, or change `port` of {name} in the profile" if fixed else "devstack up --new-ports",
-    )
+                    ensure_executable(f"process {name}", resolved)

@@ -19,6 +19,7 @@ from devstack.profile.model.commands import (
     LogCheck,
     Process,
     Ready,
+    Restart,
     Stop,
     Task,
     TcpCheck,
@@ -45,8 +46,8 @@ from devstack.profile.model.values import (
 
 __all__ = [
     "NAME", "Ask", "Check", "Command", "CommandCheck", "Env", "EnvName", "EnvValue", "File", "Generate", "HttpCheck",
-    "LogCheck", "Model", "Name", "Port", "Process", "Profile", "Project", "Python", "Ready", "RuntimeName", "Seconds",
-    "Service", "SignalName", "Stop", "Strings", "SystemNeeds", "Task", "TcpCheck", "name_from",
+    "LogCheck", "Model", "Name", "Port", "Process", "Profile", "Project", "Python", "Ready", "Restart", "RuntimeName",
+    "Seconds", "Service", "SignalName", "Stop", "Strings", "SystemNeeds", "Task", "TcpCheck", "name_from",
     "one_or_many",
 ]
 
