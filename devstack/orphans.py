@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from devstack import supervisor_logs
 from devstack.errors import ProcessError
 from devstack.processes import Identity
 from devstack.state import Orphan
@@ -74,6 +75,15 @@ def find(system: System, layout: Layout, run: str | None) -> tuple[Orphan, ...]:
 def of_program(system: System, layout: Layout, name: str) -> tuple[Orphan, ...]:
     """Processes that a program left behind, whichever run started it. Ask when the program itself has ended."""
     return _orphans(system, ((identity, name) for identity, program, _ in _marked(system, layout) if program == name))
+
+
+def in_background(system: System, layout: Layout, name: str, pid: int | None) -> tuple[Orphan, ...]:
+    """What a program left running when it ended with status 0. pid: its present process, if it was started again."""
+    status, _ = supervisor_logs.ending(system, layout, name, "")
+    identity = system.identity(pid) if pid else None
+    own = {identity, *system.descendants(identity)} if identity else set()
+    left = of_program(system, layout, name) if status == 0 else ()
+    return tuple(orphan for orphan in left if Identity(orphan.pid, orphan.start) not in own)
 
 
 def of_identity(system: System, identity: Identity, program: str) -> tuple[Orphan, ...]:

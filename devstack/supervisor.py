@@ -347,10 +347,7 @@ class Supervisor:
                     "program-unkillable", f"{name} doesn't stop", why=f"process {before.pid} survived SIGKILL",
                     fix=f"devstack logs {name}",
                 )
-        return killed + orphans.reap(self._system, self.left_behind(name), {})
-
-    def left_behind(self, name: str) -> tuple[Orphan, ...]:
-        return orphans.of_program(self._system, self._layout, name)
+        return killed + orphans.reap(self._system, orphans.of_program(self._system, self._layout, name), {})
 
     def _ask_to_stop(self, name: str) -> bool:
         """Is this program at rest? If not, it has been asked to."""

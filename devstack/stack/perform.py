@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from devstack import plan, programs
+from devstack import orphans, plan, programs
 from devstack.errors import ProcessError, UsageError
 from devstack.executor import Performer, Report
 from devstack.plan import Action
@@ -23,7 +23,7 @@ from devstack.stack.observe import Observer, Seen, Tools
 from devstack.stack.readiness import Readiness
 from devstack.stack.sources import fields
 from devstack.stack.task_runs import TaskRunner
-from devstack.state import ProgramState
+from devstack.state import Orphan, ProgramState
 
 _POLL = 0.05
 _SERVICE_GRACE = 120.0
@@ -241,29 +241,26 @@ class Performers:
 
     def verify(self, action: plan.VerifyPrograms, report: Report) -> None:
         """All are the processes that were started, and each has lived as long as it must."""
-        young = set(action.programs)
 
         def all_settled() -> bool:
-            for name in action.programs:
-                now = self._check_alive(name, "it had been ready")
-                found = programs.process_of(self._profile, name)
-                is_over = now is not None and now.has_ended_well and found is not None
-                if now is None or now.restarts or not (now.is_running or is_over):
-                    why = now.reason if now and now.reason else "it was started again" if now else "it is gone"
-                    raise self._with_log(
-                        ProcessError(
-                            "process-died", f"{name} died after it had been ready", why=why,
-                            fix=f"devstack logs {name}",
-                        ),
-                        name,
-                    )
-                if found is None or self._readiness.has_settled(found[0], now):
-                    young.discard(name)
             report.ensure_wanted()
-            return not young
+            # whoever has died is told before one that is waited for
+            settled = [self._is_settled(name) for name in action.programs]
+            return all(settled)
 
         longest = max((one.settle for one in self._profile.processes.values()), default=0.0)
         self._system.until(all_settled, longest + _SETTLING, _POLL)
+
+    def _is_settled(self, name: str) -> bool:
+        now = self._check_alive(name, "it had been ready")
+        found = programs.process_of(self._profile, name)
+        if now is None or now.restarts or not (now.is_running or now.has_ended_well):
+            why = "it is gone" if now is None else now.reason or "it was started again"
+            error = ProcessError(
+                "process-died", f"{name} died after it had been ready", why=why, fix=f"devstack logs {name}"
+            )
+            raise self._death(error, name, now)
+        return found is None or self._readiness.has_settled(found[0], now)
 
     # --- data --------------------------------------------------------------------------------------------------------
 
@@ -284,34 +281,37 @@ class Performers:
     def _check_alive(self, name: str, said: str) -> ProgramState | None:
         """The program as it is now. Raises ProcessError when it is clear that it won't make it."""
         now = self._supervisor.programs(_POLL).get(name)
+        if now is None:
+            return None
         found = programs.process_of(self._profile, name)
-        if now is not None and now.exit_status == 0 and found:
-            self._ensure_in_front(name)
-            if now.has_ended_well and found[1].restart != "always":
-                return now
-        if now is not None and (now.phase in ("fatal", "exited", "stopped") or now.restarts >= _DEATHS):
-            raise self._with_log(
-                ProcessError(
-                    "process-died", f"{name} does not stay up", why=now.reason or said or f"it is {now.phase}",
-                    fix=f"devstack logs {name}",
-                ),
-                name,
-            )
+        may_end = now.has_ended_well and found is not None and found[1].restart != "always"
+        error = ProcessError(
+            "process-died", f"{name} does not stay up", why=now.reason or said or f"it is {now.phase}",
+            fix=f"devstack logs {name}",
+        )
+        if may_end:
+            if self._in_background(name, now):
+                raise self._death(error, name, now)
+        elif now.phase in ("fatal", "exited", "stopped") or now.restarts >= _DEATHS:
+            raise self._death(error, name, now)
         return now
 
-    def _ensure_in_front(self, name: str) -> None:
-        """What went to the background is known by what it left there; that is ended, else each try adds one."""
-        left = self._supervisor.left_behind(name)
+    def _in_background(self, name: str, now: ProgramState | None) -> tuple[Orphan, ...]:
+        place = programs.layout(self._state)
+        return orphans.in_background(self._system, place, name, now.pid if now else None)
+
+    def _death(self, error: ProcessError, name: str, now: ProgramState | None) -> ProcessError:
+        """The error for a program that died. What it left in the background is ended: else each try would add one."""
+        left = self._in_background(name, now)
         if not left:
-            return
-        still = f"still running: pid {left[0].pid}: {left[0].command}"
-        evidence = (*self._supervisor.last_lines(name, _LINES - 1), still)
+            return self._with_log(error, name)
+        last = self._supervisor.last_lines(name, _LINES - 1)
         self._supervisor.stop_program(name, 10.0)
-        raise ProcessError(
+        return ProcessError(
             "process-daemonized", f"{name} goes to the background, where nobody can look after it",
             why=f"its command ended with status 0 and left {len(left)} running, which were ended",
             fix=f"take its option for that (`-d`, `--daemon`, `--detach`, `&`) out of `run` of {name} in devstack.toml",
-            evidence=evidence,
+            evidence=(*last, f"it left pid {left[0].pid}: {left[0].command[:200]}"),
         )
 
     def _with_log(self, error: ProcessError, program: str) -> ProcessError:

@@ -269,7 +269,12 @@ def say(text: str) -> None:
 
 def main(words: Sequence[str]) -> None:
     """words: path of the file with the orders."""
-    watcher = Watcher(System(), read(Path(words[0])))
+    try:
+        config = read(Path(words[0]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        say(f"[devstack] {words[0]} can't be read: {error}\n")
+        return
+    watcher = Watcher(System(), config)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: watcher.ending.set())
     watcher.run()
