@@ -8,6 +8,7 @@ devstack works on the stack nothing is touched. Ends when its supervisord has go
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import json
 import math
 import os
@@ -228,25 +229,24 @@ class Watcher:
 
 def folders(root: Path, globs: Sequence[str]) -> Iterator[Path]:
     """The folders in which a file may match, and those on the way to them, foreign ones left out."""
-    prefixes = [_prefix(glob) for glob in globs]
+    wanted = [tuple(part for part in glob.split("/") if part != ".") for glob in globs]
     for folder, names, _ in os.walk(root):
         yield Path(folder)
         inside = Path(folder).relative_to(root).parts
         names[:] = [
             name for name in names
-            if name not in FOREIGN and any(_meets((*inside, name), prefix) for prefix in prefixes)
+            if name not in FOREIGN and any(_may_hold((*inside, name), glob) for glob in wanted)
         ]
 
 
-def _prefix(glob: str) -> tuple[str, ...]:
-    """The folders that a glob names without a wildcard."""
-    parts = [part for part in glob.split("/")[:-1] if part != "."]
-    return tuple(parts[: next((index for index, part in enumerate(parts) if set(part) & set("*?[")), len(parts))])
-
-
-def _meets(parts: tuple[str, ...], prefix: tuple[str, ...]) -> bool:
-    shorter = min(len(parts), len(prefix))
-    return parts[:shorter] == prefix[:shorter]
+def _may_hold(folder: tuple[str, ...], glob: tuple[str, ...]) -> bool:
+    """Can a file match that lies in this folder, or further down?"""
+    for index, name in enumerate(folder):
+        if glob[index] == "**":
+            return True
+        if index == len(glob) - 1 or not fnmatch.fnmatchcase(name, glob[index]):
+            return False
+    return True
 
 
 def relative(path: Path, root: Path) -> str:

@@ -5,219 +5,200 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
 
-from tests.scenarios.machine import Project, below, until
+from tests.scenarios.machine import Machine, Project, below, until
 
-WATCH = '\nwatch = ["loop.py", "lib/**/*.txt"]\n'
-
-
-def with_process(project: Project, text: str, before: str = "[processes.beat]") -> None:
-    """Declare something more."""
-    project.replace(before, f"{text}\n\n{before}")
-
-
-def row(project: Project, name: str) -> dict[str, object]:
-    (found,) = [one for one in project.status()["processes"] if one["name"] == name]
-    return dict(found)
-
-
-def starts(project: Project, program: str) -> int:
-    """How often a process of this program has begun."""
-    return (project.folder / f"logs/{program}.log").read_text().count(f"[devstack] {program} pid ")
+LOOP = 'run = "python loop.py"\nready = { log = "^ready$", grace = 60 }\n'
+WATCH = f'[processes.worker]\nreplicas = 2\nwatch = ["loop.py", "lib/**/*.txt"]\n{LOOP}[processes.other]\n{LOOP}'
+DIES = "import time\nprint('ready', flush=True)\ntime.sleep(0.4)\nraise SystemExit('no more')\n"
+DAEMON = "import subprocess, sys\nsubprocess.Popen([sys.executable, 'loop.py'], stdout=subprocess.DEVNULL)\n"
+SLOW = """import signal, time
+signal.signal(signal.SIGINT, lambda *_: exit(print('finished in time')))
+print('slow begins', flush=True)
+while True:
+    time.sleep(0.1)
+"""
 
 
-def watcher(project: Project) -> psutil.Process:
-    (found,) = [one for one in below(project.root) if f"{project.folder}/watch.json" in one.cmdline()]
-    return found
+@pytest.fixture
+def bare(machine: Machine) -> Project:
+    """A project without services and tasks: what a test declares is all there is."""
+    project = machine.new_project()
+    declare(project, "")
+    return project
 
 
-# --- those that end ----------------------------------------------------------------------------------------------
+def declare(project: Project, text: str) -> None:
+    project.write("devstack.toml", f'name = "bare"\n[python]\ninstall = []\n[env]\nKEY = {{ generate = 24 }}\n{text}')
+    project.trust()
 
 
-def test_a_process_that_may_end_is_done_and_not_started_again(mini: Project) -> None:
-    with_process(mini, '[processes.once]\nrun = "python -c pass"\nrestart = "never"')
-    with_process(mini, '[processes.after]\nrun = "python loop.py"\nneeds = ["once"]\nready = { log = "ready" }')
-
-    mini.run("up")
-
-    status = mini.assert_up()
-    (once,) = [one for one in status["processes"] if one["name"] == "once"]
-    assert (once["state"], once["pid"], once["reason"]) == ("exited", None, "it ended by itself with status 0")
-    assert mini.run("plan", "--json").document["steps"] == []
-    mini.replace('"python -c pass"', '"python -c None"')
-    assert [step["id"] for step in mini.run("plan", "--json").document["steps"]][1:3] == [
-        "supervisor:reload", "once:start",
-    ]
-    mini.run("restart", "once")
-    assert starts(mini, "once") == 2
-
-
-def test_a_process_that_must_not_be_started_again_fails_with_its_status(mini: Project) -> None:
-    with_process(mini, '[processes.once]\nrun = "python -c \'raise SystemExit(3)\'"\nrestart = "never"')
-
-    failed = mini.run("up", "--json", code=8)
-
-    assert failed.error["id"] == "process-died"
-    assert "status 3" in failed.error["why"]
-    assert starts(mini, "once") == 1
-    assert row(mini, "once")["state"] == "exited"
-
-
-def test_a_process_that_dies_right_after_it_was_ready_fails_the_run(mini: Project) -> None:
-    mini.write("dies.py", "import time\nprint('ready', flush=True)\ntime.sleep(0.4)\nraise SystemExit('no more')\n")
-    with_process(mini, '[processes.dies]\nrun = "python dies.py"\nready = { log = "^ready$" }')
-
-    failed = mini.run("up", "--json", code=8)
-
-    assert failed.error["id"] == "process-died"
-    assert "dies" in failed.error["what"]
-
-
-def test_a_program_that_goes_to_the_background_is_told_so_and_leaves_nothing(mini: Project) -> None:
-    mini.write("daemon.py", "import subprocess, sys\nsubprocess.Popen([sys.executable, 'loop.py'], stdout=-3)\n")
-    with_process(mini, '[processes.daemon]\nrun = "python daemon.py"')
-
-    failed = mini.run("up", "--json", code=8)
-
-    assert failed.error["id"] == "process-daemonized"
-    assert "`--daemon`" in failed.error["fix"]
-    assert "daemon" not in mini.programs()
-
-
-# --- schedule ----------------------------------------------------------------------------------------------------
-
-
-def test_a_schedule_runs_its_command_and_status_says_how_it_went(mini: Project) -> None:
-    mini.write("tidy.py", "import os\nprint('tidied with', len(os.environ['SECRET_KEY']))\nraise SystemExit(4)\n")
-    with_process(mini, '[processes.tidy]\nrun = "python tidy.py"\nschedule = "* * * * * *"')
-    mini.run("up")
-
-    log = mini.folder / "logs/tidy.log"
-    assert until(lambda: log.read_text().count("tidied with 24") > 1)
-
-    tidy = row(mini, "tidy")
-    assert tidy["ready"]
-    assert "status 4" in str(tidy["reason"])
-    assert tidy["restarts"] == 0
-    assert starts(mini, "tidy") == 1
-    mini.run("down")
-    mini.assert_gone()
-
-
-def test_a_run_under_way_gets_the_stop_signal_and_its_grace(mini: Project) -> None:
-    mini.write("slow.py", "import signal, time\n"
-               "signal.signal(signal.SIGINT, lambda *_: exit(print('finished in time', flush=True)))\n"
-               "print('slow begins', flush=True)\nwhile True:\n    time.sleep(0.1)\n")  # fmt: skip
-    stop = 'stop = { signal = "INT", grace = 20 }'
-    with_process(mini, f'[processes.slow]\nrun = "python slow.py"\nschedule = "* * * * * *"\n{stop}')
-    mini.run("up")
-    log = mini.folder / "logs/slow.log"
-    assert until(lambda: "slow begins" in log.read_text())
-
-    mini.run("down")
-
-    assert log.read_text().count("slow begins") == 1
-    assert "finished in time" in log.read_text()
-    mini.assert_gone()
-
-
-# --- watch -------------------------------------------------------------------------------------------------------
-
-
-def test_a_burst_of_changes_restarts_every_replica_once_and_nothing_else(mini: Project) -> None:
-    mini.replace("replicas = 2\n", f"replicas = 2{WATCH}")
-    mini.run("up")
-    mini.assert_up()
-    before = mini.pids()
-
-    for number in range(20):
-        mini.write(f"lib/deep/{number}.txt", str(number))
-        mini.write("loop.py", f"{mini.read('loop.py')}# {number}\n")
-    assert until(lambda: starts(mini, "worker-1") == starts(mini, "worker-2") == 2)
-
-    after = mini.pids()
-    assert {name for name in before if before[name] != after[name]} == {"worker 1", "worker 2"}
-    assert "[devstack] worker is restarted: " in (mini.folder / "logs/worker-1.log").read_text()
-    assert "[devstack] worker is restarted: " in mini.run("logs", "devstack-watch").out
-    rows = mini.assert_up()["processes"]
-    assert [one["restarts"] for one in rows] == [0, 0, 0, 0]
-    assert "devstack-watch" not in {one["name"] for one in rows}
-    # a change inside what isn't the project's own, and one that nobody watches
-    mini.write("lib/node_modules/a.txt", "x")
-    mini.write("web.py", mini.read("web.py"))
-    mini.write("lib/new/again.txt", "x")
-    assert until(lambda: starts(mini, "worker-1") == 3)
-    assert mini.run("plan", "--json").document["steps"] == []
-    mini.run("up")
-    assert starts(mini, "worker-1") == starts(mini, "worker-2") == 3
-    mini.run("down")
-    mini.assert_gone()
-
-
-def test_other_globs_restart_the_watcher_alone(mini: Project) -> None:
-    mini.replace("replicas = 2\n", f"replicas = 2{WATCH}")
-    mini.run("up")
-    before = mini.pids(), watcher(mini).pid
-
-    mini.replace("lib/**/*.txt", "other/*.txt")
-    steps = [step["id"] for step in mini.run("plan", "--json").document["steps"]]
-    mini.run("up")
-
-    assert [step for step in steps if step.endswith(":start")] == ["devstack-watch:start"]
-    assert mini.pids() == before[0]
-    assert watcher(mini).pid != before[1]
-    mini.replace('watch = ["loop.py", "other/*.txt"]\n', "")
-    mini.run("up")
-    assert mini.pids() == before[0]
-    assert not [one for one in below(mini.root) if f"{mini.folder}/watch.json" in one.cmdline()]
-
-
-def test_a_process_that_a_broken_change_has_ended_is_started_by_the_next(mini: Project) -> None:
-    good = mini.read("loop.py")
-    mini.replace("replicas = 2\n", f"replicas = 2{WATCH}")
-    mini.run("up")
-    mini.write("loop.py", "raise SystemExit('broken')\n")
-    assert until(lambda: row_of(mini, "worker", 1)["state"] in ("backoff", "fatal"))
-
-    mini.write("loop.py", good)
-
-    assert until(lambda: row_of(mini, "worker", 1)["ready"] is True)
-    assert until(lambda: row_of(mini, "worker", 2)["ready"] is True)
-
-
-def row_of(project: Project, name: str, replica: int) -> dict[str, object]:
+def row(project: Project, name: str, replica: int = 1) -> dict[str, Any]:
     (found,) = [one for one in project.status()["processes"] if (one["name"], one["replica"]) == (name, replica)]
     return dict(found)
 
 
-def test_a_killed_supervisord_leaves_no_watcher_behind(mini: Project) -> None:
-    mini.replace("replicas = 2\n", f"replicas = 2{WATCH}")
-    mini.run("up")
-    first = watcher(mini)
+def log(project: Project, program: str) -> str:
+    return (project.folder / f"logs/{program}.log").read_text()
 
-    (supervisord,) = mini.programs()["supervisord"]
+
+def starts(project: Project, program: str) -> int:
+    """How often a process of this program has begun."""
+    return log(project, program).count(f"[devstack] {program} pid ")
+
+
+def steps(project: Project) -> list[str]:
+    return [step["id"] for step in project.run("plan", "--json").document["steps"]]
+
+
+def watchers(project: Project) -> list[psutil.Process]:
+    return [one for one in below(project.root) if f"{project.folder}/watch.json" in one.cmdline()]
+
+
+# --- those that end --------------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_may_end_is_done_and_not_started_again(bare: Project) -> None:
+    once = '[processes.once]\nrun = "python -c pass"\nrestart = "never"\n'
+    after = f'[processes.after]\nneeds = ["once"]\n{LOOP}'
+    declare(bare, once + after)
+
+    bare.run("up")
+
+    bare.assert_up()
+    found = row(bare, "once")
+    assert (found["state"], found["pid"], found["reason"]) == ("exited", None, "it ended by itself with status 0")
+    assert steps(bare) == []
+    declare(bare, once.replace("pass", "None") + after)
+    assert [step for step in steps(bare) if step.endswith(":start")] == ["once:start"]
+    bare.run("up")
+    assert (starts(bare, "once"), starts(bare, "after")) == (2, 1)
+
+
+def test_a_process_that_ends_as_it_must_not_is_told_by_how_it_ended(bare: Project) -> None:
+    bare.write("dies.py", DIES)
+    bare.write("daemon.py", DAEMON)
+
+    declare(bare, '[processes.once]\nrun = "python -c \'raise SystemExit(3)\'"\nrestart = "never"\n')
+    once = bare.run("up", "--json", code=8).error
+    declare(bare, '[processes.dies]\nrun = "python dies.py"\nready = { log = "^ready$" }\nsettle = 2\n')
+    dies = bare.run("up", "--json", code=8).error
+    declare(bare, '[processes.daemon]\nrun = "python daemon.py"\n')
+    daemon = bare.run("up", "--json", code=8).error
+
+    assert (once["id"], starts(bare, "once")) == ("process-died", 1)
+    assert "status 3" in once["why"]
+    assert (dies["id"], daemon["id"]) == ("process-died", "process-daemonized")
+    assert "`--daemon`" in daemon["fix"]
+    assert not [one for one in below(bare.root) if "loop.py" in one.cmdline()]
+
+
+# --- schedule --------------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_runs_its_command_and_passes_the_stop_signal_on(bare: Project) -> None:
+    bare.write("tidy.py", "import os\nprint('tidied with', len(os.environ['KEY']))\nraise SystemExit(4)\n")
+    bare.write("slow.py", SLOW)
+    declare(
+        bare, '[processes.tidy]\nrun = "python tidy.py"\nschedule = "* * * * * *"\n'
+        '[processes.slow]\nrun = "python slow.py"\nschedule = "* * * * * *"\nstop = { signal = "INT", grace = 30 }\n',
+    )  # fmt: skip
+    bare.run("up")
+
+    assert until(lambda: log(bare, "tidy").count("tidied with 24") > 1 and "slow begins" in log(bare, "slow"))
+
+    tidy = row(bare, "tidy")
+    assert (tidy["ready"], tidy["restarts"], starts(bare, "tidy")) == (True, 0, 1)
+    assert tidy["reason"].startswith(("the last run ended with status 4 after ", "a run begins"))
+    bare.run("down")
+    # one run at a time, however long it takes
+    assert log(bare, "slow").count("slow begins") == 1
+    assert "finished in time" in log(bare, "slow")
+    bare.assert_gone()
+
+
+# --- watch -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_burst_of_changes_restarts_every_replica_once_and_nothing_else(bare: Project) -> None:
+    declare(bare, WATCH)
+    bare.run("up")
+    before = bare.pids()
+
+    for number in range(20):
+        bare.write(f"lib/deep/{number}.txt", str(number))
+        bare.write("loop.py", f"{bare.read('loop.py')}# {number}\n")
+    assert until(lambda: starts(bare, "worker-1") == starts(bare, "worker-2") == 2)
+    assert until(lambda: row(bare, "worker", 1)["ready"] and row(bare, "worker", 2)["ready"])
+
+    after = bare.pids()
+    assert {name for name in before if before[name] != after[name]} == {"worker 1", "worker 2"}
+    assert "[devstack] worker is restarted: " in log(bare, "worker-2")
+    assert "[devstack] worker is restarted: " in bare.run("logs", "devstack-watch").out
+    assert {(one["name"], one["restarts"]) for one in bare.assert_up()["processes"]} == {("worker", 0), ("other", 0)}
+    # what isn't the project's own, and what nobody watches; then a folder that wasn't there
+    bare.write("lib/node_modules/a.txt", "x")
+    bare.write("web.py", bare.read("web.py"))
+    bare.write("lib/new/again.txt", "x")
+    assert until(lambda: starts(bare, "worker-1") == starts(bare, "worker-2") == 3)
+    assert steps(bare) == []
+    bare.run("down")
+    assert starts(bare, "worker-1") == 3
+    bare.assert_gone()
+
+
+def test_the_watcher_alone_is_restarted_for_other_globs_and_ends_with_the_last(bare: Project) -> None:
+    declare(bare, WATCH)
+    bare.run("up")
+    before, (first,) = bare.pids(), watchers(bare)
+
+    declare(bare, WATCH.replace("lib/**/*.txt", "other/*.txt"))
+    planned = steps(bare)
+    bare.run("up")
+    (second,) = watchers(bare)
+    declare(bare, WATCH.replace("watch = ", "# "))
+    bare.run("up")
+
+    assert [step for step in planned if step.endswith(":start")] == ["devstack-watch:start"]
+    assert first.pid != second.pid
+    assert watchers(bare) == []
+    assert bare.pids() == before
+
+
+def test_a_watcher_mends_what_a_change_broke_and_dies_with_its_supervisord(bare: Project) -> None:
+    good = bare.read("loop.py")
+    declare(bare, WATCH)
+    bare.run("up")
+    bare.write("loop.py", "raise SystemExit('broken')\n")
+    assert until(lambda: "broken" in log(bare, "worker-1"))
+    bare.write("loop.py", good)
+    assert until(lambda: row(bare, "worker", 1)["ready"] and row(bare, "worker", 2)["ready"])
+
+    first = watchers(bare)
+    (supervisord,) = bare.programs()["supervisord"]
     os.kill(supervisord.pid, signal.SIGKILL)
-    mini.run("up")
+    bare.run("up")
 
-    assert not first.is_running()
-    assert watcher(mini).pid != first.pid
-    mini.assert_single()
+    assert not set(first) & set(watchers(bare))
+    assert len(watchers(bare)) == 1
+    assert len([one for one in below(bare.root) if "loop.py" in one.cmdline()]) == 3
 
 
-def test_a_watcher_that_does_not_run_is_shown(mini: Project) -> None:
-    mini.replace("replicas = 2\n", f"replicas = 2{WATCH}")
-    mini.run("up")
-    config = Path(mini.folder / "watch.json")
-    config.write_text("{")
-    watcher(mini).kill()
+def test_a_watcher_that_does_not_run_is_shown_and_brought_back(bare: Project) -> None:
+    declare(bare, WATCH)
+    bare.run("up")
+    Path(bare.folder, "watch.json").write_text("{")
+    watchers(bare)[0].kill()
+    assert until(lambda: "gave up: devstack-watch" in log(bare, "supervisord"), 60)
 
-    shown = (mini.folder / "logs/supervisord.log")
-    assert until(lambda: "gave up: devstack-watch" in shown.read_text())
+    broken = bare.status()
 
-    assert mini.status()["stack"]["state"] == "degraded"
-    assert "watch.json can't be read" in (mini.folder / "logs/devstack-watch.log").read_text()
-    assert row(mini, "devstack-watch")["ready"] is False
-    mini.run("up")
-    mini.assert_up()
+    assert broken["stack"]["state"] == "degraded"
+    assert row(bare, "devstack-watch")["ready"] is False
+    assert "watch.json can't be read" in log(bare, "devstack-watch")
+    bare.run("up")
+    bare.assert_up()
