@@ -41,6 +41,8 @@ from devstack.programs import all_programs, layout, process_of, processes
 from devstack.render import RenderedFile, render
 from devstack.state import ServiceState, State, TaskState
 
+#: whoever has died so often is started anew: what made it die may be mended
+_DEATHS = 2
 PYTHON = "python"
 SUPERVISOR = "supervisor"
 
@@ -183,6 +185,8 @@ class _Up:
                 starts[name] = f"not running: {now.reason}" if now and now.reason else "not running"
             elif self._has_changed(name):
                 starts[name] = "its declaration or environment changed"
+            elif now.restarts >= _DEATHS and (seen := self.state.replicas.get(name)) and not seen.ready:
+                starts[name] = f"it has died {now.restarts} times and isn't ready: {seen.reason}"
             elif name in self.goal.force or owner in self.goal.force:
                 starts[name] = "restart was asked for"
             elif name in self.state.services and not self.state.services[name].has_data:

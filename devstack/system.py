@@ -51,7 +51,7 @@ class Completed:
     stdout: str = ""
     timed_out: bool = False
 
-    def last_lines(self, count: int = 20) -> tuple[str, ...]:
+    def last_lines(self, count: int = 12) -> tuple[str, ...]:
         return tuple(self.output.splitlines()[-count:])
 
 

@@ -426,6 +426,22 @@ def test_a_process_that_has_ended_as_it_may_is_left_alone(desk: MakeDesk) -> Non
     assert "once:start" in always.plan(replace(always.settled, supervisor=ended)).text()
 
 
+def test_a_process_that_keeps_dying_is_started_anew(shop: Desk) -> None:
+    """What made it die may be mended; its deaths are counted from there."""
+    state = shop.settled
+    worker = replace(state.supervisor.programs["worker-1"], restarts=5)
+    programs = {**state.supervisor.programs, "worker-1": worker}
+    state = replace(state, supervisor=replace(state.supervisor, programs=programs))
+    assert shop.plan(state).is_empty
+    state = replace(state, replicas={**state.replicas, "worker-1": ReplicaState(False, "no answer")})
+    assert shop.text(state) == """
+worker-1:stop   it has died 5 times and isn't ready: no answer
+worker-1:start  it has died 5 times and isn't ready: no answer  (after worker-1:stop)
+worker-1:await  after its start  (after worker-1:start)
+stack:verify    all must still be running at the end  (after worker-1:await)
+"""
+
+
 def test_the_watcher_is_part_of_the_stack_where_somebody_watches(desk: MakeDesk) -> None:
     text = """
 name = "one"
