@@ -20,7 +20,7 @@ from devstack.errors import DevstackError, InterruptedRunError
 from devstack.plan import Action, Plan, Step
 from devstack.system import System
 
-Kind = Literal["started", "progress", "finished", "failed", "skipped"]
+Kind = Literal["started", "progress", "finished", "unneeded", "failed", "skipped"]
 
 #: steps mostly wait for other processes; this bounds threads, not cores
 THREADS = 32
@@ -28,7 +28,10 @@ THREADS = 32
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a step. at: seconds since the run began. took: seconds, at its end."""
+    """Something that happened to a step. unneeded: it found its work done. skipped: not begun, or not waited for.
+
+    at: seconds since the run began. took: seconds, at its end.
+    """
 
     kind: Kind
     step: Step
@@ -52,6 +55,10 @@ class Outcome:
 
 class AbandonedError(Exception):
     """A wait has ended early because another step had failed; the step is neither done nor failed."""
+
+
+class UnneededError(Exception):
+    """A step has found that its work is done already; the text says how it knows. Whoever needs the step may go on."""
 
 
 class Report:
@@ -170,6 +177,9 @@ class Executor:
         except AbandonedError:
             self._tell("skipped", step, "not waited for, since another step failed")
             return None
+        except UnneededError as unneeded:
+            self._tell("unneeded", step, str(unneeded), took=self._system.monotonic() - began)
+            return None
         except DevstackError as error:
             error.step = step.id
             self._tell("failed", step, str(error), took=self._system.monotonic() - began, error=error)
@@ -187,7 +197,7 @@ class Executor:
             self._listener(event)
         if kind != "progress":
             entry = {"event": kind, "step": step.id, "at": round(event.at, 3)}
-            if kind in ("finished", "failed"):
+            if kind in ("finished", "unneeded", "failed"):
                 entry["took"] = round(took, 3)
             if text:
                 entry["text"] = text

@@ -202,6 +202,10 @@ class Files:
             answer(found)
         return tuple(root / path for path in found)
 
+    def missing(self, root: Path, globs: Sequence[str]) -> tuple[str, ...]:
+        """Those of these paths and globs below root that nothing is there for; folders count, generated ones too."""
+        return tuple(glob for glob in globs if next(root.glob(glob), None) is None)
+
 
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:

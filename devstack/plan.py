@@ -167,11 +167,13 @@ class AwaitProgram(Action):
 
 @dataclass(frozen=True)
 class RunTask(Action):
-    """words: more of them for its command; it doesn't count as done then."""
+    """words: more of them for its command; it doesn't count as done then. is_forced: a person asked for it: `unless`
+    isn't."""
 
     verb: ClassVar[str] = "run"
     task: str
     words: tuple[str, ...] = ()
+    is_forced: bool = False
 
 
 @dataclass(frozen=True)

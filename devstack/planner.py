@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from devstack import project_files
+from devstack import project_files, watching
 from devstack.errors import UsageError
 from devstack.plan import (
     AwaitProgram,
@@ -36,11 +36,13 @@ from devstack.plan import (
     WriteFiles,
 )
 from devstack.profile import graph
-from devstack.profile.model import Profile
-from devstack.programs import all_programs, layout
+from devstack.profile.model import Profile, Task
+from devstack.programs import all_programs, layout, processes
 from devstack.render import RenderedFile, render
-from devstack.state import ServiceState, State
+from devstack.state import ServiceState, State, TaskState
 
+#: whoever has died so often is started anew: what made it die may be mended
+_DEATHS = 2
 PYTHON = "python"
 SUPERVISOR = "supervisor"
 
@@ -99,12 +101,16 @@ class _Up:
         self.goal = goal
         self.draft = Draft(goal.name)
         self.programs = {program.name: program for program in all_programs(profile, state)}
-        self.files = render(tuple(self.programs.values()), layout(state), template)
+        self.files = (
+            *render(tuple(self.programs.values()), layout(state), template), *watching.files(profile, layout(state))
+        )
         (self.config,) = [file.digest for file in self.files if file.path == layout(state).config]
         self.owners = owners(profile)
         # supervisord takes over its whole configuration: what changed and runs is restarted with what was named
         changed = tuple(name for name in self.programs if self._has_changed(name)) if goal.names else ()
-        self.wanted = selected(profile, (*goal.names, *changed))
+        self.wanted = selected(profile, (*goal.names, *(name for name in changed if name != watching.NAME)))
+        if watching.NAME in changed or self.wanted.intersection(watching.watched(profile)):
+            self.wanted |= {watching.NAME}
         self.started: list[str] = []
 
     def plan(self) -> Plan:
@@ -127,6 +133,8 @@ class _Up:
                 self._task(name)
             elif name in self.wanted and name in self.profile.processes:
                 self._process(name)
+        if watching.NAME in self.wanted:
+            self._process(watching.NAME)
         self._verify()
         return self.draft.finished(self._warnings())
 
@@ -188,10 +196,12 @@ class _Up:
             if owner not in self.wanted:
                 continue
             now = live.get(name)
-            if now is None or not now.is_running:
+            if now is None or not (now.is_running or self._is_over(name)):
                 starts[name] = f"not running: {now.reason}" if now and now.reason else "not running"
             elif self._has_changed(name):
                 starts[name] = "its declaration or environment changed"
+            elif now.restarts >= _DEATHS and (seen := self.state.replicas.get(name)) and not seen.ready:
+                starts[name] = f"it has died {now.restarts} times and isn't ready: {seen.reason}"
             elif name in self.goal.force or owner in self.goal.force:
                 starts[name] = "restart was asked for"
             elif name in self.state.services and not self.state.services[name].has_data:
@@ -216,15 +226,20 @@ class _Up:
         return f"scaled to {owner.replicas}"
 
     def _has_changed(self, name: str) -> bool:
-        """Does the program run as it was declared before?"""
+        """Does the program run, or has it ended, as it was declared before?"""
         supervisor = self.state.supervisor
         now = supervisor.programs.get(name)
-        if now is None or not now.is_running:
+        if now is None or not (now.is_running or self._is_over(name)):
             return False
         if now.phase == "starting" and not now.digest:
             # supervisord restarts it this very moment, and it hasn't noted yet what it was started as
             return supervisor.config != self.config
         return now.digest != self.programs[name].digest
+
+    def _is_over(self, name: str) -> bool:
+        """Has it ended by itself as it may?"""
+        now = self.state.supervisor.programs.get(name)
+        return now is not None and now.has_ended_well and self.programs[name].restart != "always"
 
     def _supervisor(self, starts: dict[str, str]) -> None:
         self._starts = starts
@@ -278,23 +293,19 @@ class _Up:
 
     def _task(self, name: str) -> None:
         task, state = self.profile.tasks[name], self.state.tasks[name]
-        if name in self.goal.force:
-            cause = "asked for"
-        elif not state.done:
-            cause = "not done yet with this data"
-        elif state.done != state.key:
-            cause = "its inputs, command, environment or data changed"
-        else:
+        cause = "asked for" if name in self.goal.force else _task_cause(task, state)
+        if not cause:
             # done already: whoever needs it still comes after what it needs
             self.draft.point(name, graph.needs(self.profile, name))
             return
         needs = [f"{SUPERVISOR}:reap", PYTHON, "paths:make", *graph.needs(self.profile, name)]
-        words = self.goal.words if name in self.goal.force else ()
-        step = self.draft.add(name, RunTask(name, words), cause, needs=needs, optional=task.optional)
+        is_forced = name in self.goal.force
+        action = RunTask(name, self.goal.words if is_forced else (), is_forced)
+        step = self.draft.add(name, action, cause, needs=needs, optional=task.optional)
         self.draft.point(name, [step])
 
     def _process(self, name: str) -> None:
-        process = self.profile.processes[name]
+        process = processes(self.profile)[name]
         awaited = []
         for program, _ in graph.programs_of(name, process):
             replica = self.state.replicas.get(program)
@@ -350,6 +361,17 @@ def down(state: State, goal: Down) -> Plan:
 
 
 _ALIVE = ("running", "starting", "backoff", "stopping")
+
+
+def _task_cause(task: Task, state: TaskState) -> str:
+    """Why a task has to run; "" where it is done (decision 0006)."""
+    if not state.done:
+        return "not done yet with this data"
+    if state.missing:
+        return f"not there any more: {_few(state.missing)}"
+    if task.once:
+        return "" if state.has_same_data else "the data it was done with began anew"
+    return "" if state.done == state.key else "its inputs, command, environment or data changed"
 
 
 def digest(file: RenderedFile) -> str:

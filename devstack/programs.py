@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
 
+from devstack import watching
+from devstack.layout import Layout
 from devstack.profile import graph
 from devstack.profile.interpolation import resolve
 from devstack.profile.model import Command, EnvFile, Process, Profile
 from devstack.profile.rules import is_reserved
 from devstack.profile.secret import Secret
-from devstack.render import Layout, Program, reveal
+from devstack.render import Program, reveal
 from devstack.services import NativeService, kind_of
 from devstack.state import ServiceState, State
 
@@ -51,6 +53,11 @@ def port_names(name: str, process: Process) -> tuple[str, ...]:
     programs = [program for program, _ in graph.programs_of(name, process)]
     own = programs if graph.has_port(process) else []
     return (*own, *(f"{program}.{port}" for program in programs for port in process.ports))
+
+
+def ports_of(state: State, program: str) -> dict[str, int]:
+    """The leases of a program: its own port and its named ones, by the lease's name."""
+    return {name: port for name, port in state.ports.items() if name.partition(".")[0] == program}
 
 
 def is_fixed(profile: Profile, port_name: str) -> bool:
@@ -148,13 +155,33 @@ def _file_layers(
         }, file.path)  # fmt: skip
 
 
+def processes(profile: Profile) -> dict[str, Process]:
+    """The declared processes, and devstack's own."""
+    watcher = watching.process(profile)
+    return {**profile.processes, **({watching.NAME: watcher} if watcher else {})}
+
+
+def process_of(profile: Profile, program: str) -> tuple[str, Process] | None:
+    """The process that a program is a replica of; None for a service's program."""
+    return next(
+        (
+            (name, process) for name, process in processes(profile).items()
+            for replica, _ in graph.programs_of(name, process) if replica == program
+        ),
+        None,
+    )
+
+
 def process_program(profile: Profile, state: State, name: str, program: str, replica: int) -> Program:
     """The program of one replica of a process."""
     process = profile.processes[name]
     resolved = command(profile, state, process, program, replica)
+    argv = resolved.argv
+    if process.schedule is not None:
+        argv = (state.interpreter, "-I", "-m", "devstack.supervised.schedule", process.schedule, "--", *argv)
     return Program(
-        name=program, argv=resolved.argv, env=resolved.env, cwd=resolved.cwd, stop_signal=process.stop.signal,
-        stop_grace=process.stop.grace, user=process.user,
+        name=program, argv=argv, env=resolved.env, cwd=resolved.cwd, stop_signal=process.stop.signal,
+        stop_grace=process.stop.grace, user=process.user, restart=process.restart,
     )
 
 
@@ -179,14 +206,14 @@ def service_program(state: State, service: ServiceState) -> Program:
 
 
 def all_programs(profile: Profile, state: State) -> tuple[Program, ...]:
-    """Every program of the stack, services first."""
+    """Every program of the stack, services first, devstack's own last."""
     services = [service_program(state, service) for service in state.services.values()]
     processes = [
         process_program(profile, state, name, program, replica)
         for name, process in profile.processes.items()
         for program, replica in graph.programs_of(name, process)
     ]
-    return (*services, *processes)
+    return (*services, *processes, *watching.programs(profile, layout(state), state.interpreter))
 
 
 def _machine(profile: Profile, state: State, program: str) -> dict[str, Value]:

@@ -22,8 +22,8 @@ ProgramPhase = Literal["stopped", "starting", "running", "backoff", "stopping", 
 
 @dataclass(frozen=True)
 class ProgramState:
-    """One supervisord program as it is now. uptime: seconds. digest: of the program text the live process was started
-    with, "" where none lives."""
+    """One supervisord program as it is now. uptime: seconds. digest: of the program text that the process was started
+    with, "" where none lives or has ended by itself."""
 
     name: str
     phase: ProgramPhase
@@ -37,6 +37,11 @@ class ProgramState:
     @property
     def is_running(self) -> bool:
         return self.phase in ("running", "starting") and self.pid is not None
+
+    @property
+    def has_ended_well(self) -> bool:
+        """It ended by itself with status 0, and isn't started again."""
+        return self.phase == "exited" and self.exit_status == 0
 
 
 @dataclass(frozen=True)
@@ -99,10 +104,16 @@ class ServiceState:
 
 @dataclass(frozen=True)
 class TaskState:
-    """key: of inputs, command, environment and data as they are now; done: the key of the last success."""
+    """key: as it is now, `DATA.REST`: of the data it works on, and of inputs, command and environment. done: the key of
+    the last success. missing: outputs that aren't there."""
 
     key: str
     done: str = ""
+    missing: tuple[str, ...] = ()
+
+    @property
+    def has_same_data(self) -> bool:
+        return self.done.partition(".")[0] == self.key.partition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -128,11 +139,11 @@ class Written:
 class State:
     """Everything the planner may know.
 
-    folder: `.devstack` of the project. sockets: a short private folder. venv: the environment that commands use. base:
-    what the project's commands inherit of the machine's environment, the same for the life of one supervisord.
-    wrapper: words put before a server's command so that it runs unprivileged. ports: leases, by `postgres`, `web`,
-    `rabbitmq.dist`, `web.metrics`. decided: generated and asked values of `[env]`. replicas: by program name. files:
-    digest of each generated file on disk, by path.
+    folder: `.devstack` of the project. sockets: a short private folder. venv: the environment that commands use.
+    interpreter: the Python that devstack itself runs on. base: what the project's commands inherit of the machine's
+    environment, the same for the life of one supervisord. wrapper: words put before a server's command so that it runs
+    unprivileged. ports: leases, by `postgres`, `web`, `rabbitmq.dist`, `web.metrics`. decided: generated and asked
+    values of `[env]`. replicas: by program name. files: digest of each generated file on disk, by path.
     """
 
     stack: str
@@ -141,6 +152,7 @@ class State:
     sockets: str
     venv: str
     base: Mapping[str, str]
+    interpreter: str = "python3"
     supervisor: SupervisorState = SupervisorState()
     python: PythonState | None = None
     runtime: str = "native"

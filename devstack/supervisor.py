@@ -29,8 +29,8 @@ from devstack.supervisor_rpc import (
 )
 
 if TYPE_CHECKING:
+    from devstack.layout import Layout
     from devstack.orphans import Stops
-    from devstack.render import Layout
     from devstack.system import System
 
 _START_SECONDS = 15.0
@@ -249,7 +249,7 @@ class Supervisor:
         }.get(fault.code, fault.why)
         return ProcessError(
             "program-failed", f"{name} didn't start", why=why, fix=f"devstack logs {name}",
-            evidence=self.last_lines(name, 20),
+            evidence=self.last_lines(name, 12),
         )
 
     def stop_program(self, name: str, timeout: float) -> tuple[Orphan, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from devstack.errors import ProcessError
 
 if TYPE_CHECKING:
-    from devstack.render import Layout
+    from devstack.layout import Layout
     from devstack.system import System
 
 _LIMIT = 1 << 20

@@ -26,11 +26,14 @@ from devstack.errors import InterruptedRunError, PrerequisiteError
 from devstack.files import Files, storage_error, storage_errors
 from devstack.processes import Identity, Processes
 
-__all__ = ["Completed", "Files", "Holder", "Identity", "Processes", "System", "storage_error", "storage_errors"]
+__all__ = [
+    "Child", "Completed", "Files", "Holder", "Identity", "Processes", "System", "storage_error", "storage_errors",
+]
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
+Child = subprocess.Popen[bytes]
 LOOPBACK = "127.0.0.1"
 _TAIL = 200
 #: seconds between two looks at whether a command is to be ended
@@ -48,7 +51,7 @@ class Completed:
     stdout: str = ""
     timed_out: bool = False
 
-    def last_lines(self, count: int = 20) -> tuple[str, ...]:
+    def last_lines(self, count: int = 12) -> tuple[str, ...]:
         return tuple(self.output.splitlines()[-count:])
 
 
@@ -200,6 +203,13 @@ class System(Files, Processes):
         finally:
             signal.signal(signal.SIGINT, previous)
         return 128 - code if code < 0 else code
+
+    def beside(self, argv: Sequence[str]) -> Child:
+        """Start a command whose streams, environment, folder and process group are this process's own."""
+        try:
+            return subprocess.Popen(argv)
+        except OSError as error:
+            raise _cannot_execute(argv[0], error) from None
 
     def spawn(
         self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path, lock: int | None = None

@@ -21,12 +21,13 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"profile"}),
     frozenset({"services", "detect", "state", "status", "wire"}),
     frozenset({
-        "plan", "planner", "programs", "environment", "masking", "project_files", "render", "timings", "ci", "doctor",
+        "plan", "planner", "programs", "environment", "masking", "project_files", "render", "timings",
+        "layout", "watching", "ci", "doctor",
     }),
     frozenset({"evidence", "files", "globs", "processes", "system"}),
     frozenset({
         "checkout", "interpreters", "orphans", "python_env", "registry", "resources", "runtimes", "shared_answer",
-        "site_packages", "snapshots", "standing", "supervisor", "supervisor_answers", "supervisor_logs",
+        "site_packages", "snapshots", "standing", "supervised", "supervisor", "supervisor_answers", "supervisor_logs",
         "supervisor_rpc", "supervisord", "trust",
     }),
     frozenset({"executor"}),

@@ -116,7 +116,10 @@ class Picture:
         if left is not None:
             words = self._events[left.id].text or "not begun"
             return Row(name, "waiting", ("·", "dim"), ((one_line(words), "dim"),))
-        if all(self._is(step, "finished") for step in steps):
+        if all(self._is_done(step.id) for step in steps):
+            if self._is(steps[-1], "unneeded"):
+                words = f"skipped: {one_line(self._events[steps[-1].id].text)}"
+                return Row(name, "done", ("✓", "green"), ((words, "dim"),), f"{ended - began:.1f} s")
             verbs = {step.action.verb for step in steps}
             told = [word for verb, word in DONE.items() if verb in verbs][-1]
             return Row(name, "done", ("✓", "green"), ((told, "dim"),), f"{ended - began:.1f} s")
@@ -127,7 +130,7 @@ class Picture:
         return Row(name, "waiting", ("·", "dim"), ((self._waits(steps), "dim"),))
 
     def _waits(self, steps: list[Step]) -> str:
-        rest = next((step for step in steps if not self._is(step, "finished")), steps[-1])
+        rest = next((step for step in steps if not self._is_done(step.id)), steps[-1])
         needs = [need.rpartition(":")[0] for need in rest.needs if not self._is_done(need)]
         others = [one_line(need) for need in dict.fromkeys(needs)]
         return f"waits for {', '.join(others)}" if others else "waits"
@@ -142,7 +145,7 @@ class Picture:
 
     def _is_done(self, step: str) -> bool:
         event = self._events.get(step)
-        return event is not None and event.kind == "finished"
+        return event is not None and event.kind in ("finished", "unneeded")
 
 
 class LiveProgress:

@@ -78,6 +78,8 @@ class PlainProgress:
                 self._finished(event)
             case "failed":
                 self._tell(event, f"{step.action.verb} {_failure(step, event)}")
+            case "unneeded":
+                self._tell(event, f"skipped: {cut(one_line(event.text), _SAID)}")
             case "skipped":
                 if self._verbose:
                     self._tell(event, f"{step.action.verb}: {one_line(event.text) or 'not begun'}")

@@ -75,7 +75,8 @@ def status(look: Look, status: Status) -> list[str]:
         drawn = table(look, ("", "NAME", "STATE", "WHAT", "WHERE", "UP"), [row.cells for row in rows])
         lines += ["", drawn[0]]
         for row, line in zip(rows, drawn[1:], strict=True):
-            lines += [line, *(look.paint(f"     {part}", "yellow") for part in row.reason_lines(look))]
+            tone: Style = "dim" if row.is_ready else "yellow"
+            lines += [line, *(look.paint(f"     {part}", tone) for part in row.reason_lines(look))]
     if status.scaled:
         lines += ["", *notes(look, map(scaled, status.scaled))]
     poor = next((row for row in rows if not row.is_ready), None)
@@ -205,8 +206,8 @@ def _processes(status: Status) -> Iterator[_Row]:
 
 def _row(status: Status, row: ServiceRow | ProcessRow, name: str, what: str, where: str, up: str) -> _Row:
     mark, style = _mark(status, row)
-    state = "ready" if row.ready else row.state
-    says_more = row.reason and not row.ready and (status.stack.state != "down" or row.reason != "not running")
+    state = "ready" if row.ready and row.state != "exited" else row.state
+    says_more = row.reason and (status.stack.state != "down" or row.reason != "not running")
     return _Row(name, row.ready, ((mark, style), name, (state, style), what, where, up),
                 (row.reason or "") if says_more else "")  # fmt: skip
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from devstack.errors import Mistake, ProfileError
 from devstack.profile.interpolation import has_unclosed, references
 from devstack.profile.mistakes import Finding, near
-from devstack.profile.model import Ask, CommandCheck, Generate, Process, Profile
+from devstack.profile.model import Ask, CommandCheck, Generate, Process, Profile, Task
 from devstack.profile.needs import first_cycle, has_port
 from devstack.profile.rules import Declared
 from devstack.profile.source import Path, printable
@@ -127,6 +127,8 @@ def check(names: Names) -> Iterator[Finding]:
             yield from _command(names, (section, name, "run"), command.run, process)
             for key, value in command.env.items():
                 yield from _text(names, (section, name, "env", key), value, process)
+            if isinstance(command, Task) and command.unless is not None:
+                yield from _command(names, (section, name, "unless"), command.unless, None)
             if process and isinstance(process.ready, CommandCheck):
                 yield from _command(names, (section, name, "ready", "command"), process.ready.command, process)
     yield from _env_cycle(profile)

@@ -19,6 +19,9 @@ from devstack.profile.source import Path, printable
 _OWN = frozenset({"devstack.toml", "devstack.local.toml"})
 _TOOLS = frozenset({".git", ".devstack", ".venv"})
 SECTIONS = {"services": "service", "tasks": "task", "processes": "process"}
+#: names of devstack's own in a plan and under supervisord; so is all that begins with `devstack-`
+OWN = frozenset({"python", "supervisor", "supervisord"})
+OWN_PREFIX = "devstack-"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ def check(profile: Profile, declared: Declared) -> Iterator[Finding]:
     yield from _programs(profile, declared)
     yield from _ports(profile, declared)
     yield from _readiness(profile, declared)
+    yield from _repetition(profile, declared)
     yield from _paths(profile)
     yield from _options(profile)
     yield from _reserved(profile)
@@ -51,6 +55,8 @@ def check(profile: Profile, declared: Declared) -> Iterator[Finding]:
 def _shared_names(declared: Declared) -> Iterator[Finding]:
     for name in sorted(frozenset[str]().union(*(declared.names[section] for section in SECTIONS))):
         first, *others = declared.sections_of(name)
+        if name in OWN or name.startswith(OWN_PREFIX):
+            yield Finding((first, name), f"`{name}` is a name of devstack's own", "give it another name")
         for section in others:
             text = f"the name is a {SECTIONS[first]}'s already ({declared.place((first, name))})"
             yield Finding((section, name), text, "services, tasks and processes share one set of names")
@@ -125,6 +131,30 @@ def _readiness(profile: Profile, declared: Declared) -> Iterator[Finding]:
             yield Finding(("processes", name, "ready"), text, 'give it `role = "web"` or a `port`')
 
 
+def _repetition(profile: Profile, declared: Declared) -> Iterator[Finding]:
+    """What says when a task or a process runs again must not say two things."""
+    for name, task in profile.tasks.items():
+        if task.once and task.inputs:
+            text = "a task that runs a single time doesn't run again for changed `inputs`"
+            yield Finding(("tasks", name, "once"), text, "take out one of them")
+        for index, glob in enumerate(task.outputs):
+            if any("**" in part and part != "**" for part in glob.split("/")):
+                yield Finding(("tasks", name, "outputs", index), f"`{printable(glob)}`: `**` stands between slashes")
+    for name, process in profile.processes.items():
+        if process.schedule is None or ("processes", name) in declared.damaged:
+            continue
+        reasons = {
+            "ready": "it is ready when its schedule runs" if process.ready else "",
+            "restart": "it is started at its times only" if process.restart != "always" else "",
+            "watch": "it begins anew each time anyway" if process.watch else "",
+            "replicas": "one runs it at a time" if process.replicas > 1 else "",
+            "user": "its schedule runs as you" if process.user else "",
+        }
+        for key in (key for key, reason in reasons.items() if reason):
+            text = f"a command with a `schedule` can't have `{key}`: {reasons[key]}"
+            yield Finding(("processes", name, key), text, "take out one of them")
+
+
 def _paths(profile: Profile) -> Iterator[Finding]:
     sections: dict[str, Mapping[str, Command]] = {
         "tasks": profile.tasks, "processes": profile.processes, "checks": profile.checks,
@@ -137,6 +167,9 @@ def _paths(profile: Profile) -> Iterator[Finding]:
     named += [(("env_file", index), file.path) for index, file in enumerate(profile.env_file)]
     for name, task in profile.tasks.items():
         named += [(("tasks", name, "inputs", index), glob) for index, glob in enumerate(task.inputs)]
+        named += [(("tasks", name, "outputs", index), glob) for index, glob in enumerate(task.outputs)]
+    for name, process in profile.processes.items():
+        named += [(("processes", name, "watch", index), glob) for index, glob in enumerate(process.watch)]
     for path, file in profile.files.items():
         named.append((("files", path), path))
         yield from _not_to_make(path)

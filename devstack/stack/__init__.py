@@ -16,21 +16,23 @@ from devstack.environment import Variable, explain
 from devstack.errors import NetworkError, PrerequisiteError, ProcessError, UsageError
 from devstack.evidence import TICK
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
+from devstack.layout import Layout
 from devstack.plan import Down, FetchServer, Goal, Plan, StartProgram, Up
 from devstack.planner import build, down
 from devstack.profile import graph
 from devstack.profile.model import Ask, Profile
 from devstack.python_env import PythonEnvironments
 from devstack.registry import Entry, Registry
-from devstack.render import Layout, reveal
+from devstack.render import reveal
 from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
 from devstack.stack.clients import Opened, client, shell, terminal
+from devstack.stack.commands import port_taken
 from devstack.stack.inputs import Inputs
 from devstack.stack.observe import Observer, Seen, Tools, observe_running
 from devstack.stack.paths import Project, places, sockets
-from devstack.stack.perform import Performers, port_taken
+from devstack.stack.perform import Performers
 from devstack.stack.sources import Found, read_profile, scale_layer, setting_layers
 from devstack.stack.standing import Look, Standing
 from devstack.stack.status import Status, status_of
@@ -399,12 +401,10 @@ class Stack:
         for step in plan.steps:
             if not isinstance(step.action, StartProgram):
                 continue
-            name = step.action.program
-            for port_name, port in state.ports.items():
-                if (port_name == name or port_name.startswith(f"{name}.")) and not self.system.is_port_free(port):
-                    holder = self.system.port_holder(port)
-                    if holder is not None and holder.pid not in own:
-                        raise port_taken(port_name, port, str(holder), fixed=programs.is_fixed(self.profile, port_name))
+            for name, port in programs.ports_of(state, step.action.program).items():
+                holder = None if self.system.is_port_free(port) else self.system.port_holder(port)
+                if holder is not None and holder.pid not in own:
+                    raise port_taken(name, port, str(holder), fixed=programs.is_fixed(self.profile, name))
 
     def _release_ports(self) -> None:
         """Give up the leases of programs that don't run and whose port somebody else has taken."""

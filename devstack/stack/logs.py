@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from devstack import watching
 from devstack.errors import UsageError
 from devstack.profile import graph
 from devstack.system import System
@@ -39,8 +40,9 @@ class Logs:
             name: [program for program, _ in graph.programs_of(name, process)]
             for name, process in profile.processes.items()
         }
+        own = [watching.NAME] if watching.process(profile) else []
         single = {program: [program] for own in programs.values() for program in own}
-        known = {name: [name] for name in (*profile.services, *profile.tasks, "supervisord")} | single | programs
+        known = {name: [name] for name in (*profile.services, *profile.tasks, "supervisord", *own)} | single | programs
         for name in names:
             if name not in known:
                 raise UsageError(
@@ -49,7 +51,7 @@ class Logs:
                 )
         wanted = [file for name in names for file in known[name]] or [f for name in known for f in known[name]]
         if not names:
-            wanted = [name for name in wanted if name != "supervisord"]
+            wanted = [name for name in wanted if name not in ("supervisord", *own)]
         self._tails = {name: _Tail(stack.project.logs / f"{name}.log") for name in dict.fromkeys(wanted)}
         self.width = max((len(name) for name in self._tails), default=0)
 

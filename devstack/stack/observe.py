@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -100,6 +101,7 @@ class Observer:
         secrets.save()
         state = State(
             stack=record.stack, root=str(tools.project.root), folder=str(tools.project.folder), sockets=str(place),
+            interpreter=sys.executable,
             venv=str(python.folder if python else tools.project.root / ".venv"), base={**base, **inherited},
             supervisor=live,
             python=python.state if python else None, services=services, ports=ports,
@@ -196,7 +198,7 @@ class Observer:
             }
             asked = {
                 program: pool.submit(self._replica, readiness, record, name, program, state.supervisor)
-                for name, process in self._profile.processes.items()
+                for name, process in programs.processes(self._profile).items()
                 for program, _ in graph.programs_of(name, process)
             }
             services = {
@@ -210,7 +212,7 @@ class Observer:
         self, readiness: Readiness, record: Record, process: str, program: str, live: SupervisorState
     ) -> ReplicaState:
         now = live.programs.get(program)
-        declared = self._profile.processes[process]
+        declared = programs.processes(self._profile)[process]
         if isinstance(declared.ready, CommandCheck) and not self._tools.is_trusted:
             return ReplicaState(False, "its check isn't run: the project is not trusted")
         seen = now is not None and now.pid is not None and record.ready.get(program) == f"{now.pid}:{live.run}"
@@ -233,12 +235,14 @@ class Observer:
         """Whether a task's inputs, command, environment and data are those of its last success."""
         task = self._profile.tasks[name]
         services = [need for need in graph.all_needs(self._profile, name) if need in state.services]
-        parts = [task.run, task.cwd, str(task.shell), *(f"{k}={v}" for k, v in sorted(task.env.items()))]
-        parts += [f"{service}:{state.services[service].generation}" for service in sorted(services)]
+        data = [f"{service}:{state.services[service].generation}" for service in sorted(services)]
+        rest = [task.run, task.cwd, str(task.shell), *(f"{k}={v}" for k, v in sorted(task.env.items()))]
         if task.inputs or not services:
-            parts.append(state.python.wanted if state.python else "")
-        parts.append(self._inputs(task))
-        return TaskState(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24], record.tasks.get(name, ""))
+            rest.append(state.python.wanted if state.python else "")
+        rest.append(self._inputs(task))
+        halves = (hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16] for parts in (data, rest))
+        missing = self._tools.system.missing(self._tools.project.root, task.outputs)
+        return TaskState(".".join(halves), record.tasks.get(name, ""), missing)
 
     def _inputs(self, task: Task) -> str:
         found = hashlib.sha256()
@@ -252,7 +256,7 @@ class Observer:
         place = programs.layout(state)
         names = [program.name for program in programs.all_programs(self._profile, state)]
         found = {}
-        for path in (place.procfile, place.config, *(place.script(name) for name in names)):
+        for path in (place.procfile, place.config, place.watch, *(place.script(name) for name in names)):
             content = self._tools.system.read_bytes(Path(path))
             if content is not None:
                 mode = self._tools.system.mode(Path(path))

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import functools
-import os
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from devstack import plan, programs
-from devstack.errors import ConflictError, ProcessError, UsageError
+from devstack import orphans, plan, programs
+from devstack.errors import ProcessError
 from devstack.executor import Performer, Report
 from devstack.plan import Action
 from devstack.profile import graph
 from devstack.profile.model import SignalName
 from devstack.python_env import Observed
 from devstack.render import stops_of
-from devstack.services import Probe, kind_of, said_by_a_server
+from devstack.services import Probe, kind_of
+from devstack.stack.commands import ensure_executable, port_taken
 from devstack.stack.observe import Observer, Seen, Tools
 from devstack.stack.readiness import Readiness
-from devstack.stack.tasks import marked
-from devstack.state import ProgramState, Written
+from devstack.stack.task_runs import TaskRunner
+from devstack.state import Orphan, ProgramState, Written
 
 _POLL = 0.05
 #: seconds between two looks at a process that only has to go on living
@@ -30,7 +29,9 @@ _GLANCE = 0.25
 _SERVICE_GRACE = 120.0
 #: a program that has died this often since its start isn't going to make it
 _DEATHS = 2
-_LINES = 20
+_LINES = 12
+#: seconds beside the longest `settle`, since supervisord counts whole ones
+_SETTLING = 5.0
 
 
 class Performers:
@@ -66,7 +67,7 @@ class Performers:
             plan.ProvisionService: self.provision,
             plan.AwaitService: self.await_service,
             plan.AwaitProgram: self.await_program,
-            plan.RunTask: self.run_task,
+            plan.RunTask: TaskRunner(self._tools, self._state, self._observer).run,
             plan.VerifyPrograms: self.verify,
             plan.DiscardData: self.discard,
         }
@@ -205,9 +206,8 @@ class Performers:
                 report.say(cleared)
         else:
             self._ensure_command(name)
-        for port_name, port in self._state.ports.items():
-            if port_name == name or port_name.startswith(f"{name}."):
-                self._ensure_free(name, port_name, port)
+        for port_name, port in programs.ports_of(self._state, name).items():
+            self._ensure_free(port_name, port)
         self._system.private_folder(Path(self._state.sockets) / name)
         if self._profile.home == "private":
             self._system.private_folder(self._tools.project.folder / "home")
@@ -258,47 +258,29 @@ class Performers:
         return lived is not None
 
     def verify(self, action: plan.VerifyPrograms, report: Report) -> None:
-        for name in action.programs:
-            now = self._check_alive(name, "it had been ready")
-            if now is None or not now.is_running or now.restarts:
-                raise self._with_log(
-                    ProcessError(
-                        "process-died", f"{name} died after it had been ready", why=now.reason if now else "it is gone",
-                        fix=f"devstack logs {name}",
-                    ),
-                    name,
-                )
+        """All are the processes that were started, and each has lived as long as it must."""
 
-    # --- tasks and data ----------------------------------------------------------------------------------------------
+        def all_settled() -> bool:
+            report.ensure_wanted()
+            # whoever has died is told before one that is waited for
+            settled = [self._is_settled(name) for name in action.programs]
+            return all(settled)
 
-    def run_task(self, action: plan.RunTask, report: Report) -> None:
-        name, task = action.task, self._profile.tasks[action.task]
-        resolved = programs.command(self._profile, self._state, task)
-        resolved = programs.with_words(resolved, action.words, shell=task.shell)
-        self._ensure_executable(f"task {name}", resolved)
-        log = self._tools.project.logs / f"{name}.log"
-        self._system.private_folder(log.parent)
-        argv = self._system.as_user(task.user, resolved.argv)
-        with marked(self._system, self._tools.project, name) as mark:
-            done = self._system.run(
-                argv, timeout=task.timeout, env={**resolved.revealed(), **mark}, cwd=Path(resolved.cwd), log=log,
-                on_line=report.say,
+        longest = max((one.settle for one in self._profile.processes.values()), default=0.0)
+        self._system.until(all_settled, longest + _SETTLING, _POLL)
+
+    def _is_settled(self, name: str) -> bool:
+        now = self._check_alive(name, "it had been ready")
+        found = programs.process_of(self._profile, name)
+        if now is None or now.restarts or not (now.is_running or now.has_ended_well):
+            why = "it is gone" if now is None else now.reason or "it was started again"
+            error = ProcessError(
+                "process-died", f"{name} died after it had been ready", why=why, fix=f"devstack logs {name}"
             )
-        if done.timed_out or done.returncode != 0:
-            why = f"no end after {task.timeout:g} s" if done.timed_out else f"exit status {done.returncode}"
-            fix = f"devstack run {name}"
-            why, fix = said_by_a_server(self._profile.services, done.output) or (why, fix)
-            raise ProcessError(
-                "task-failed", f"the task {name} failed: {task.run}", why=why, fix=fix,
-                evidence=done.last_lines(_LINES),
-            )
-        if action.words:
-            return
-        # what the task needed may have begun anew in this very run: the key is that of the data it worked on
-        record = self._tools.store.load()
-        state = self._observer.with_data(self._state)
-        key = self._observer.task_state(state, record, name).key
-        self._tools.store.update(lambda record: record.with_entry("tasks", name, key))
+            raise self._death(error, name, now)
+        return found is None or self._readiness.has_settled(found[0], now)
+
+    # --- data --------------------------------------------------------------------------------------------------------
 
     def discard(self, action: plan.DiscardData, report: Report) -> None:
         trash = self._trash("data")
@@ -317,21 +299,44 @@ class Performers:
     def _check_alive(self, name: str, said: str) -> ProgramState | None:
         """The program as it is now. Raises ProcessError when it is clear that it won't make it."""
         now = self._supervisor.program(name, _POLL)
-        if now is not None and (now.phase in ("fatal", "exited", "stopped") or now.restarts >= _DEATHS):
-            raise self._with_log(
-                ProcessError(
-                    "process-died", f"{name} does not stay up", why=now.reason or said or f"it is {now.phase}",
-                    fix=f"devstack logs {name}",
-                ),
-                name,
-            )
+        if now is None:
+            return None
+        found = programs.process_of(self._profile, name)
+        may_end = now.has_ended_well and found is not None and found[1].restart != "always"
+        error = ProcessError(
+            "process-died", f"{name} does not stay up", why=now.reason or said or f"it is {now.phase}",
+            fix=f"devstack logs {name}",
+        )
+        if may_end:
+            if self._in_background(name, now):
+                raise self._death(error, name, now)
+        elif now.phase in ("fatal", "exited", "stopped") or now.restarts >= _DEATHS:
+            raise self._death(error, name, now)
         return now
+
+    def _in_background(self, name: str, now: ProgramState | None) -> tuple[Orphan, ...]:
+        place = programs.layout(self._state)
+        return orphans.in_background(self._system, place, name, now.pid if now else None)
+
+    def _death(self, error: ProcessError, name: str, now: ProgramState | None) -> ProcessError:
+        """The error for a program that died. What it left in the background is ended: else each try would add one."""
+        left = self._in_background(name, now)
+        if not left:
+            return self._with_log(error, name)
+        last = self._supervisor.last_lines(name, _LINES - 1)
+        self._supervisor.stop_program(name, 10.0)
+        return ProcessError(
+            "process-daemonized", f"{name} goes to the background, where nobody can look after it",
+            why=f"its command ended with status 0 and left {len(left)} running, which were ended",
+            fix=f"take its option for that (`-d`, `--daemon`, `--detach`, `&`) out of `run` of {name} in devstack.toml",
+            evidence=(*last, f"it left pid {left[0].pid}: {left[0].command[:200]}"),
+        )
 
     def _with_log(self, error: ProcessError, program: str) -> ProcessError:
         error.evidence = error.evidence or self._supervisor.last_lines(program, _LINES)
         return error
 
-    def _ensure_free(self, program: str, port_name: str, port: int) -> None:
+    def _ensure_free(self, port_name: str, port: int) -> None:
         # the one before may have gone this very moment: its socket goes with it
         if self._system.until(lambda: self._system.is_port_free(port), 2.0, 0.02):
             return
@@ -343,28 +348,5 @@ class Performers:
             for replica, number in graph.programs_of(name, process):
                 if replica == program:
                     resolved = programs.command(self._profile, self._state, process, program, number)
-                    self._ensure_executable(f"process {name}", resolved)
-
-    def _ensure_executable(self, who: str, resolved: programs.Resolved) -> None:
-        self._tools.files.inside(os.path.relpath(resolved.cwd, self._tools.project.root))
-        if not Path(resolved.cwd).is_dir():
-            raise UsageError(
-                "folder-missing", f"{who} can't run", why=f"its folder {resolved.cwd} is not there",
-                fix="correct its `cwd` in devstack.toml",
-            )
-        word = resolved.argv[0]
-        path = str(Path(resolved.cwd) / word) if "/" in word else word
-        if shutil.which(path, path=resolved.revealed()["PATH"]) is None:
-            raise UsageError(
-                "command-missing", f"{who} can't run: {word} is not there",
-                why="neither the environment nor PATH has it",
-                fix=f'packages = ["{word}"] below [python], or correct `run`',
-            )
-
-
-def port_taken(name: str, port: int, holder: str, *, fixed: bool) -> ConflictError:
-    """The port of a program is another's. fixed: the profile demands this very port."""
-    return ConflictError(
-        "port-taken", f"port {port} of {name} is taken", why=f"by {holder}; nothing of it was touched",
-        fix=f"end that process, or change `port` of {name} in the profile" if fixed else "devstack up --new-ports",
-    )
+                    self._tools.files.inside(process.cwd)
+                    ensure_executable(f"process {name}", resolved)

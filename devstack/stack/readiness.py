@@ -9,9 +9,10 @@ from pathlib import Path
 
 from devstack import evidence, programs
 from devstack.profile.interpolation import resolve
-from devstack.profile.model import CommandCheck, HttpCheck, LogCheck, Process, Profile, TcpCheck
+from devstack.profile.model import CommandCheck, HttpCheck, LogCheck, Process, Profile, Ready, TcpCheck
 from devstack.render import reveal
 from devstack.state import ProgramState, ReplicaState, State
+from devstack.supervised.schedule import MARK
 from devstack.supervisor import Supervisor
 from devstack.system import System
 
@@ -38,12 +39,18 @@ class Readiness:
 
     def check(self, process: str, program: str, now: ProgramState | None) -> ReplicaState:
         """One try, a few seconds at most. The reason says what the check answered."""
-        declared = self.profile.processes[process]
+        declared = programs.processes(self.profile)[process]
+        if now is not None and now.has_ended_well and declared.restart != "always":
+            return ReplicaState(True, "it ended by itself with status 0")
         if now is None or not now.is_running:
             return ReplicaState(False, (now.reason if now else "") or "not running")
-        match declared.ready:
-            case None:
-                return self._settled(declared, now)
+        if declared.ready is None:
+            answer = self._settled(declared, now)
+            return self._scheduled(program) if declared.schedule is not None and answer.ready else answer
+        return self._asked(declared.ready, declared, program)
+
+    def _asked(self, ready: Ready, declared: Process, program: str) -> ReplicaState:
+        match ready:
             case HttpCheck() as check:
                 return self._http(check, program)
             case TcpCheck() as check:
@@ -55,15 +62,28 @@ class Readiness:
             case LogCheck() as check:
                 return self._log(check, program)
 
+    def has_settled(self, process: str, now: ProgramState) -> bool:
+        """Has it lived as long as it must, or ended as it may? Asked of every process, whatever its own check says."""
+        declared = programs.processes(self.profile)[process]
+        if now.has_ended_well and declared.restart != "always":
+            return True
+        return self._settled(declared, now).ready
+
     def grace(self, process: str) -> float:
         """Seconds that a process may take to become ready."""
-        declared = self.profile.processes[process]
+        declared = programs.processes(self.profile)[process]
         return declared.ready.grace if declared.ready is not None else declared.settle + 30
 
     def _settled(self, declared: Process, now: ProgramState) -> ReplicaState:
         if now.phase == "running" and now.uptime >= declared.settle:
             return ReplicaState(True)
         return ReplicaState(False, f"it has been running for {now.uptime:.1f} of {declared.settle:g} s")
+
+    def _scheduled(self, program: str) -> ReplicaState:
+        """Its schedule runs; how the last run went is told, and is no fault of the stack's."""
+        lines = self.supervisor.log_since_start(program).splitlines()
+        said = next((line.removeprefix(MARK) for line in reversed(lines) if line.startswith(MARK)), "")
+        return ReplicaState(True, said)
 
     def _http(self, check: HttpCheck, program: str) -> ReplicaState:
         port = self.state.ports[program]
@@ -95,5 +115,5 @@ class Readiness:
         pattern = re.compile(check.log)
         if any(pattern.search(line) for line in self.supervisor.log_since_start(program).splitlines()):
             return ReplicaState(True)
-        return ReplicaState(False, f"no line of its log matches {check.log!r} yet")
+        return ReplicaState(False, f"no line of its log matches `{check.log}` yet")
 

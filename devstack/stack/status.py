@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from devstack import programs, watching
 from devstack.profile import graph
 from devstack.profile.model import Profile
 from devstack.profile.secret import Secret
@@ -20,9 +21,13 @@ def status_of(profile: Profile, state: State, source: str) -> Status:
         for name, process in profile.processes.items()
         for program, number in graph.programs_of(name, process)
     )
+    alive = any(program.is_running for program in state.supervisor.programs.values())
+    if alive and watching.process(profile):
+        # devstack's own isn't listed among the project's, unless it is what a person has to know of
+        own = _process(profile, state, watching.NAME, watching.NAME, 1)
+        processes = processes if own.ready else (*processes, own)
     optional = {name for name, process in profile.processes.items() if process.optional}
     rows: list[ServiceRow | ProcessRow] = [*services, *(row for row in processes if row.name not in optional)]
-    alive = any(program.is_running for program in state.supervisor.programs.values())
     if not alive:
         overall: Overall = "down"
     else:
@@ -66,14 +71,12 @@ def _service(name: str, service: ServiceState, state: State) -> ServiceRow:
 
 
 def _process(profile: Profile, state: State, name: str, program: str, number: int) -> ProcessRow:
-    process, now = profile.processes[name], state.supervisor.programs.get(program)
+    process, now = programs.processes(profile)[name], state.supervisor.programs.get(program)
     answer = state.replicas.get(program)
     running = now is not None and now.is_running
-    ready = running and answer is not None and answer.ready
+    ready = answer is not None and answer.ready
     port = state.ports.get(program)
-    reason = None
-    if not ready:
-        reason = (answer.reason if answer is not None else "") or "not running"
+    reason = (answer.reason if answer is not None else "") or (None if ready else "not running")
     return ProcessRow(
         name=name, replica=number, role=process.role, state=_phase(now), ready=ready,
         pid=now.pid if now is not None and running else None, port=port,

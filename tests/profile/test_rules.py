@@ -148,3 +148,40 @@ def test_processes_without_replicas_or_with_numbers_in_their_names_are_fine() ->
     text = "[processes.w]\nrun='x'\nreplicas = {}\n[processes.w-3]\nrun='x'\n[processes.w-x]\nrun='x'"
     for replicas in (0, 1, 2):
         assert len(profile_of(text.format(replicas)).processes) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("[processes.supervisor]\nrun = 'x'", "1: processes.supervisor: `supervisor` is a name of devstack's own"),
+        ("[tasks.python]\nrun = 'x'", "1: tasks.python: `python` is a name of devstack's own"),
+        ("[processes.devstack-watch]\nrun = 'x'", "1: processes.devstack-watch: `devstack-watch` is a name of"),
+        ("[tasks.a]\nrun = 'x'\nonce = true\ninputs = ['*']", "3: tasks.a.once: a task that runs a single time"),
+        ("[tasks.a]\nrun = 'x'\noutputs = ['/dist']", "3: tasks.a.outputs[0]: `/dist` is not relative"),
+        ("[tasks.a]\nrun = 'x'\noutputs = ['a/**.js']", "3: tasks.a.outputs[0]: `a/**.js`: `**` stands between"),
+        ("[tasks.a]\nrun = 'x'\nunless = \"it's\"", "3: tasks.a.unless: the command can't be split"),
+        (
+            "[services.redis]\n[tasks.a]\nrun = 'x'\nunless = 'ask ${services.redis.url}'",
+            "4: tasks.a.unless: `${services.redis.url}` is secret",
+        ),
+        ("[tasks.a]\nrun = 'x'\nunless = 'ask ${port}'", "3: tasks.a.unless: `${port}` stands for nothing"),
+        ("[processes.a]\nrun = 'x'\nwatch = ['../*']", "3: processes.a.watch[0]: `../*` leaves the project"),
+        ("[processes.a]\nrun = 'x'\nrestart = 'no'", '3: processes.a.restart: wanted "always", "on-failure" or'),
+        ("[processes.a]\nrun = 'x'\nschedule = '* * * *'", "3: processes.a.schedule: wrong number of fields: wanted"),
+        ("[processes.a]\nrun = 'x'\nschedule = '61 * * * *'", "3: processes.a.schedule: bad minute: wanted"),
+        ("[processes.a]\nrun = 'x'\nschedule = '@daily'", "3: processes.a.schedule: write five fields"),
+        ("[processes.a]\nrun = 'x'\nschedule = '0 0 30 2 *'", "3: processes.a.schedule: bad day-of-month"),
+        ("[processes.a]\nrun = 'x'\nschedule = '0 0 * 2 1#5/x'", "3: processes.a.schedule: bad day-of-week"),
+        (
+            "[processes.a]\nrun = 'x'\nschedule = '* * * * *'\nready = { log = 'x' }",
+            "4: processes.a.ready: a command with a `schedule` can't have `ready`",
+        ),
+        (
+            "[processes.a]\nrun = 'x'\nschedule = '* * * * *'\nreplicas = 2",
+            "4: processes.a.replicas: a command with a `schedule` can't have `replicas`",
+        ),
+    ],
+)
+def test_what_is_done_again_is_checked_when_it_is_read(text: str, mistake: str) -> None:
+    (found,) = mistakes_of(text)
+    assert found.startswith(f"devstack.toml:{mistake}"), found

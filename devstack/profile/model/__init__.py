@@ -19,6 +19,7 @@ from devstack.profile.model.commands import (
     LogCheck,
     Process,
     Ready,
+    Restart,
     Stop,
     Task,
     TcpCheck,
@@ -49,8 +50,8 @@ from devstack.profile.model.values import (
 __all__ = [
     "NAME", "Ask", "Check", "Command", "CommandCheck", "Env", "EnvFile", "EnvFiles", "EnvName", "EnvValue", "File",
     "Generate", "HttpCheck", "LogCheck", "Model", "Name", "Port", "Process", "Profile", "Project", "Python", "Ready",
-    "RuntimeName", "Seconds", "SecretFormat", "Service", "SignalName", "Stop", "Strings", "SystemNeeds", "Task",
-    "TcpCheck", "name_from", "one_or_many",
+    "Restart", "RuntimeName", "Seconds", "SecretFormat", "Service", "SignalName", "Stop", "Strings", "SystemNeeds",
+    "Task", "TcpCheck", "name_from", "one_or_many",
 ]
 
 

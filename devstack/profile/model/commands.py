@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from devstack.profile.model.schedule import ensure_fires
 from devstack.profile.model.values import (
     EnvFiles,
     Model,
@@ -57,7 +58,13 @@ class Task(Command):
     needs: tuple[Name, ...] | None = None
     """Services and tasks that come before; left out: every service and every task declared before."""
     inputs: Strings = ()
-    """Globs of files; unchanged files, data and environment: skipped. None given: once per data."""
+    """Globs of files; unchanged files, data and environment: skipped. None given: until its command changes."""
+    outputs: Strings = ()
+    """Paths or globs of what it makes; one that is missing makes it run again."""
+    once: bool = False
+    """Done a single time per data: a changed command or environment does not run it again."""
+    unless: Annotated[str, AfterValidator(ensure_splits)] | None = None
+    """A command asked right before: status 0 means that the task is done already. Split, run without a shell."""
     snapshot: Name | None = None
     """Name for the data as it is afterwards. Checked, not used yet: snapshots and `reset` are still to come."""
     optional: bool = False
@@ -146,6 +153,9 @@ class Stop(Model):
     """Seconds before it is killed."""
 
 
+Restart = Literal["always", "on-failure", "never"]
+
+
 class Process(Command):
     """Something that keeps running under supervisord."""
 
@@ -156,7 +166,13 @@ class Process(Command):
     ready: Ready | None = None
     """How to know that it works; left out: it stays alive for `settle` seconds."""
     settle: Seconds = 1
-    """Seconds it must have stayed alive before it counts as running."""
+    """Seconds it must have stayed alive before it counts as running, whatever `ready` says before."""
+    restart: Restart = "always"
+    """When it is started again after it ended by itself. Unless `always`, an end with status 0 is no failure."""
+    schedule: Annotated[str, AfterValidator(ensure_fires)] | None = None
+    """Run the command at these times instead, `minute hour day month weekday` in local time, while the stack is up."""
+    watch: Strings = ()
+    """Globs of files; a change restarts all its replicas."""
     replicas: Annotated[int, Field(strict=True, ge=0, le=200)] = 1
     """How many run at the same time."""
     port: Port | None = None
