@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from devstack.render import RenderedFile
-from devstack.state import Orphan
+from devstack.state import Foreground, Orphan
 
 # --- goals -----------------------------------------------------------------------------------------------------------
 
@@ -20,12 +20,14 @@ from devstack.state import Orphan
 class Up:
     """Everything named (all, if nothing is) running and ready. force: started anew, or run again, even if unchanged.
 
-    start: False prepares only: environment, servers, folders.
+    start: False prepares only: environment, servers, folders. foreground: the program that is kept, or taken, out of
+    supervisord's hands, to be run on this terminal when all else is ready; "" for none.
     """
 
     names: tuple[str, ...] = ()
     force: frozenset[str] = frozenset()
     start: bool = True
+    foreground: str = ""
     name: str = "up"
 
 
@@ -153,6 +155,23 @@ class StartProgram(Action):
 class StopProgram(Action):
     verb: ClassVar[str] = "stop"
     program: str
+
+
+@dataclass(frozen=True)
+class ReleaseProgram(Action):
+    """All is ready for this program to be run by the person: its command, its folder, its ports."""
+
+    verb: ClassVar[str] = "release"
+    program: str
+
+
+@dataclass(frozen=True)
+class StopForeground(Action):
+    """End a program that was started on somebody's terminal."""
+
+    verb: ClassVar[str] = "stop"
+    program: str
+    running: Foreground
 
 
 @dataclass(frozen=True)

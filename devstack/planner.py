@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
+from devstack.away import Away
 from devstack.errors import UsageError
 from devstack.plan import (
     AwaitProgram,
@@ -24,10 +25,12 @@ from devstack.plan import (
     PrepareData,
     ProvisionService,
     ReapOrphans,
+    ReleaseProgram,
     ReloadSupervisor,
     RunTask,
     StartProgram,
     StartSupervisor,
+    StopForeground,
     StopProgram,
     StopSupervisor,
     Up,
@@ -97,7 +100,8 @@ class _Up:
         (self.config,) = [file.digest for file in self.files if file.path == layout(state).config]
         # supervisord takes over its whole configuration: what changed and runs is restarted with what was named
         changed = tuple(name for name in self.programs if self._has_changed(name)) if goal.names else ()
-        self.wanted = selected(profile, (*goal.names, *changed))
+        self.away = Away(profile, state, goal)
+        self.wanted = selected(profile, (*goal.names, *changed)) - self.away.stranded.keys()
         self.started: list[str] = []
 
     def plan(self) -> Plan:
@@ -121,13 +125,16 @@ class _Up:
             elif name in self.wanted and name in self.profile.processes:
                 self._process(name)
         self._verify()
+        self._release()
         return self.draft.finished(self._warnings())
 
     def _warnings(self) -> tuple[str, ...]:
         parity = tuple(service.warning for service in self.state.services.values() if service.warning)
         python = self.state.python
         foreign = (f".venv isn't devstack's and stays as it is: commands use {self.state.venv}",)
-        return (*self.state.warnings, *parity, *(foreign if python and python.foreign else ()))
+        return (
+            *self.state.warnings, *parity, *(foreign if python and python.foreign else ()), *self.away.warnings,
+        )
 
     # --- before anything runs ----------------------------------------------------------------------------------------
 
@@ -172,6 +179,11 @@ class _Up:
             if owner not in self.wanted:
                 continue
             now = live.get(name)
+            if name in self.away.programs:
+                if name == self.goal.foreground and now is not None and now.is_running:
+                    needs = [f"{SUPERVISOR}:reap", PYTHON]
+                    self.draft.add(name, StopProgram(name), "it will run on this terminal instead", needs=needs)
+                continue
             if now is None or not now.is_running:
                 starts[name] = f"not running: {now.reason}" if now and now.reason else "not running"
             elif self._has_changed(name):
@@ -276,6 +288,8 @@ class _Up:
         awaited = []
         for program, _ in graph.programs_of(name, process):
             replica = self.state.replicas.get(program)
+            if program in self.away.programs:
+                continue
             if program in self._starts:
                 needs = [SUPERVISOR, f"{program}:stop", PYTHON, "paths:make", *graph.needs(self.profile, name)]
                 self.draft.add(
@@ -304,6 +318,18 @@ class _Up:
             needs = [f"{name}:await" for name in self.programs]
             self.draft.add("stack", VerifyPrograms(required), "all must still be running at the end", needs=needs)
 
+    def _release(self) -> None:
+        """Last of all: everything else is up before a person gets a program into their hands."""
+        program = self.goal.foreground
+        if program:
+            awaited = [f"{name}:await" for name in (*self.programs, *self.state.services)]
+            before = [PYTHON, "paths:make", f"{program}:stop", *(f"{task}:run" for task in self.profile.tasks)]
+            ready = ["stack:verify"] if "stack:verify" in self.draft else awaited
+            self.draft.add(
+                program, ReleaseProgram(program), "it runs on this terminal when all else is ready",
+                needs=[*before, *ready],
+            )
+
 
 def down(state: State, goal: Down) -> Plan:
     """Processes first, then services, then supervisord; then whatever outlived them."""
@@ -313,6 +339,8 @@ def down(state: State, goal: Down) -> Plan:
     cause = "the stack goes down"
     # whoever has data is a service: known even where the profile can't be read any more
     processes = [draft.add(n, StopProgram(n), cause) for n in running if n not in state.data]
+    for name, foreground in state.foreground.items():
+        processes.append(draft.add(name, StopForeground(name, foreground), f"{cause}; it runs on a terminal"))
     services = [draft.add(n, StopProgram(n), cause, needs=processes) for n in running if n in state.data]
     stopped = [*processes, *services]
     if supervisor.is_running:

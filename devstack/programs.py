@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from devstack.errors import UsageError
 from devstack.profile import graph
 from devstack.profile.interpolation import resolve
 from devstack.profile.model import Command, Process, Profile
@@ -49,6 +50,38 @@ def port_names(name: str, process: Process) -> tuple[str, ...]:
     programs = [program for program, _ in graph.programs_of(name, process)]
     own = programs if graph.has_port(process) else []
     return (*own, *(f"{program}.{port}" for program in programs for port in process.ports))
+
+
+@dataclass(frozen=True)
+class Single:
+    """One program of a declared process. replica: its number, from 1."""
+
+    process: str
+    program: str
+    replica: int
+
+
+def single(profile: Profile, name: str, fix: str) -> Single:
+    """The one program that is meant by a process's or a replica's name. fix: the command to print before the right one.
+
+    Raises UsageError for a name that no process has, and for a process that runs more than once.
+    """
+    found = {
+        program: Single(process, program, number)
+        for process, declared in profile.processes.items()
+        for program, number in graph.programs_of(process, declared)
+    }
+    if name in found:
+        return found[name]
+    if name in profile.processes and (replicas := [one.program for one in found.values() if one.process == name]):
+        raise UsageError(
+            "several-replicas", f"{name} runs {len(replicas)} times", why=f"there are {', '.join(replicas)}",
+            fix=f"{fix} {replicas[0]}",
+        )
+    raise UsageError(
+        "unknown-process", f"no process is named {name!r}", why=f"there are {', '.join(found) or 'none'}",
+        fix=f"{fix} {next(iter(found), 'NAME')}",
+    )
 
 
 def is_fixed(profile: Profile, port_name: str) -> bool:

@@ -50,6 +50,14 @@ class Orphan:
 
 
 @dataclass(frozen=True)
+class Foreground:
+    """A program that `up --foreground` runs on a terminal, by its process."""
+
+    pid: int
+    start: str
+
+
+@dataclass(frozen=True)
 class SupervisorState:
     """run: id of the supervisord that lives; "" where none does. config: digest of the file it has loaded."""
 
@@ -144,6 +152,8 @@ class State:
     """Services that have a data folder, declared or not."""
     missing_paths: frozenset[str] = frozenset()
     """Entries of `[files]` that don't exist yet."""
+    foreground: Mapping[str, Foreground] = field(default_factory=dict)
+    """Programs that run on a terminal, by name."""
     warnings: tuple[str, ...] = ()
 
 

@@ -11,6 +11,7 @@ import errno
 import math
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -173,11 +174,12 @@ class System(Files, Processes):
         return Completed(child.returncode, err.decode(errors="replace"), out.decode(errors="replace"), timed_out)
 
     def foreground(
-        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, is_aside: bool = False
+        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, is_aside: bool = False,
+        on_start: Callable[[int], None] = lambda pid: None,
     ) -> int:
         """Run a command on this terminal, its signals its own; returns its status as a shell would (128 + signal).
 
-        is_aside: its output goes to stderr, where stdout is for a document.
+        is_aside: its output goes to stderr, where stdout is for a document. on_start: gets its pid.
         """
         # the child gets the terminal's Ctrl-C itself; this process only waits for what it makes of it
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -190,10 +192,17 @@ class System(Files, Processes):
                 )
             except OSError as error:
                 raise _cannot_execute(argv[0], error) from None
+            threading.Thread(target=self._end_with_this, args=(child,), daemon=True).start()
+            on_start(child.pid)
             code = child.wait()
         finally:
             signal.signal(signal.SIGINT, previous)
         return 128 - code if code < 0 else code
+
+    def _end_with_this(self, child: subprocess.Popen[bytes]) -> None:
+        """Whoever ends this process means the command that it waits for."""
+        self.cancelled.wait()
+        child.terminate()
 
     def spawn(
         self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path, lock: int | None = None
@@ -222,6 +231,17 @@ class System(Files, Processes):
             why = "only root can run as another user" if self.user_id() else "there is no such account"
             raise PrerequisiteError("no-such-user", f"nothing can run as {user!r}", why=why, fix=f"id {user}")
         return ("setpriv", f"--reuid={user}", f"--regid={self.group_id(user)}", "--init-groups", "--", *argv)
+
+    def read_input(self, timeout: float) -> bytes | None:
+        """What has come on stdin, as soon as there is any; b"" at its end, None where none came in time.
+
+        timeout: seconds. A terminal that has gone away is an end too.
+        """
+        try:
+            ready, _, _ = select.select([0], [], [], timeout)
+            return os.read(0, 65536) if ready else None
+        except (OSError, ValueError):
+            return b""
 
     def cancel(self) -> None:
         """End every command under way and every wait; called from a signal handler."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -64,10 +65,13 @@ def confirm(context: Context, plan: Plan, *, yes: bool) -> None:
         raise click.Abort
 
 
-def finish(context: Context, run: Run, root: Path | None = None) -> None:
-    """The final block of a run that ends with the stack up. root: where to go for the next commands, if not here."""
+def finish(context: Context, run: Run, root: Path | None = None, here: str = "") -> None:
+    """The final block of a run that ends with the stack up. root: where to go for the next commands, if not here.
+
+    here: the program that runs on this terminal from now on.
+    """
     notes = [f"{event.step.target} (optional) failed: {event.text}" for event in run.outcome.failed_optional]
-    context.output.ready(run.status, run.outcome.took, call(context, root), notes)
+    context.output.ready(run.status, run.outcome.took, replace(call(context, root), here=here), notes)
 
 
 def call(context: Context, root: Path | None = None) -> Call:

@@ -27,6 +27,7 @@ VERBS = {
     "ps": "The same as status",
     "urls": "Where everything is",
     "logs": "What services and processes print",
+    "attach": "Reach a process's output and stdin, such as a breakpoint",
     "restart": "Stop and start services or processes",
     "run": "Run a task of the profile",
     "exec": "Run a command in the project's environment",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from devstack.errors import DevstackError
 from devstack.output import documents, results
 from devstack.output.results import Call
-from devstack.output.terminal import Terminal, is_interactive
+from devstack.output.stream import Cleaned, Lines
+from devstack.output.terminal import Terminal, is_interactive, is_terminal
 from devstack.output.text import clean, one_line
 
 if TYPE_CHECKING:
@@ -40,9 +42,18 @@ class Output:
         """Somebody is there to look at a moving picture and to answer."""
         return is_interactive() and not self.is_json
 
+    @property
+    def is_typed(self) -> bool:
+        """Does a person type what comes on stdin, line by line?"""
+        return is_terminal(sys.stdin)
+
     def say(self, text: str = "") -> None:
         """A line for people."""
         self._lines([clean(text)])
+
+    def aside(self, text: str) -> None:
+        """A line for people that is no part of what was asked for."""
+        self._aside.write(f"{self._aside.look.paint(clean(text), 'dim')}\n")
 
     def done(self, text: str) -> None:
         """What was asked for is done."""
@@ -84,6 +95,15 @@ class Output:
         else:
             self.line(f"{self._result.look.paint(f'{name:<{width}} |', 'cyan')} {shown}")
 
+    @contextlib.contextmanager
+    def stream(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Shows what a process prints as it comes; NDJSON of whole lines under --json."""
+        shown = Lines(lambda line: self.log(name, line, 0)) if self.is_json else Cleaned(self._result.write)
+        try:
+            yield shown
+        finally:
+            shown.end()
+
     # --- results -----------------------------------------------------------------------------------------------------
 
     def error(self, error: DevstackError) -> None:
@@ -116,6 +136,11 @@ class Output:
             self.document(documents.status(status))
         self.note(*notes)
         self._lines(results.ready(self._human.look, status, took, call))
+
+    def after_foreground(self, name: str, code: int, command: str) -> None:
+        """The end of a program that ran on this terminal. command: how the person calls devstack."""
+        words = results.after_foreground(self._aside.look, name, code, Call(command))
+        self._aside.write("".join(f"{line}\n" for line in words))
 
     def prepared(self, name: str, took: float, call: Call) -> None:
         """The end of a run that was told to start nothing."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from devstack.errors import DevstackError, InterruptedRunError
@@ -25,10 +26,14 @@ _COMING = ("starting", "running")
 
 @dataclass(frozen=True)
 class Call:
-    """How the person calls devstack, and the folder to go to first ("" where this one will do)."""
+    """How the person calls devstack, and the folder to go to first ("" where this one will do).
+
+    here: the program that runs on this terminal from now on, "" for none.
+    """
 
     command: str
     folder: str = ""
+    here: str = ""
 
 
 def error(look: Look, error: DevstackError) -> list[str]:
@@ -77,7 +82,7 @@ def status(look: Look, status: Status) -> list[str]:
         lines += ["", drawn[0]]
         for row, line in zip(rows, drawn[1:], strict=True):
             lines += [line, *(look.paint(f"     {part}", "yellow") for part in row.reason_lines(look))]
-    poor = next((row for row in rows if not row.is_ready), None)
+    poor = next((row for row in rows if not row.is_ready and not row.is_away), None)
     if stack.state == "down":
         lines += ["", *table(look, (), [("devstack up", ("start it all", "dim"))])]
     elif poor is not None:
@@ -105,23 +110,36 @@ def ready(look: Look, status: Status, took: float, call: Call) -> list[str]:
     name, (total, count) = one_line(stack.name), _count(status)
     took_words = f" in {took:.1f} s" if took else ", nothing had to be done"
     verdict = f"{name} is up" if stack.state == "up" else f"{count} of {total} of {name} are ready"
+    verdict = verdict if not call.here else f"all of {name} that {one_line(call.here)} needs is ready"
     lines = [f"{look.paint('✓', 'green')} {look.paint(verdict, 'bold')}{took_words}"]
     rows: list[Sequence[Cell]] = [(row, url) for row, url, is_ready in _urls(status) if is_ready]
     shown = {str(row[0]) for row in rows}
     others = [row.name for row in _processes(status) if row.is_ready and row.name not in shown]
-    missing = [row.name for row in [*_services(status), *_processes(status)] if not row.is_ready]
+    every = [*_services(status), *_processes(status)]
+    missing = [row.name for row in every if not row.is_ready and row.name != call.here]
     rows += [*_names(look, "running", others, ""), *_names(look, "not ready", missing, "yellow")]
     if rows:
         lines += ["", *table(look, (), rows, cuts=False)]
+    if call.here:
+        return [*lines, "", look.paint(f"{one_line(call.here)} runs here: Ctrl-C goes to it, the rest stays up", "dim")]
     return [*lines, "", *next_steps(look, call, ("status", "logs -f", "down"))]
 
 
-def next_steps(look: Look, call: Call, verbs: Iterable[str]) -> list[str]:
-    """Commands to copy, one a line, each with a word on what it does."""
+def after_foreground(look: Look, name: str, code: int, call: Call) -> list[str]:
+    mark = look.paint("✓", "green") if code == 0 else look.paint("•", "yellow")
+    words = {"up": f"put {one_line(name)} back under supervisord"}
+    ended = f"{mark} {one_line(name)} has ended with exit status {code}; the rest of the stack stays up"
+    return ["", ended, "", *next_steps(look, call, ("up", "down"), words)]
+
+
+def next_steps(
+    look: Look, call: Call, verbs: Iterable[str], others: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """Commands to copy, one a line, each with a word on what it does. others: words where the usual ones don't fit."""
     words = {
         "up": "start it all", "status": "what runs, and whether it is ready",
         "logs -f": "follow what everything prints",
-        "down": "stop it all, keep the data",
+        "down": "stop it all, keep the data", **others,
     }  # fmt: skip
     rows: list[Sequence[Cell]] = [(f"cd {call.folder}", "")] if call.folder else []
     rows += [(f"{call.command} {verb}", (words[verb], "dim")) for verb in verbs]
@@ -180,6 +198,7 @@ class _Row:
 
     name: str
     is_ready: bool
+    is_away: bool
     cells: Sequence[Cell]
     reason: str
 
@@ -205,7 +224,7 @@ def _row(status: Status, row: ServiceRow | ProcessRow, name: str, what: str, whe
     mark, style = _mark(status, row)
     state = "ready" if row.ready else row.state
     says_more = row.reason and not row.ready and (status.stack.state != "down" or row.reason != "not running")
-    return _Row(name, row.ready, ((mark, style), name, (state, style), what, where, up),
+    return _Row(name, row.ready, row.state == "foreground", ((mark, style), name, (state, style), what, where, up),
                 (row.reason or "") if says_more else "")  # fmt: skip
 
 
@@ -214,6 +233,8 @@ def _mark(status: Status, row: ServiceRow | ProcessRow) -> tuple[str, Style]:
         return "✓", "green"
     if row.state in _COMING:
         return "•", "yellow"
+    if row.state == "foreground":
+        return "•", "cyan"
     # what was stopped on purpose is no failure
     return ("·", "dim") if row.state == "stopped" and status.stack.state == "down" else ("✗", "red")
 

@@ -40,7 +40,7 @@ class Terminal:
         self._is_result = is_result
         self._is_gone = False
         self.has_unicode = _has_unicode(stream)
-        self.is_plain = not _isatty(stream) or _wants_plain()
+        self.is_plain = not is_terminal(stream) or _wants_plain()
 
     @property
     def look(self) -> Look:
@@ -69,7 +69,7 @@ class Terminal:
                 ) from None
 
     def _width(self) -> int | None:
-        if not _isatty(self._stream):
+        if not is_terminal(self._stream):
             return None
         try:
             return os.get_terminal_size(self._stream.fileno()).columns or None
@@ -79,7 +79,7 @@ class Terminal:
 
 def is_interactive() -> bool:
     """Somebody is there to look at a moving picture and to answer."""
-    return _isatty(sys.stdin) and _isatty(sys.stderr) and not _wants_plain()
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr) and not _wants_plain()
 
 
 def _wants_plain() -> bool:
@@ -87,7 +87,7 @@ def _wants_plain() -> bool:
     return bool(environ.get("NO_COLOR")) or environ.get("CI") == "true" or environ.get("TERM") == "dumb"
 
 
-def _isatty(stream: TextIO | None) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
     try:
         return stream is not None and stream.isatty()
     except ValueError:

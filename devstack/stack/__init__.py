@@ -206,10 +206,13 @@ class Stack:
     def _observer(self, tools: Tools, *, keep: bool) -> Observer:
         return Observer(tools, self._supervisor, self._options.ask, keep=keep)
 
+    def layout(self, stack: str = "") -> Layout:
+        """Where everything of this stack is. stack: its id, where it is known already."""
+        stack = stack or self._store.load().stack
+        return Layout(stack, str(self.project.root), str(self.project.folder), str(sockets(self._places, stack)))
+
     def _supervisor(self, stack: str) -> Supervisor:
-        project = self.project
-        place = Layout(stack, str(project.root), str(project.folder), str(sockets(self._places, stack)))
-        return Supervisor(self.system, place, sys.executable)
+        return Supervisor(self.system, self.layout(stack), sys.executable)
 
     def _journal(self, goal: str) -> Journal:
         folder = self.system.private_folder(self.project.journal)

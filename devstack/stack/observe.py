@@ -24,6 +24,7 @@ from devstack.stack.paths import Places, Project, sockets
 from devstack.stack.readiness import Readiness
 from devstack.stack.store import RecordStore, SecretStore
 from devstack.stack.tasks import left_over
+from devstack.stack.terminals import on_terminals
 from devstack.state import Record, ReplicaState, ServiceState, State, SupervisorState, TaskState
 from devstack.supervisor import Supervisor
 from devstack.system import System
@@ -95,7 +96,7 @@ class Observer:
             decided=decided, wrapper=tools.native.wrapper() if services else (),
             warnings=(*notes, *(python.warnings if python else ())),
             missing_paths=frozenset(path for path in self._profile.files if not (tools.project.root / path).exists()),
-            data=data_folders(tools.project),
+            data=data_folders(tools.project), foreground=on_terminals(tools.system, tools.project),
         )
         if self._keep:
             tools.store.update(lambda r: replace(r, ports=ports, base=base, runtime="native"))
@@ -245,6 +246,7 @@ def observe_running(tools: Tools, supervisor: Supervisor, stack: str) -> Seen:
     state = State(
         stack=stack, root=str(project.root), folder=str(project.folder), sockets=str(sockets(tools.places, stack)),
         venv="", base={}, supervisor=observe_programs(tools.system, project, supervisor), data=data_folders(project),
+        foreground=on_terminals(tools.system, project),
     )
     return Seen(state, None, {}, supervisor)
 

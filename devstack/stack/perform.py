@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,6 +25,7 @@ from devstack.stack.readiness import Readiness
 from devstack.stack.sources import fields
 from devstack.stack.tasks import marked
 from devstack.state import ProgramState
+from devstack.system import Identity
 
 _POLL = 0.05
 _SERVICE_GRACE = 120.0
@@ -62,6 +64,8 @@ class Performers:
             plan.StopSupervisor: self.stop_supervisor,
             plan.StartProgram: self.start,
             plan.StopProgram: self.stop,
+            plan.ReleaseProgram: self.release,
+            plan.StopForeground: self.stop_foreground,
             plan.ProvisionService: self.provision,
             plan.AwaitService: self.await_service,
             plan.AwaitProgram: self.await_program,
@@ -197,13 +201,20 @@ class Performers:
                 report.say(cleared)
         else:
             self._ensure_command(name)
-        for port_name, port in self._state.ports.items():
-            if port_name == name or port_name.startswith(f"{name}."):
-                self._ensure_free(name, port_name, port)
-        self._system.private_folder(Path(self._state.sockets) / name)
-        if self._profile.home == "private":
-            self._system.private_folder(self._tools.project.folder / "home")
+        self._clear_the_way(name)
         self._supervisor.start_program(name)
+
+    def release(self, action: plan.ReleaseProgram, report: Report) -> None:
+        self._ensure_command(action.program)
+        self._clear_the_way(action.program)
+
+    def stop_foreground(self, action: plan.StopForeground, report: Report) -> None:
+        sign, grace = self._stops().get(action.program, ("TERM", 10.0))
+        identity = Identity(action.running.pid, action.running.start)
+        for number, seconds in ((signal.Signals[f"SIG{sign}"], grace), (signal.SIGKILL, 5.0)):
+            self._system.signal(identity, number)
+            if self._system.until(lambda: not self._system.is_alive(identity), seconds):
+                return
 
     def stop(self, action: plan.StopProgram, report: Report) -> None:
         _, grace = self._stops().get(action.program, ("TERM", 10.0))
@@ -315,6 +326,14 @@ class Performers:
             return
         fixed = programs.is_fixed(self._profile, port_name)
         raise port_taken(port_name, port, str(self._system.port_holder(port)), fixed=fixed)
+
+    def _clear_the_way(self, program: str) -> None:
+        for port_name, port in self._state.ports.items():
+            if port_name == program or port_name.startswith(f"{program}."):
+                self._ensure_free(program, port_name, port)
+        self._system.private_folder(Path(self._state.sockets) / program)
+        if self._profile.home == "private":
+            self._system.private_folder(self._tools.project.folder / "home")
 
     def _ensure_command(self, program: str) -> None:
         for name, process in self._profile.processes.items():

@@ -12,6 +12,8 @@ from devstack.services import kind_of
 from devstack.state import ProgramState, ServiceState, State
 
 Overall = Literal["up", "degraded", "down"]
+#: state of a process that somebody runs on a terminal
+FOREGROUND = "foreground"
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,10 @@ def status_of(profile: Profile, state: State, source: str) -> Status:
         for name, process in profile.processes.items()
         for program, number in graph.programs_of(name, process)
     )
-    optional = {name for name, process in profile.processes.items() if process.optional}
-    rows: list[ServiceRow | ProcessRow] = [*services, *(row for row in processes if row.name not in optional)]
-    alive = any(program.is_running for program in state.supervisor.programs.values())
+    # what a person runs on a terminal is that person's to judge
+    judged = [row for row in processes if not profile.processes[row.name].optional and row.state != FOREGROUND]
+    rows: list[ServiceRow | ProcessRow] = [*services, *judged]
+    alive = state.foreground or any(program.is_running for program in state.supervisor.programs.values())
     if not alive:
         overall: Overall = "down"
     else:
@@ -109,6 +112,7 @@ def _service(name: str, service: ServiceState, state: State) -> ServiceRow:
 
 def _process(profile: Profile, state: State, name: str, program: str, number: int) -> ProcessRow:
     process, now = profile.processes[name], state.supervisor.programs.get(program)
+    here = state.foreground.get(program)
     answer = state.replicas.get(program)
     running = now is not None and now.is_running
     ready = running and answer is not None and answer.ready
@@ -116,9 +120,11 @@ def _process(profile: Profile, state: State, name: str, program: str, number: in
     reason = None
     if not ready:
         reason = (answer.reason if answer is not None else "") or "not running"
+    if here is not None:
+        ready, reason = False, f"in the foreground (pid {here.pid})"
     return ProcessRow(
-        name=name, replica=number, role=process.role, state=_phase(now), ready=ready,
-        pid=now.pid if now is not None and running else None, port=port,
+        name=name, replica=number, role=process.role, state=FOREGROUND if here else _phase(now), ready=ready,
+        pid=here.pid if here else now.pid if now is not None and running else None, port=port,
         url=f"http://127.0.0.1:{port}" if port is not None and process.role == "web" else None,
         restarts=now.restarts if now is not None else 0,
         uptime_s=round(now.uptime, 1) if now is not None and running else None, reason=reason,
