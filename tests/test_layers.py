@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"devstack", "errors"}),
     frozenset({"profile"}),
     frozenset({"services", "detect", "state"}),
-    frozenset({"away", "plan", "planner", "programs", "render", "ci", "doctor"}),
+    frozenset({"away", "timings", "plan", "planner", "programs", "render", "ci", "doctor"}),
     frozenset({"files", "processes", "system"}),
     frozenset({
         "resources", "registry", "checkout", "interpreters", "site_packages", "python_env", "runtimes", "supervisor",

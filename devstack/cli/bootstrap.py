@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from devstack.cli.context import Context, common, pass_context, run_flags, stack_flags
-from devstack.cli.converge import call, converge, finish
+from devstack.cli.context import Context, common, pass_context, run_flags, stack_flags, timings_flag
+from devstack.cli.converge import call, converge, finish, timed
 from devstack.errors import UsageError
 from devstack.plan import Up
 
@@ -19,13 +19,14 @@ from devstack.plan import Up
 @click.option("--ref", envvar="DEVSTACK_REF", help="Branch, tag or commit.")
 @click.option("--no-start", is_flag=True, help="Clone, environment and servers only; start nothing.")
 @click.option("--offline", is_flag=True, envvar="DEVSTACK_OFFLINE", help="Use what is on this machine, ask no network.")
+@timings_flag
 @stack_flags
 @run_flags
 @common
 @pass_context
 def command(
     context: Context, repository: str, *, into: Path | None, ref: str | None, no_start: bool, offline: bool,
-    profile: str, runtime: str, trust: bool, yes: bool, new_ports: bool,
+    profile: str, runtime: str, trust: bool, yes: bool, new_ports: bool, timings: bool,
 ) -> None:
     """Clone a project and bring its whole stack up: environment, services, tasks, processes.
 
@@ -46,7 +47,8 @@ def command(
         project.root, profile=profile, runtime=runtime, trust=trust or project.is_shipped, new_ports=new_ports, yes=yes,
         offline=offline,
     )
-    run = converge(context, stack, Up(start=not no_start, name="bootstrap"), yes=yes)
+    with timed(context, stack, wanted=timings, before=project.journal):
+        run = converge(context, stack, Up(start=not no_start, name="bootstrap"), yes=yes)
     if no_start:
         context.output.prepared(stack.profile.name, run.outcome.took, call(context, project.root))
         if context.output.is_json:

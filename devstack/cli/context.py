@@ -107,6 +107,10 @@ def stack_flags(function: F) -> F:
     )(function)
 
 
+def timings_flag(function: F) -> F:
+    return click.option("--timings", is_flag=True, help="Show at the end where the time went.")(function)
+
+
 def run_flags(function: F) -> F:
     """Flags of the verbs that change a stack."""
     for name, variable, text in (

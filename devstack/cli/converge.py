@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,19 @@ def take_down(context: Context, stack: Stack, goal: Down, *, yes: bool) -> Outco
     """Take a stack down and show it. Raises what the run raises."""
     with Shown(context, f"{goal.name} {stack.name}", yes=yes) as shown:
         return stack.down(goal, shown.listen, shown.show)
+
+
+@contextlib.contextmanager
+def timed(context: Context, stack: Stack, *, wanted: bool, before: Path | None = None) -> Iterator[None]:
+    """Draw where the time of the stack's runs went, of a failed one too. before: journal of a run before those."""
+    try:
+        yield
+    finally:
+        if wanted:
+            from devstack.timings import timings
+
+            journals = [*([before] if before else []), *stack.journals]
+            context.output.timings(timings(context.system.read(path) or "" for path in journals))
 
 
 class Shown(contextlib.ExitStack):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from devstack.errors import DevstackError
-from devstack.output import documents, results
+from devstack.output import bars, documents, results
 from devstack.output.results import Call
 from devstack.output.stream import Cleaned, Lines
 from devstack.output.terminal import Terminal, is_interactive, is_terminal
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from devstack.profile.model import Profile
     from devstack.registry import Entry
     from devstack.stack.status import Status
+    from devstack.timings import Timings
 
 __all__ = ["Call", "Output", "clean", "one_line"]
 
@@ -36,6 +37,8 @@ class Output:
         self._aside = Terminal(sys.stderr, is_result=False)
         self._human = self._aside if json else self._result
         self._live: LiveProgress | None = None
+        #: keys that a flag adds to this command's document
+        self._extra: dict[str, Any] = {}
 
     @property
     def is_interactive(self) -> bool:
@@ -109,7 +112,7 @@ class Output:
     def error(self, error: DevstackError) -> None:
         """What happened, why, the lines that prove it, and one command."""
         if self.is_json:
-            self.document(documents.error(error))
+            self.document(documents.error(error) | self._extra)
         self._aside.write("".join(f"{line}\n" for line in results.error(self._aside.look, error)))
 
     def plan(self, plan: Plan) -> None:
@@ -133,7 +136,7 @@ class Output:
     def ready(self, status: Status, took: float, call: Call, notes: Iterable[str]) -> None:
         """The end of a successful `up`: where everything is and what to do next. took: seconds, 0: nothing to do."""
         if self.is_json:
-            self.document(documents.status(status))
+            self.document(documents.status(status) | self._extra)
         self.note(*notes)
         self._lines(results.ready(self._human.look, status, took, call))
 
@@ -141,6 +144,11 @@ class Output:
         """The end of a program that ran on this terminal. command: how the person calls devstack."""
         words = results.after_foreground(self._aside.look, name, code, Call(command))
         self._aside.write("".join(f"{line}\n" for line in words))
+
+    def timings(self, timings: Timings) -> None:
+        """Where the time went; under --json also in the document that ends this command."""
+        self._extra["timings"] = bars.document(timings)
+        self._lines([*bars.lines(self._human.look, timings), ""])
 
     def prepared(self, name: str, took: float, call: Call) -> None:
         """The end of a run that was told to start nothing."""

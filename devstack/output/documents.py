@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from devstack.stack.status import Status
 
 
-def error(error: DevstackError) -> Any:
+def error(error: DevstackError) -> dict[str, Any]:
     return {"error": {
         "id": error.id, "what": error.what, "why": error.why, "fix": error.fix, "exit_code": error.exit_code,
     }}  # fmt: skip
@@ -29,7 +29,7 @@ def plan(plan: Plan) -> Any:
     return {"goal": plan.goal, "steps": steps, "warnings": list(plan.warnings)}
 
 
-def status(status: Status) -> Any:
+def status(status: Status) -> dict[str, Any]:
     return asdict(status)
 
 

@@ -69,6 +69,8 @@ class Stack:
         self._registry = Registry(system, self._places.state)
         self._store = RecordStore(system, self.project, self._registry)
         self._found: Found | None = None
+        #: of the runs made by this object
+        self.journals: list[Path] = []
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -217,7 +219,8 @@ class Stack:
     def _journal(self, goal: str) -> Journal:
         folder = self.system.private_folder(self.project.journal)
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(self.system.now()))
-        return Journal(self.system, folder / f"{stamp}-{goal}-{self.system.process_id()}.jsonl")
+        self.journals.append(folder / f"{stamp}-{goal}-{self.system.process_id()}.jsonl")
+        return Journal(self.system, self.journals[-1])
 
     def _prepare_folder(self) -> None:
         """`.devstack` is private and never shows up in `git status`."""
