@@ -7,7 +7,7 @@ for readiness, tasks, clean-up. The executor walks the plan and decides nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from devstack.render import RenderedFile
@@ -221,11 +221,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in an order in which each comes after what it needs."""
+    """Steps in an order in which each comes after what it needs.
+
+    warnings: worth knowing before it runs. lasting: those among them that hold beyond this run; once is enough.
+    """
 
     goal: str
     steps: tuple[Step, ...] = ()
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
+    lasting: frozenset[str] = frozenset()
 
     @property
     def is_empty(self) -> bool:
@@ -281,5 +285,5 @@ class Draft:
     def __contains__(self, step: str) -> bool:
         return step in self._steps
 
-    def finished(self, warnings: tuple[str, ...]) -> Plan:
-        return Plan(self.goal, tuple(self._steps.values()), warnings)
+    def finished(self, warnings: tuple[str, ...], lasting: Iterable[str] = ()) -> Plan:
+        return Plan(self.goal, tuple(self._steps.values()), warnings, frozenset(lasting))

@@ -113,7 +113,7 @@ class _Up:
         if not self.goal.start:
             for name, service in services.items():
                 self._data(name, service)
-            return self.draft.finished(self._warnings())
+            return self._finished()
         restarts = self._stops()
         self._supervisor(restarts)
         for name, service in services.items():
@@ -126,15 +126,14 @@ class _Up:
                 self._process(name)
         self._verify()
         self._release()
-        return self.draft.finished(self._warnings())
+        return self._finished()
 
-    def _warnings(self) -> tuple[str, ...]:
+    def _finished(self) -> Plan:
         parity = tuple(service.warning for service in self.state.services.values() if service.warning)
         python = self.state.python
         foreign = (f".venv isn't devstack's and stays as it is: commands use {self.state.venv}",)
-        return (
-            *self.state.warnings, *parity, *(foreign if python and python.foreign else ()), *self.away.warnings,
-        )
+        lasting = (*self.state.warnings, *parity, *(foreign if python and python.foreign else ()))
+        return self.draft.finished((*lasting, *self.away.warnings), lasting)
 
     # --- before anything runs ----------------------------------------------------------------------------------------
 

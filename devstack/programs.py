@@ -108,6 +108,12 @@ def environment(profile: Profile, state: State) -> dict[str, Value]:
     return values
 
 
+def notes(profile: Profile, state: State) -> tuple[str, ...]:
+    """The profile's `notes`, filled in. A secret shows as `***`: the loader refuses those that it can see."""
+    answer = lookup(profile, state)
+    return tuple(str(resolve(text, answer)) for text in profile.notes)
+
+
 def command(profile: Profile, state: State, declared: Command, program: str = "", replica: int = 1) -> Resolved:
     """A declared command as it is executed. program: whose port and logs it uses, "" for a task or a check."""
     shared = environment(profile, state)

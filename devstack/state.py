@@ -163,7 +163,7 @@ class Record:
 
     profile: what `--profile` named, "" for the project's own. ports: leases by name. generations: by service, changed
     when a database had to be made again. tasks: key of the last success, by task. ready: by program, the `pid:start`
-    that was seen ready. base: see `State.base`.
+    that was seen ready. base: see `State.base`. told: lasting warnings that were shown already, as its keys.
     """
 
     stack: str
@@ -176,6 +176,7 @@ class Record:
     tasks: Mapping[str, str] = field(default_factory=dict)
     ready: Mapping[str, str] = field(default_factory=dict)
     base: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
 
     def with_entry(self, table: str, name: str, value: str | int | None) -> Record:
         """A copy in which `table[name]` is `value` (None removes it)."""
@@ -206,7 +207,7 @@ def parse(text: str) -> Record | None:
             "state-newer", "this stack was last used by a newer devstack",
             why=f"its state file has version {raw['version']}, this one knows {VERSION}", fix="update devstack",
         )
-    tables = {"ports": int, "generations": str, "tasks": str, "ready": str, "base": str}
+    tables = {"ports": int, "generations": str, "tasks": str, "ready": str, "base": str, "told": str}
     values: dict[str, Any] = {}
     for name, kind in tables.items():
         table = raw.get(name, {})

@@ -324,7 +324,7 @@ class Supervisor:
         }.get(fault.code, fault.why)
         return ProcessError(
             "program-failed", f"{name} didn't start", why=why, fix=f"devstack logs {name}",
-            evidence=self.last_lines(name, 20),
+            evidence=self.last_lines(name, 12),
         )
 
     def stop_program(self, name: str, timeout: float) -> tuple[Orphan, ...]:

@@ -49,7 +49,7 @@ class Completed:
     stdout: str = ""
     timed_out: bool = False
 
-    def last_lines(self, count: int = 20) -> tuple[str, ...]:
+    def last_lines(self, count: int = 12) -> tuple[str, ...]:
         return tuple(self.output.splitlines()[-count:])
 
 
@@ -335,6 +335,20 @@ class System(Files, Processes):
                     pass
                 return Holder(None, "", "")
         return None if self.is_port_free(port) else Holder(None, "", "")
+
+    def open_ports(self, pid: int) -> tuple[tuple[str, int], ...]:
+        """Address and TCP port of what a process listens on beyond loopback; nothing where it can't be known."""
+        import psutil
+
+        try:
+            found = psutil.Process(pid).net_connections("tcp")
+        except (psutil.Error, OSError):
+            return ()
+        return tuple(
+            (f"[{one.laddr.ip}]" if ":" in one.laddr.ip else one.laddr.ip, one.laddr.port) for one in found
+            if one.status == psutil.CONN_LISTEN and not one.laddr.ip.startswith(("127.", "::ffff:127."))
+            and one.laddr.ip != "::1"
+        )
 
     def connect(self, port: int, timeout: float) -> str | None:
         """Open and close a TCP connection to 127.0.0.1:port; None: accepted, else why not."""

@@ -52,7 +52,7 @@ def command(
     if no_start:
         context.output.prepared(stack.profile.name, run.outcome.took, call(context, project.root))
         if context.output.is_json:
-            context.output.status(run.status)
+            context.output.status(run.status, context.system.now())
         return
     finish(context, run, root=project.root)
 

@@ -68,14 +68,14 @@ def confirm(context: Context, plan: Plan, *, yes: bool) -> None:
     """Nothing destructive without a yes. Raises UsageError where nobody can be asked, Abort on a no."""
     if not plan.destructive or yes:
         return
-    context.output.say("This can't be done without losing something:")
-    for step in plan.destructive:
-        context.output.say(f"  {step.target}: {step.cause}")
+    lost = [f"{step.target}: {step.cause}" for step in plan.destructive]
     if not context.output.is_interactive:
-        raise UsageError("not-confirmed", "this needs a yes", why=plan.destructive[0].cause, fix="add --yes")
-    import questionary
-
-    if not questionary.confirm("Go on?", default=False).ask():
+        command = shlex.join(["devstack", *context.words, "--yes"])
+        raise UsageError("not-confirmed", "this can't be done without a yes", why="; ".join(lost), fix=command)
+    context.output.say("This can't be done without losing something:")
+    for line in lost:
+        context.output.say(f"  {line}")
+    if not context.confirm("Go on?"):
         raise click.Abort
 
 
@@ -85,6 +85,7 @@ def finish(context: Context, run: Run, root: Path | None = None, here: str = "")
     here: the program that runs on this terminal from now on.
     """
     notes = [f"{event.step.target} (optional) failed: {event.text}" for event in run.outcome.failed_optional]
+    notes += run.remarks
     context.output.ready(run.status, run.outcome.took, replace(call(context, root), here=here), notes)
 
 

@@ -87,7 +87,7 @@ def main() -> NoReturn:
     _open_streams()
     words = _words(sys.argv[1:])
     output = Output(json="--json" in _own(words), verbose=any(word in ("-v", "--verbose") for word in _own(words)))
-    context = Context(output)
+    context = Context(output, words)
     sys.exit(_run(context, words))
 
 
@@ -104,6 +104,8 @@ def _run(context: Context, words: list[str]) -> int:
     try:
         try:
             code = _execute(context, words)
+            if code == 130 and received:
+                code = 128 + received[0]
         except DevstackError as error:
             code = error.exit_code
             if isinstance(error, InterruptedRunError) and received:
@@ -146,12 +148,13 @@ def _listen_to_signals(context: Context) -> list[int]:
 
 
 def _settle() -> None:
-    """What could not be written to stdout is dropped, so that Python doesn't try again, and complain, at its end."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """What could not be written is dropped, so that Python doesn't try again, and complain, at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _execute(context: Context, words: list[str]) -> int:
@@ -166,7 +169,7 @@ def _execute(context: Context, words: list[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.Abort:
-        context.output.say("Nothing was done.")
+        context.output.aside("Nothing was done.")
         return 130
     except BrokenPipeError:
         raise

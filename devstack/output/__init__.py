@@ -121,15 +121,16 @@ class Output:
         else:
             self._lines(results.plan(self._human.look, plan, verbose=self.verbose))
 
-    def status(self, status: Status) -> None:
+    def status(self, status: Status, now: float = 0.0) -> None:
+        """now: seconds since the epoch."""
         if self.is_json:
             self.document(documents.status(status))
         else:
-            self._lines(results.status(self._human.look, status))
+            self._lines(results.status(self._human.look, status, now))
 
     def urls(self, status: Status) -> None:
         if self.is_json:
-            self.document({"urls": results.url_pairs(status)})
+            self.document({"urls": results.url_pairs(status), "notes": list(status.notes)})
         else:
             self._lines(results.urls(self._human.look, status))
 

@@ -30,7 +30,9 @@ def plan(plan: Plan) -> Any:
 
 
 def status(status: Status) -> dict[str, Any]:
-    return asdict(status)
+    busy = status.busy
+    since = {"busy": {"pid": busy.pid, "command": busy.command, "since": moment(busy.since)}} if busy else {}
+    return asdict(status) | since
 
 
 def stacks(entries: Sequence[Entry], states: Sequence[str]) -> Any:

@@ -69,7 +69,7 @@ class Picture:
         return bool(self._events)
 
     def add(self, event: Event) -> None:
-        if event.kind == "progress":
+        if event.kind in ("progress", "told"):
             self._said[event.step.id] = said(event.text)
             return
         self._events[event.step.id] = event

@@ -74,6 +74,8 @@ class PlainProgress:
                 if self._verbose or event.at - self._said.get(step.id, 0) > _EVERY:
                     self._said[step.id] = event.at
                     self._tell(event, f"  {cut(said(event.text), _SAID)}")
+            case "told":
+                self._tell(event, f"  {cut(said(event.text), _SAID)}")
             case "finished":
                 self._finished(event)
             case "failed":

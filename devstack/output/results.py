@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from devstack.profile.model import Profile
     from devstack.registry import Entry
     from devstack.stack.status import ProcessRow, ServiceRow, Status
+    from devstack.stack.store import Holder
 
 #: lines that the reason of one row in `status` may take
 _REASON_LINES = 3
@@ -67,7 +68,8 @@ def plan(look: Look, plan: Plan, *, verbose: bool) -> list[str]:
     return [*lines, "", f"{_steps(len(plan.steps))}{lost}; nothing was changed."]
 
 
-def status(look: Look, status: Status) -> list[str]:
+def status(look: Look, status: Status, now: float = 0.0) -> list[str]:
+    """now: seconds since the epoch."""
     stack = status.stack
     total, ready = _count(status)
     part = f", {ready} of {total} ready" if stack.state != "down" else ""
@@ -75,6 +77,7 @@ def status(look: Look, status: Status) -> list[str]:
     lines = [
         f"{one_line(stack.name)} is {look.paint(stack.state, style)}{part}",
         look.paint(f"{one_line(stack.root)}, profile {one_line(stack.profile)}", "dim"),
+        *(notes(look, [_at_work(status.busy, now)]) if status.busy else ()),
     ]
     rows = [*_services(status), *_processes(status)]
     if rows:
@@ -93,11 +96,16 @@ def status(look: Look, status: Status) -> list[str]:
     return lines
 
 
+def _at_work(busy: Holder, now: float) -> str:
+    return f"not finished: pid {busy.pid} is at work on it for {duration(now - busy.since)} ({busy.command})"
+
+
 def urls(look: Look, status: Status) -> list[str]:
     rows: list[Sequence[Cell]] = [
         (name, url, "" if ready else ("not ready", "yellow")) for name, url, ready in _urls(status)
     ]
-    return table(look, (), rows, indent="", cuts=False)
+    told = [line for note in status.notes for line in _hanging(look, "", 0, one_line(note))]
+    return [*table(look, (), rows, indent="", cuts=False), *([""] if rows and told else []), *told]
 
 
 def url_pairs(status: Status) -> dict[str, str]:
@@ -120,6 +128,8 @@ def ready(look: Look, status: Status, took: float, call: Call) -> list[str]:
     rows += [*_names(look, "running", others, ""), *_names(look, "not ready", missing, "yellow")]
     if rows:
         lines += ["", *table(look, (), rows, cuts=False)]
+    if status.notes:
+        lines += ["", *(line for note in status.notes for line in _hanging(look, "  ", 2, one_line(note)))]
     if call.here:
         return [*lines, "", look.paint(f"{one_line(call.here)} runs here: Ctrl-C goes to it, the rest stays up", "dim")]
     return [*lines, "", *next_steps(look, call, ("status", "logs -f", "down"))]

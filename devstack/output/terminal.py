@@ -65,7 +65,7 @@ class Terminal:
             if self._is_result:
                 raise StorageError(
                     "output-not-written", "the result can't be written", why=error.strerror or str(error),
-                    fix="df -h  (or write it somewhere else)",
+                    fix="df -h",
                 ) from None
 
     def _width(self) -> int | None:

@@ -126,6 +126,14 @@ def check(names: Names) -> Iterator[Finding]:
                 yield from _text(names, (section, name, "env", key), value, process)
             if process and isinstance(process.ready, CommandCheck):
                 yield from _command(names, (section, name, "ready", "command"), process.ready.command, process)
+    for number, note in enumerate(profile.notes):
+        yield from _text(names, ("notes", number), note, None)
+        for reference in dict.fromkeys(references(note)):
+            if reference in names.shared and names.is_secret(reference):
+                yield Finding(
+                    ("notes", number), f"`${{{reference}}}` is secret, and notes are shown to everyone who looks",
+                    "say which command shows it, such as `devstack exec -- env`",
+                )  # fmt: skip
     yield from _env_cycle(profile)
 
 

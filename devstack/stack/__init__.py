@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstack import programs
-from devstack.errors import NetworkError, NotTrustedError, PrerequisiteError, UsageError
+from devstack.errors import DevstackError, NetworkError, NotTrustedError, PrerequisiteError, UsageError
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
 from devstack.plan import Down, FetchServer, Goal, Plan, StartProgram, Up
 from devstack.planner import build, down
@@ -20,12 +20,13 @@ from devstack.render import Layout
 from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
+from devstack.stack.exposure import exposed
 from devstack.stack.observe import Observer, Seen, Tools, observe_running
 from devstack.stack.paths import Project, places, sockets
 from devstack.stack.perform import Performers, port_taken
 from devstack.stack.sources import Found, read_profile
 from devstack.stack.status import Status, status_of
-from devstack.stack.store import RecordStore, held
+from devstack.stack.store import RecordStore, held, holder
 from devstack.supervisor import Supervisor
 from devstack.system import System
 
@@ -41,6 +42,8 @@ class Options:
     trust: bool = False
     new_ports: bool = False
     offline: bool = False
+    #: tell again what an earlier run has told
+    verbose: bool = False
     #: a yes to every question about what is installed or replaced
     yes: bool = False
     #: shows a command of the system's package manager and asks whether it may run; None where nobody can be asked
@@ -56,6 +59,8 @@ class Run:
 
     outcome: Outcome
     status: Status
+    #: what the run brought about and somebody should know of
+    remarks: tuple[str, ...] = ()
 
 
 class Stack:
@@ -93,7 +98,8 @@ class Stack:
 
     def status(self) -> Status:
         seen = self._observer(self._tools(self.profile), keep=False).observe(light=True)
-        return status_of(self.profile, seen.state, self.found.path)
+        busy = holder(self.system, self.project)
+        return replace(status_of(self.profile, seen.state, self.found.path), busy=busy)
 
     def plan(self, goal: Goal) -> Plan:
         """What would be done; changes nothing."""
@@ -134,12 +140,15 @@ class Stack:
             seen = observer.observe()
             self._remember(seen)
             plan = self._plan(seen, goal)
-            show(plan)
+            show(plan if self._options.verbose else self._news(plan))
+            self._store.update(lambda record: replace(record, told=dict.fromkeys(sorted(plan.lasting), "")))
             self._ensure_offline(plan)
             self._ensure_ports(plan, seen)
             outcome = self._execute(plan, Performers(tools, seen, observer, consent=self._has_consent(seen)), listener)
             after = observer.observe(light=True) if outcome.events else seen
-        return Run(outcome, status_of(self.profile, after.state, self.found.path))
+        has_started = any(isinstance(event.step.action, StartProgram) for event in outcome.events)
+        remarks = exposed(self.system, self.layout()) if has_started else ()
+        return Run(outcome, status_of(self.profile, after.state, self.found.path), remarks)
 
     def down(self, goal: Down, listener: Listener, show: Callable[[Plan], None]) -> Outcome:
         """Stop everything, whatever became of the profile. Raises BusyError and what its first failing step raises."""
@@ -164,7 +173,8 @@ class Stack:
         if not (self._options.trust or self.found.is_given or (asked and asked(self.profile, known is not None))):
             why = "its profile has changed since" if known else "its profile names commands that would run here"
             raise NotTrustedError(
-                "not-trusted", f"{self.project.root} is not trusted", why=why, fix="devstack trust  (or pass --trust)"
+                "not-trusted", f"{self.project.root} is not trusted", why=f"{why} (--trust allows it at once)",
+                fix="devstack trust",
             )
         self.trust()
 
@@ -183,6 +193,18 @@ class Stack:
     def _plan(self, seen: Seen, goal: Goal) -> Plan:
         template = self.system.read(shared("Procfile.template")) or ""
         return build(self.profile, seen.state, goal, template)
+
+    def _news(self, plan: Plan) -> Plan:
+        """The plan without what an earlier run has told: a warning at every `up` is read by nobody."""
+        told = plan.lasting & self._store.load().told.keys()
+        return replace(plan, warnings=tuple(text for text in plan.warnings if text not in told))
+
+    def remarks(self) -> tuple[str, ...]:
+        """All that `up` would warn of, told before or not; nothing where it would not get so far."""
+        try:
+            return self.plan(Up()).warnings
+        except DevstackError:
+            return ()
 
     def _bare(self) -> Profile:
         """Stands for a profile where none is needed, or none can be read."""
@@ -284,7 +306,7 @@ class Stack:
         if self._options.offline and fetches:
             raise NetworkError(
                 "offline-missing", "this machine lacks what can't be fetched offline",
-                why="; ".join(step.cause for step in fetches), fix="devstack up  (with the network)",
+                why="; ".join(step.cause for step in fetches), fix="devstack up",
             )
 
     def _remember(self, seen: Seen) -> None:

@@ -31,7 +31,7 @@ _POLL = 0.05
 _SERVICE_GRACE = 120.0
 #: a program that has died this often since its start isn't going to make it
 _DEATHS = 2
-_LINES = 20
+_LINES = 12
 
 
 class Performers:
@@ -105,7 +105,7 @@ class Performers:
 
     def install_packages(self, action: plan.InstallPackages, report: Report) -> None:
         for warning in self._tools.python.install(self._environment(), report.say):
-            report.say(warning)
+            report.tell(warning)
         self._tools.python.verify(self._environment())
 
     def link_environment(self, action: plan.LinkEnvironment, report: Report) -> None:

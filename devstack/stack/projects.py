@@ -63,7 +63,7 @@ def check_out(system: System, wanted: Wanted, progress: Callable[[Plan], Progres
     with progress(plan) as shown:
 
         def clone(action: Clone, report: Report) -> None:
-            git.clone(action.url, Path(action.destination), action.ref, report.say)
+            git.clone(action.url, Path(action.destination), action.ref, report.say, report.tell)
 
         journal = _journal(system)
         Executor(system, {Clone: clone}, shown, journal).execute(plan)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from devstack import programs
 from devstack.profile import graph
 from devstack.profile.model import Profile
 from devstack.profile.secret import Secret
 from devstack.services import kind_of
+from devstack.stack.store import Holder
 from devstack.state import ProgramState, ServiceState, State
 
 Overall = Literal["up", "degraded", "down"]
@@ -59,9 +61,13 @@ class ProcessRow:
 
 @dataclass(frozen=True)
 class Status:
+    """notes: what the profile tells people, filled in. busy: who is at work on the stack, None for nobody else."""
+
     stack: StackRow
     services: tuple[ServiceRow, ...]
     processes: tuple[ProcessRow, ...]
+    notes: tuple[str, ...] = ()
+    busy: Holder | None = None
 
 
 def status_of(profile: Profile, state: State, source: str) -> Status:
@@ -75,12 +81,13 @@ def status_of(profile: Profile, state: State, source: str) -> Status:
     # what a person runs on a terminal is that person's to judge
     judged = [row for row in processes if not profile.processes[row.name].optional and row.state != FOREGROUND]
     rows: list[ServiceRow | ProcessRow] = [*services, *judged]
-    alive = state.foreground or any(program.is_running for program in state.supervisor.programs.values())
+    alive = state.foreground or any(now.is_running for now in state.supervisor.programs.values())
     if not alive:
         overall: Overall = "down"
     else:
         overall = "up" if all(row.ready for row in rows) else "degraded"
-    return Status(StackRow(state.stack, profile.name, state.root, source, overall), services, processes)
+    stack = StackRow(state.stack, profile.name, state.root, source, overall)
+    return Status(stack, services, processes, programs.notes(profile, state))
 
 
 def masked(url: str | Secret, password: Secret) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import select
 import struct
 import subprocess
 import sys
@@ -27,6 +28,18 @@ class Terminal:
     child: subprocess.Popen[bytes]
     master: int
     heard: bytearray = field(default_factory=bytearray)
+    _reader: threading.Thread | None = None
+    _is_over: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self) -> None:
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):
+            while not self._is_over.is_set():
+                if select.select([self.master], [], [], 0.05)[0]:
+                    self.heard.extend(os.read(self.master, 65536))
 
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
@@ -39,8 +52,11 @@ class Terminal:
 
     def hang_up(self) -> None:
         """The window is closed."""
-        os.close(self.master)
-        self.master = -1
+        if not self._is_over.is_set():
+            self._is_over.set()
+            if self._reader is not None:
+                self._reader.join(5)
+            os.close(self.master)
 
     @property
     def text(self) -> str:
@@ -61,23 +77,13 @@ def terminal(
     )
     os.close(other)
     made = Terminal(child, master)
-    reader = threading.Thread(target=_read, args=(made, os.dup(master)), daemon=True)
-    reader.start()
+    made.watch()
     try:
         yield made
     finally:
         child.kill()
         child.wait()
-        reader.join(5)
-        if made.master >= 0:
-            os.close(made.master)
-
-
-def _read(made: Terminal, source: int) -> None:
-    with contextlib.suppress(OSError):
-        while data := os.read(source, 65536):
-            made.heard.extend(data)
-    os.close(source)
+        made.hang_up()
 
 
 def _resize(master: int, columns: int, rows: int) -> None:
