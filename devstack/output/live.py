@@ -25,6 +25,8 @@ Part = tuple[str, Style]
 
 #: the times would be too far from what they belong to
 _WIDEST = 100
+#: so many things that a row waits for are named
+_NAMED = 4
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _ASCII_FRAMES = "|/-\\"
 _FRAMES_PER_SECOND = 10
@@ -130,7 +132,8 @@ class Picture:
         rest = next((step for step in steps if not self._is(step, "finished")), steps[-1])
         needs = [need.rpartition(":")[0] for need in rest.needs if not self._is_done(need)]
         others = [one_line(need) for need in dict.fromkeys(needs)]
-        return f"waits for {', '.join(others)}" if others else "waits"
+        shown = others if len(others) <= _NAMED else [*others[: _NAMED - 1], f"{len(others) - _NAMED + 1} more"]
+        return f"waits for {', '.join(shown)}" if others else "waits"
 
     def _frame(self, now: float) -> str:
         frames = _FRAMES if self._has_unicode else _ASCII_FRAMES

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from devstack.errors import DevstackError, InterruptedRunError
 from devstack.output.tables import Cell, table
 from devstack.output.terminal import Look, Style
-from devstack.output.text import clean, cut, one_line, pieces, wrap
+from devstack.output.text import clean, one_line, pieces, wrap
 
 if TYPE_CHECKING:
     from devstack.plan import Plan, Step
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: lines that the reason of one row in `status` may take
 _REASON_LINES = 3
+_NOTE_LINES = 2
 _COMING = ("starting", "running")
 
 
@@ -182,9 +183,13 @@ def trust_summary(look: Look, profile: Profile, *, changed: bool) -> list[str]:
 
 
 def notes(look: Look, texts: Iterable[str]) -> list[str]:
-    """One line each on a terminal: a note is worth a look, not a stop."""
-    lines = [f"note: {one_line(text)}" for text in texts]
-    return [look.paint(cut(line, look.width) if look.width else line, "yellow") for line in lines]
+    """Two lines each on a terminal at most: a note is worth a look, not a stop."""
+    found: list[str] = []
+    for text in texts:
+        words = f"note: {one_line(text)}"
+        first, *rest = wrap(words, max(20, look.text_width - 6), _NOTE_LINES) if look.width else [words]
+        found += [look.paint(line, "yellow") for line in (first, *(f"      {line}" for line in rest))]
+    return found
 
 
 def duration(seconds: float) -> str:
