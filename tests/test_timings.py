@@ -58,7 +58,7 @@ Where the time went
   and 1 step under 0.05 s each
 
      10.0 s  from the first step to the last
-      9.0 s  on the critical path (█), the chain that set the pace
+      9.0 s  on the critical path (█), which set the pace
       9.5 s  in 6 steps, had they run one after the other
 """
     assert "#####" in ascii_of(drawn)

@@ -30,7 +30,7 @@ def lines(look: Look, timings: Timings) -> list[str]:
     return [
         *drawn, "",
         f"  {timings.wall:7.1f} s  from the first step to the last",
-        f"  {chain:7.1f} s  on the critical path ({_CRITICAL}), the chain that set the pace",
+        f"  {chain:7.1f} s  on the critical path ({_CRITICAL}), which set the pace",
         f"  {timings.work:7.1f} s  in {count}, had they run one after the other",
     ]
 

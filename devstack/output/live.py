@@ -30,6 +30,8 @@ _NAMED = 4
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _ASCII_FRAMES = "|/-\\"
 _FRAMES_PER_SECOND = 10
+#: rows of a terminal that has room for everything
+_WHOLE = 10_000
 #: what people look for comes first when not everything fits
 _URGENT: tuple[Phase, ...] = ("failed", "running", "waiting", "done")
 _NAMES: dict[Phase, Style] = {"running": "bold", "waiting": "dim", "failed": "red", "done": ""}
@@ -157,6 +159,7 @@ class LiveProgress:
 
         self._picture = Picture(plan, title, has_unicode=has_unicode)
         self._guard = threading.Lock()
+        self._is_over = False
         self._console: Console = Console(stderr=True, highlight=False)
         self._live = Live(self, console=self._console, refresh_per_second=_FRAMES_PER_SECOND)
         self._began = self._console.get_time()
@@ -169,6 +172,7 @@ class LiveProgress:
         self._picture.is_stopping = False
         # refused before its first step: rows of things that nobody began would only hide the reason
         self._live.transient = not self._picture.has_begun
+        self._is_over = True
         self._live.__exit__(None, None, None)
 
     def __call__(self, event: Event) -> None:
@@ -187,7 +191,9 @@ class LiveProgress:
 
         with self._guard:
             now = self._console.get_time() - self._began
-            lines = self._picture.lines(now, Size(options.size.width, options.size.height))
+            # what stays may scroll: at the end nothing is left out
+            height = _WHOLE if self._is_over else options.size.height
+            lines = self._picture.lines(now, Size(options.size.width, height))
         for line in lines:
             yield from (Segment(text, RichStyle.parse(style)) for text, style in line if text)
             yield Segment.line()

@@ -280,8 +280,12 @@ class Stack:
             for port_name, port in state.ports.items():
                 if (port_name == name or port_name.startswith(f"{name}.")) and not self.system.is_port_free(port):
                     holder = self.system.port_holder(port)
-                    if holder is not None and holder.pid not in own:
+                    if holder is not None and holder.pid not in own and not self._is_own(holder.pid, state.stack):
                         raise port_taken(port_name, port, str(holder), fixed=programs.is_fixed(self.profile, port_name))
+
+    def _is_own(self, pid: int | None, stack: str) -> bool:
+        """Is it a child of a program, such as a reloader's server? It ends with its program."""
+        return pid is not None and self.system.variables(pid).get("DEVSTACK_STACK") == stack
 
     def _release_ports(self) -> None:
         """Give up the leases of programs that don't run and whose port somebody else has taken."""
