@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,8 +96,14 @@ class Git:
         self._env.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=20")
         self._found: str | None = None
 
-    def clone(self, url: str, destination: Path, ref: str | None, say: Callable[[str], None]) -> None:
-        """A new checkout at `destination`, which must not exist. Complete or not there at all."""
+    def clone(
+        self, url: str, destination: Path, ref: str | None, say: Callable[[str], None],
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        """A new checkout at `destination`, which must not exist. Complete or not there at all.
+
+        say: gets git's progress. tell: gets what should be read, such as that it is tried again; left out: say.
+        """
         _check_ref(ref)
         parent = destination.parent
         with storage_errors(destination):
@@ -114,7 +121,7 @@ class Git:
                 if attempt == _TRIES or error.id not in ("network-failed", "clone-stalled"):
                     raise error
                 shutil.rmtree(temporary, ignore_errors=True)
-                say(f"{error.why}; trying again ({attempt + 1} of {_TRIES})")
+                (tell or say)(f"{error.why}; trying again ({attempt + 1} of {_TRIES})")
                 self._system.pause(attempt)
             if ref is not None:
                 self._switch(temporary, ref)
@@ -242,7 +249,7 @@ class Git:
         if self._found is None:
             raise PrerequisiteError(
                 "git-missing", "git is not installed", why="a project is cloned with it",
-                fix="sudo apt-get install git  (dnf install git, brew install git)",
+                fix="brew install git" if sys.platform == "darwin" else "sudo apt-get install git",
             )
         return self._found
 

@@ -20,7 +20,7 @@ from devstack.errors import DevstackError, InterruptedRunError
 from devstack.plan import Action, Plan, Step
 from devstack.system import System
 
-Kind = Literal["started", "progress", "finished", "unneeded", "failed", "skipped"]
+Kind = Literal["started", "progress", "told", "finished", "unneeded", "failed", "skipped"]
 
 #: steps mostly wait for other processes; this bounds threads, not cores
 THREADS = 32
@@ -62,10 +62,16 @@ class UnneededError(Exception):
 
 
 class Report:
-    """A performer's way to tell how far it is, and to learn that it is pointless to go on."""
+    """A performer's way to tell how far it is, and to learn that it is pointless to go on.
 
-    def __init__(self, say: Callable[[str], None], abandoned: threading.Event) -> None:
+    say: where it is at this moment. tell: what everybody should read, also in a log and in the journal.
+    """
+
+    def __init__(
+        self, say: Callable[[str], None], abandoned: threading.Event, tell: Callable[[str], None] | None = None
+    ) -> None:
         self.say = say
+        self.tell = tell or say
         self._abandoned = abandoned
 
     @property
@@ -172,7 +178,10 @@ class Executor:
         try:
             if self._system.cancelled.is_set():
                 raise InterruptedRunError("interrupted", "stopped on request", fix="devstack up")
-            report = Report(lambda text: self._tell("progress", step, text) if text.strip() else None, abandoned)
+            report = Report(
+                lambda text: self._tell("progress", step, text) if text.strip() else None, abandoned,
+                lambda text: self._tell("told", step, text),
+            )
             self._performers[type(step.action)](step.action, report)
         except AbandonedError:
             self._tell("skipped", step, "not waited for, since another step failed")

@@ -7,12 +7,12 @@ for readiness, tasks, clean-up. The executor walks the plan and decides nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from devstack.project_files import ProjectFile
 from devstack.render import RenderedFile
-from devstack.state import Orphan
+from devstack.state import Foreground, Orphan
 
 # --- goals -----------------------------------------------------------------------------------------------------------
 
@@ -22,11 +22,14 @@ class Up:
     """Everything named (all, if nothing is) running and ready. force: started anew, or run again, even if unchanged.
 
     start: False prepares only: environment, servers, folders. words: more of them for the command of a forced task.
+    foreground: the program that is kept, or taken, out of supervisord's hands, to be run on this terminal when all else
+    is ready; "" for none.
     """
 
     names: tuple[str, ...] = ()
     force: frozenset[str] = frozenset()
     start: bool = True
+    foreground: str = ""
     name: str = "up"
     words: tuple[str, ...] = ()
 
@@ -159,6 +162,23 @@ class StopProgram(Action):
 
 
 @dataclass(frozen=True)
+class ReleaseProgram(Action):
+    """All is ready for this program to be run by the person: its command, its folder, its ports."""
+
+    verb: ClassVar[str] = "release"
+    program: str
+
+
+@dataclass(frozen=True)
+class StopForeground(Action):
+    """End a program that was started on somebody's terminal."""
+
+    verb: ClassVar[str] = "stop"
+    program: str
+    running: Foreground
+
+
+@dataclass(frozen=True)
 class AwaitProgram(Action):
     verb: ClassVar[str] = "await"
     program: str
@@ -210,11 +230,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in an order in which each comes after what it needs."""
+    """Steps in an order in which each comes after what it needs.
+
+    warnings: worth knowing before it runs. lasting: those among them that hold beyond this run; once is enough.
+    """
 
     goal: str
     steps: tuple[Step, ...] = ()
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
+    lasting: frozenset[str] = frozenset()
 
     @property
     def is_empty(self) -> bool:
@@ -270,5 +294,5 @@ class Draft:
     def __contains__(self, step: str) -> bool:
         return step in self._steps
 
-    def finished(self, warnings: tuple[str, ...]) -> Plan:
-        return Plan(self.goal, tuple(self._steps.values()), warnings)
+    def finished(self, warnings: tuple[str, ...], lasting: Iterable[str] = ()) -> Plan:
+        return Plan(self.goal, tuple(self._steps.values()), warnings, frozenset(lasting))

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from devstack import project_files, watching
+from devstack.away import Away
 from devstack.errors import UsageError
 from devstack.plan import (
     AwaitProgram,
@@ -25,10 +26,12 @@ from devstack.plan import (
     PrepareData,
     ProvisionService,
     ReapOrphans,
+    ReleaseProgram,
     ReloadSupervisor,
     RunTask,
     StartProgram,
     StartSupervisor,
+    StopForeground,
     StopProgram,
     StopSupervisor,
     Up,
@@ -39,7 +42,7 @@ from devstack.profile import graph
 from devstack.profile.model import Profile, Task
 from devstack.programs import all_programs, layout, processes
 from devstack.render import RenderedFile, render
-from devstack.state import ServiceState, State, TaskState
+from devstack.state import ProgramState, ServiceState, State, TaskState
 
 #: whoever has died so often is started anew: what made it die may be mended
 _DEATHS = 2
@@ -108,7 +111,9 @@ class _Up:
         self.owners = owners(profile)
         # supervisord takes over its whole configuration: what changed and runs is restarted with what was named
         changed = tuple(name for name in self.programs if self._has_changed(name)) if goal.names else ()
-        self.wanted = selected(profile, (*goal.names, *(name for name in changed if name != watching.NAME)))
+        self.away = Away(profile, state, goal)
+        named = (*goal.names, *(name for name in changed if name != watching.NAME))
+        self.wanted = selected(profile, named) - self.away.stranded.keys()
         if watching.NAME in changed or self.wanted.intersection(watching.watched(profile)):
             self.wanted |= {watching.NAME}
         self.started: list[str] = []
@@ -122,7 +127,7 @@ class _Up:
         if not self.goal.start:
             for name, service in services.items():
                 self._data(name, service)
-            return self.draft.finished(self._warnings())
+            return self._finished()
         restarts = self._stops()
         self._supervisor(restarts)
         for name, service in services.items():
@@ -136,14 +141,16 @@ class _Up:
         if watching.NAME in self.wanted:
             self._process(watching.NAME)
         self._verify()
-        return self.draft.finished(self._warnings())
+        self._release()
+        return self._finished()
 
-    def _warnings(self) -> tuple[str, ...]:
+    def _finished(self) -> Plan:
         parity = tuple(service.warning for service in self.state.services.values() if service.warning)
         python = self.state.python
         foreign = (f".venv isn't devstack's and stays as it is: commands use {self.state.venv}",)
         edited = project_files.notes(self.profile, self.state)
-        return (*self.state.warnings, *edited, *parity, *(foreign if python and python.foreign else ()))
+        lasting = (*self.state.warnings, *edited, *parity, *(foreign if python and python.foreign else ()))
+        return self.draft.finished((*lasting, *self.away.warnings), lasting)
 
     # --- before anything runs ----------------------------------------------------------------------------------------
 
@@ -196,18 +203,14 @@ class _Up:
             if owner not in self.wanted:
                 continue
             now = live.get(name)
-            if now is None or not (now.is_running or self._is_over(name)):
-                starts[name] = f"not running: {now.reason}" if now and now.reason else "not running"
-            elif self._has_changed(name):
-                starts[name] = "its declaration or environment changed"
-            elif now.restarts >= _DEATHS and (seen := self.state.replicas.get(name)) and not seen.ready:
-                starts[name] = f"it has died {now.restarts} times and isn't ready: {seen.reason}"
-            elif name in self.goal.force or owner in self.goal.force:
-                starts[name] = "restart was asked for"
-            elif name in self.state.services and not self.state.services[name].has_data:
-                starts[name] = "its data is gone"
-            else:
+            if name in self.away.programs:
+                if name == self.goal.foreground and now is not None and now.is_running:
+                    needs = [f"{SUPERVISOR}:reap", PYTHON]
+                    self.draft.add(name, StopProgram(name), "it will run on this terminal instead", needs=needs)
                 continue
+            if not (cause := self._why_anew(name, now)):
+                continue
+            starts[name] = cause
             if now is not None and now.is_running:
                 # an installation that fails leaves what runs alone
                 needs = [f"{SUPERVISOR}:reap", f"{name}:fetch" if name in self.state.services else PYTHON]
@@ -216,6 +219,20 @@ class _Up:
             if name not in self.programs and now.is_running:
                 self.draft.add(name, StopProgram(name), self._farewell(name))
         return starts
+
+    def _why_anew(self, name: str, now: ProgramState | None) -> str:
+        """Why a program has to be started, "" where it runs as it should."""
+        if now is None or not (now.is_running or self._is_over(name)):
+            return f"not running: {now.reason}" if now and now.reason else "not running"
+        if self._has_changed(name):
+            return "its declaration or environment changed"
+        if now.restarts >= _DEATHS and (seen := self.state.replicas.get(name)) and not seen.ready:
+            return f"it has died {now.restarts} times and isn't ready: {seen.reason}"
+        if name in self.goal.force or self._owner(name) in self.goal.force:
+            return "restart was asked for"
+        if name in self.state.services and not self.state.services[name].has_data:
+            return "its data is gone"
+        return ""
 
     def _farewell(self, program: str) -> str:
         """Why a program that runs is no part of the stack any more."""
@@ -309,6 +326,8 @@ class _Up:
         awaited = []
         for program, _ in graph.programs_of(name, process):
             replica = self.state.replicas.get(program)
+            if program in self.away.programs:
+                continue
             if program in self._starts:
                 needs = [SUPERVISOR, f"{program}:stop", PYTHON, "paths:make", *graph.needs(self.profile, name)]
                 self.draft.add(
@@ -337,6 +356,18 @@ class _Up:
             needs = [f"{name}:await" for name in self.programs]
             self.draft.add("stack", VerifyPrograms(required), "all must still be running at the end", needs=needs)
 
+    def _release(self) -> None:
+        """Last of all: everything else is up before a person gets a program into their hands."""
+        program = self.goal.foreground
+        if program:
+            awaited = [f"{name}:await" for name in (*self.programs, *self.state.services)]
+            before = [PYTHON, "paths:make", f"{program}:stop", *(f"{task}:run" for task in self.profile.tasks)]
+            ready = ["stack:verify"] if "stack:verify" in self.draft else awaited
+            self.draft.add(
+                program, ReleaseProgram(program), "it runs on this terminal when all else is ready",
+                needs=[*before, *ready],
+            )
+
 
 def down(state: State, goal: Down) -> Plan:
     """Processes first, then services, then supervisord; then whatever outlived them."""
@@ -346,6 +377,8 @@ def down(state: State, goal: Down) -> Plan:
     cause = "the stack goes down"
     # whoever has data is a service: known even where the profile can't be read any more
     processes = [draft.add(n, StopProgram(n), cause) for n in running if n not in state.data]
+    for name, foreground in state.foreground.items():
+        processes.append(draft.add(name, StopForeground(name, foreground), f"{cause}; it runs on a terminal"))
     services = [draft.add(n, StopProgram(n), cause, needs=processes) for n in running if n in state.data]
     stopped = [*processes, *services]
     if supervisor.is_running:

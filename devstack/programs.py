@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from devstack import watching
+from devstack.errors import UsageError
 from devstack.layout import Layout
 from devstack.profile import graph
 from devstack.profile.interpolation import resolve
@@ -60,6 +61,38 @@ def ports_of(state: State, program: str) -> dict[str, int]:
     return {name: port for name, port in state.ports.items() if name.partition(".")[0] == program}
 
 
+@dataclass(frozen=True)
+class Single:
+    """One program of a declared process. replica: its number, from 1."""
+
+    process: str
+    program: str
+    replica: int
+
+
+def single(profile: Profile, name: str, fix: str) -> Single:
+    """The one program that is meant by a process's or a replica's name. fix: the command to print before the right one.
+
+    Raises UsageError for a name that no process has, and for a process that runs more than once.
+    """
+    found = {
+        program: Single(process, program, number)
+        for process, declared in profile.processes.items()
+        for program, number in graph.programs_of(process, declared)
+    }
+    if name in found:
+        return found[name]
+    if name in profile.processes and (replicas := [one.program for one in found.values() if one.process == name]):
+        raise UsageError(
+            "several-replicas", f"{name} runs {len(replicas)} times", why=f"there are {', '.join(replicas)}",
+            fix=f"{fix} {replicas[0]}",
+        )
+    raise UsageError(
+        "unknown-process", f"no process is named {name!r}", why=f"there are {', '.join(found) or 'none'}",
+        fix=f"{fix} {next(iter(found), 'NAME')}",
+    )
+
+
 def is_fixed(profile: Profile, port_name: str) -> bool:
     """Does the profile demand this very port, so that no other may be leased?"""
     owner = profile.services.get(port_name) or profile.processes.get(port_name)
@@ -92,6 +125,12 @@ def with_words(resolved: Resolved, words: tuple[str, ...], *, shell: bool) -> Re
         return replace(resolved, argv=(*resolved.argv, *words))
     *start, text = resolved.argv
     return replace(resolved, argv=(*start, f'{text} "$@"', "sh", *words))
+
+
+def notes(profile: Profile, state: State) -> tuple[str, ...]:
+    """The profile's `notes`, filled in. A secret shows as `***`: the loader refuses those that it can see."""
+    answer = lookup(profile, state)
+    return tuple(str(resolve(text, answer)) for text in profile.notes)
 
 
 def command(profile: Profile, state: State, declared: Command, program: str = "", replica: int = 1) -> Resolved:

@@ -55,6 +55,14 @@ class Orphan:
 
 
 @dataclass(frozen=True)
+class Foreground:
+    """A program that `up --foreground` runs on a terminal, by its process."""
+
+    pid: int
+    start: str
+
+
+@dataclass(frozen=True)
 class SupervisorState:
     """run: id of the supervisord that lives; "" where none does. config: digest of the file it has loaded."""
 
@@ -179,6 +187,8 @@ class State:
     """Changes with what devstack has in the files of `[files]`."""
     env_files: Mapping[str, Mapping[str, Secret]] = field(default_factory=dict)
     """Variables of each `env_file` that is there or that this run makes, by its path in the project."""
+    foreground: Mapping[str, Foreground] = field(default_factory=dict)
+    """Programs that run on a terminal, by name."""
     warnings: tuple[str, ...] = ()
 
 
@@ -189,7 +199,8 @@ class Record:
     profile: what `--profile` named, "" for the project's own. ports: leases by name. generations: by service, changed
     when a database had to be made again. tasks: key of the last success, by task. ready: by program, the `pid:start`
     that was seen ready. base: see `State.base`. files: digests of what was written to each entry of `[files]`, and of
-    its source. scale: replicas by process, where `devstack scale` said so.
+    its source. scale: replicas by process, where `devstack scale` said so. told: lasting warnings that were shown
+    already, as its keys.
     """
 
     stack: str
@@ -204,6 +215,7 @@ class Record:
     base: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     scale: Mapping[str, int] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def written(self) -> dict[str, Written]:
@@ -241,6 +253,7 @@ def parse(text: str) -> Record | None:
         )
     tables = {
         "ports": int, "generations": str, "tasks": str, "ready": str, "base": str, "files": str, "scale": int,
+        "told": str,
     }
     values: dict[str, Any] = {}
     for name, kind in tables.items():

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Overall = Literal["up", "degraded", "down"]
+#: state of a process that somebody runs on a terminal
+FOREGROUND = "foreground"
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,21 @@ class ScaleRow:
 
 
 @dataclass(frozen=True)
+class Holder:
+    """A devstack that is changing the stack. since: seconds since the epoch."""
+
+    pid: int
+    command: str
+    since: float
+
+
+@dataclass(frozen=True)
 class Status:
+    """notes: what the profile tells people, filled in. busy: who is at work on the stack, None for nobody else."""
+
     stack: StackRow
     services: tuple[ServiceRow, ...]
     processes: tuple[ProcessRow, ...]
     scaled: tuple[ScaleRow, ...] = ()
+    notes: tuple[str, ...] = ()
+    busy: Holder | None = None

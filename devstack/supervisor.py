@@ -320,8 +320,8 @@ class Supervisor:
         return supervisor_logs.since_start(self._log(name), name, state.pid) if state and state.pid else ""
 
     def last_lines(self, name: str, count: int) -> tuple[str, ...]:
-        """The last lines of a program's log; none where there is no log."""
-        return tuple(self._log(name).splitlines()[-count:])
+        """The last lines of a program's log, repetitions told once; none where there is no log."""
+        return supervisor_logs.folded(self._log(name).splitlines())[-count:]
 
     def _log(self, name: str) -> str:
         path = self.log_path(name)

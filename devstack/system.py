@@ -11,6 +11,7 @@ import errno
 import math
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -177,12 +178,12 @@ class System(Files, Processes):
 
     def foreground(
         self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, is_aside: bool = False,
-        timeout: float | None = None,
+        timeout: float | None = None, on_start: Callable[[int], None] = lambda pid: None,
     ) -> int:
         """Run a command on this terminal, its signals its own; returns its status as a shell would (128 + signal).
 
         is_aside: its output goes to stderr, where stdout is for a document. timeout: seconds, None: as long as it
-        likes. Raises TimeoutError.
+        likes. on_start: gets its pid. Raises TimeoutError.
         """
         # the child gets the terminal's Ctrl-C itself; this process only waits for what it makes of it
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -195,6 +196,8 @@ class System(Files, Processes):
                 )
             except OSError as error:
                 raise _cannot_execute(argv[0], error) from None
+            threading.Thread(target=self._end_with_this, args=(child,), daemon=True).start()
+            on_start(child.pid)
             try:
                 code = child.wait(timeout)
             except subprocess.TimeoutExpired:
@@ -210,6 +213,11 @@ class System(Files, Processes):
             return subprocess.Popen(argv)
         except OSError as error:
             raise _cannot_execute(argv[0], error) from None
+
+    def _end_with_this(self, child: subprocess.Popen[bytes]) -> None:
+        """Whoever ends this process means the command that it waits for."""
+        self.cancelled.wait()
+        child.terminate()
 
     def spawn(
         self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path, lock: int | None = None
@@ -238,6 +246,17 @@ class System(Files, Processes):
             why = "only root can run as another user" if self.user_id() else "there is no such account"
             raise PrerequisiteError("no-such-user", f"nothing can run as {user!r}", why=why, fix=f"id {user}")
         return ("setpriv", f"--reuid={user}", f"--regid={self.group_id(user)}", "--init-groups", "--", *argv)
+
+    def read_input(self, timeout: float) -> bytes | None:
+        """What has come on stdin, as soon as there is any; b"" at its end, None where none came in time.
+
+        timeout: seconds. A terminal that has gone away is an end too.
+        """
+        try:
+            ready, _, _ = select.select([0], [], [], timeout)
+            return os.read(0, 65536) if ready else None
+        except (OSError, ValueError):
+            return b""
 
     def cancel(self) -> None:
         """End every command under way and every wait; called from a signal handler."""
@@ -338,6 +357,20 @@ class System(Files, Processes):
                     pass
                 return Holder(None, "", "")
         return None if self.is_port_free(port) else Holder(None, "", "")
+
+    def open_ports(self, pid: int) -> tuple[tuple[str, int], ...]:
+        """Address and TCP port of what a process listens on beyond loopback; nothing where it can't be known."""
+        import psutil
+
+        try:
+            found = psutil.Process(pid).net_connections("tcp")
+        except (psutil.Error, OSError):
+            return ()
+        return tuple(
+            (f"[{one.laddr.ip}]" if ":" in one.laddr.ip else one.laddr.ip, one.laddr.port) for one in found
+            if one.status == psutil.CONN_LISTEN and not one.laddr.ip.startswith(("127.", "::ffff:127."))
+            and one.laddr.ip != "::1"
+        )
 
     def connect(self, port: int, timeout: float) -> str | None:
         """Open and close a TCP connection to 127.0.0.1:port; None: accepted, else why not."""

@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"services", "detect", "state", "status", "wire"}),
     frozenset({
         "plan", "planner", "programs", "environment", "masking", "project_files", "render", "timings",
-        "layout", "watching", "ci", "doctor",
+        "away", "layout", "watching", "ci", "doctor",
     }),
     frozenset({"evidence", "files", "globs", "processes", "system"}),
     frozenset({

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from devstack.cli.context import Context, common, pass_context, run_flags, stack_flags
-from devstack.cli.converge import call, converge, finish
+from devstack.cli.context import Context, common, pass_context, run_flags, stack_flags, timings_flag
+from devstack.cli.converge import call, converge, finish, timed
 from devstack.errors import NotTrustedError, UsageError
 from devstack.plan import Up
 
@@ -18,13 +18,14 @@ from devstack.plan import Up
 @click.option("--into", type=click.Path(path_type=Path), help="Folder for the project (default: its name, here).")
 @click.option("--ref", help="Branch, tag or commit.")
 @click.option("--no-start", is_flag=True, help="Clone, environment and servers only; start nothing.")
+@timings_flag
 @stack_flags
 @run_flags
 @common
 @pass_context
 def command(
     context: Context, repository: str, *, into: Path | None, ref: str | None, no_start: bool, offline: bool,
-    profile: str, runtime: str, trust: bool, yes: bool, new_ports: bool,
+    profile: str, runtime: str, trust: bool, yes: bool, new_ports: bool, timings: bool,
 ) -> None:
     """Clone a project and bring its whole stack up: environment, services, tasks, processes.
 
@@ -46,7 +47,8 @@ def command(
         offline=offline,
     )
     try:
-        run = converge(context, stack, Up(start=not no_start, name="bootstrap"), yes=yes)
+        with timed(context, stack, wanted=timings, before=project.journal):
+            run = converge(context, stack, Up(start=not no_start, name="bootstrap"), yes=yes)
     except NotTrustedError as error:
         there = call(context, project.root)
         if there.folder:
@@ -55,7 +57,7 @@ def command(
     if no_start:
         context.output.prepared(stack.profile.name, run.outcome.took, call(context, project.root))
         if context.output.is_json:
-            context.output.status(run.status)
+            context.output.status(run.status, context.system.now())
         return
     finish(context, run, root=project.root)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,20 +22,26 @@ if TYPE_CHECKING:
     from devstack.stack.trusting import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
+#: verbs that work in every folder
+_ANYWHERE = ("bootstrap", "list", "gc", "--help")
 
 
 class Context:
-    """One invocation."""
+    """One invocation. words: the command line after the command's name."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, words: Sequence[str] = ()) -> None:
         self.output = output
+        self.words = words
         self.system = System()
+        #: the project that this command is about, where it need not be the one around this folder
+        self._root: Path | None = None
 
     def stack(self, root: Path | None = None, **flags: Any) -> Stack:
         """The stack of the project that this command is run in."""
         from devstack.stack import Stack
         from devstack.stack.paths import find_root
 
+        self._root = root
         return Stack(self.system, root or find_root(self.here()), self.options(**flags))
 
     def here(self) -> Path:
@@ -52,7 +58,7 @@ class Context:
             # the variable is a layer of its own below the flag, for verbs without the flag too
             flags["runtime"] = ""
         asks = self.output.is_interactive
-        return Options(ask=self._ask if asks else lambda name, question: None,
+        return Options(verbose=self.output.verbose, ask=self._ask if asks else lambda name, question: None,
                        ask_trust=self._ask_trust if asks else None,
                        ask_consent=self._ask_consent if asks else None, **flags)  # fmt: skip
 
@@ -61,30 +67,32 @@ class Context:
         return prefix(str(folder))
 
     def spelled(self, fix: str) -> str:
-        """A printed command as it works here: `devstack` may not be on this person's PATH."""
+        """A printed command as it works here: `devstack` may not be on this person's PATH, the project be elsewhere."""
         verb = fix.removeprefix("devstack ")
-        return fix if verb == fix else f"{self.prefix(Path(os.curdir).absolute())} {verb}"
+        if verb == fix:
+            return fix
+        here = Path(os.curdir).absolute()
+        if self._root is None or here.is_relative_to(self._root) or verb.partition(" ")[0] in _ANYWHERE:
+            return f"{self.prefix(here)} {verb}"
+        return f"cd {shlex.quote(os.path.relpath(self._root))} && {self.prefix(self._root)} {verb}"
+
+    def confirm(self, question: str) -> bool:
+        from devstack.cli import questions
+
+        return questions.confirm(self.system, question)
 
     def _ask(self, name: str, question: Ask) -> str | None:
-        import questionary
+        from devstack.cli import questions
 
-        ask = questionary.password if question.secret else questionary.text
-        answer = ask(f"{question.ask} ({name})", default=question.default or "").ask()
-        if answer is None:
-            raise click.Abort
-        return str(answer)
+        return questions.value(self.system, f"{question.ask} ({name})", secret=question.secret)
 
     def _ask_trust(self, request: Request) -> bool:
-        import questionary
-
         self.output.trust_summary(request)
-        return bool(questionary.confirm("Trust it?", default=False).ask())
+        return self.confirm("Trust it?")
 
     def _ask_consent(self, command: tuple[str, ...]) -> bool:
-        import questionary
-
         self.output.say(f"There is no other way to this server than: {shlex.join(command)}")
-        return bool(questionary.confirm("Run it?", default=False).ask())
+        return self.confirm("Run it?")
 
 
 pass_context = click.make_pass_decorator(Context)
@@ -125,6 +133,10 @@ def profile_flag(function: F) -> F:
         "--profile", default="", metavar="NAME|PATH",
         help="A shipped profile or a file, instead of the project's own.",
     )(function)
+
+
+def timings_flag(function: F) -> F:
+    return click.option("--timings", is_flag=True, help="Show at the end where the time went.")(function)
 
 
 def run_flags(function: F) -> F:

@@ -71,7 +71,7 @@ def main() -> NoReturn:
         json="--json" in own or is_on("DEVSTACK_JSON"),
         verbose=any(word in ("-v", "--verbose") for word in own) or is_on("DEVSTACK_VERBOSE"),
     )
-    context = Context(output)
+    context = Context(output, words)
     sys.exit(_run(context, words))
 
 
@@ -81,6 +81,8 @@ def _run(context: Context, words: list[str]) -> int:
     try:
         try:
             code = _execute(context, words)
+            if code == 130 and received:
+                code = 128 + received[0]
         except DevstackError as error:
             code = error.exit_code
             if isinstance(error, InterruptedRunError) and received:
@@ -134,7 +136,7 @@ def _execute(context: Context, words: list[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.Abort:
-        context.output.say("Nothing was done.")
+        context.output.aside("Nothing was done.")
         return 130
     except BrokenPipeError:
         raise

@@ -65,4 +65,4 @@ def _status(memo: standing.Memo) -> Status:
     ]
     services = [ServiceRow(**row) for row in known["services"]]
     scaled = tuple(ScaleRow(**row) for row in known["scaled"])
-    return Status(StackRow(**known["stack"]), tuple(services), tuple(processes), scaled)
+    return Status(StackRow(**known["stack"]), tuple(services), tuple(processes), scaled, tuple(known["notes"]))

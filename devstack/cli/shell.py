@@ -28,7 +28,7 @@ def command(context: Context, service: str | None, words: tuple[str, ...]) -> in
     stack = context.stack()
     if service is None:
         stack.ensure_trusted()
-        opened = stack.shell(is_interactive=context.output.reads_person())
+        opened = stack.shell(is_interactive=context.output.is_typed)
         if opened.files:
             context.output.warn(f"{stack.name}: the project's environment; `exit` leaves it")
         return _foreground(context, opened, words)

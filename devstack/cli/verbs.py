@@ -15,6 +15,7 @@ VERBS = {
     "ps": "The same as status",
     "urls": "Where everything is",
     "logs": "What services and processes print",
+    "attach": "Reach a process's output and stdin, such as a breakpoint",
     "restart": "Stop and start services or processes",
     "scale": "How many of a process run",
     "run": "Run a task of the profile",

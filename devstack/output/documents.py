@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from devstack.stack.status import Status
 
 
-def error(error: DevstackError) -> Any:
+def error(error: DevstackError) -> dict[str, Any]:
     said: dict[str, Any] = {
         "id": error.id, "what": error.what, "why": error.why, "fix": error.fix, "exit_code": error.exit_code,
     }  # fmt: skip
@@ -35,11 +35,12 @@ def plan(plan: Plan) -> Any:
     return {"goal": plan.goal, "steps": steps, "warnings": list(plan.warnings)}
 
 
-def status(status: Status) -> Any:
-    found = asdict(status)
+def status(status: Status) -> dict[str, Any]:
+    found, busy = asdict(status), status.busy
+    since = {"busy": {"pid": busy.pid, "command": busy.command, "since": moment(busy.since)}} if busy else {}
     return {
         "stack": found["stack"], "services": found["services"],
-        "processes": [{key: row[key] for key in row if key != "program"} for row in found["processes"]],
+        "processes": [{key: row[key] for key in row if key != "program"} for row in found["processes"]], **since,
     }
 
 

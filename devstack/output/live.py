@@ -25,9 +25,13 @@ Part = tuple[str, Style]
 
 #: the times would be too far from what they belong to
 _WIDEST = 100
+#: so many things that a row waits for are named
+_NAMED = 4
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _ASCII_FRAMES = "|/-\\"
 _FRAMES_PER_SECOND = 10
+#: rows of a terminal that has room for everything
+_WHOLE = 10_000
 #: what people look for comes first when not everything fits
 _URGENT: tuple[Phase, ...] = ("failed", "running", "waiting", "done")
 _NAMES: dict[Phase, Style] = {"running": "bold", "waiting": "dim", "failed": "red", "done": ""}
@@ -69,7 +73,7 @@ class Picture:
         return bool(self._events)
 
     def add(self, event: Event) -> None:
-        if event.kind == "progress":
+        if event.kind in ("progress", "told"):
             self._said[event.step.id] = said(event.text)
             return
         self._events[event.step.id] = event
@@ -133,7 +137,8 @@ class Picture:
         rest = next((step for step in steps if not self._is_done(step.id)), steps[-1])
         needs = [need.rpartition(":")[0] for need in rest.needs if not self._is_done(need)]
         others = [one_line(need) for need in dict.fromkeys(needs)]
-        return f"waits for {', '.join(others)}" if others else "waits"
+        shown = others if len(others) <= _NAMED else [*others[: _NAMED - 1], f"{len(others) - _NAMED + 1} more"]
+        return f"waits for {', '.join(shown)}" if others else "waits"
 
     def _frame(self, now: float) -> str:
         frames = _FRAMES if self._has_unicode else _ASCII_FRAMES
@@ -157,6 +162,7 @@ class LiveProgress:
 
         self._picture = Picture(plan, title, has_unicode=has_unicode)
         self._guard = threading.Lock()
+        self._is_over = False
         self._console: Console = Console(stderr=True, highlight=False)
         self._live = Live(self, console=self._console, refresh_per_second=_FRAMES_PER_SECOND)
         self._began = self._console.get_time()
@@ -169,6 +175,7 @@ class LiveProgress:
         self._picture.is_stopping = False
         # refused before its first step: rows of things that nobody began would only hide the reason
         self._live.transient = not self._picture.has_begun
+        self._is_over = True
         self._live.__exit__(None, None, None)
 
     def __call__(self, event: Event) -> None:
@@ -187,7 +194,9 @@ class LiveProgress:
 
         with self._guard:
             now = self._console.get_time() - self._began
-            lines = self._picture.lines(now, Size(options.size.width, options.size.height))
+            # what stays may scroll: at the end nothing is left out
+            height = _WHOLE if self._is_over else options.size.height
+            lines = self._picture.lines(now, Size(options.size.width, height))
         for line in lines:
             yield from (Segment(text, RichStyle.parse(style)) for text, style in line if text)
             yield Segment.line()

@@ -24,7 +24,7 @@ DONE = {
     "write": "written", "link": "linked", "make": "made", "reap": "cleared", "create": "created", "start": "started",
     "reload": "reloaded", "prepare": "prepared", "provision": "provisioned", "discard": "discarded",
     "fetch": "fetched", "stop": "stopped", "verify": "verified", "clone": "cloned", "install": "installed",
-    "run": "done", "await": "ready",
+    "release": "released", "run": "done", "await": "ready",
 }  # fmt: skip
 
 
@@ -33,7 +33,7 @@ DOING = {
     "write": "writing", "link": "linking", "make": "making", "reap": "clearing", "create": "creating",
     "start": "starting", "reload": "reloading", "prepare": "preparing", "provision": "provisioning",
     "discard": "discarding", "fetch": "fetching", "stop": "stopping", "verify": "verifying", "clone": "cloning",
-    "install": "installing", "run": "running", "await": "waiting",
+    "install": "installing", "release": "releasing", "run": "running", "await": "waiting",
 }  # fmt: skip
 _ERRNO = re.compile(r"\[Errno -?\d+\] ")
 
@@ -74,6 +74,8 @@ class PlainProgress:
                 if self._verbose or event.at - self._said.get(step.id, 0) > _EVERY:
                     self._said[step.id] = event.at
                     self._tell(event, f"  {cut(said(event.text), _SAID)}")
+            case "told":
+                self._tell(event, f"  {cut(said(event.text), _SAID)}")
             case "finished":
                 self._finished(event)
             case "failed":

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from devstack.errors import DevstackError, InterruptedRunError
 from devstack.output.tables import Cell, table
 from devstack.output.terminal import Look, Style
-from devstack.output.text import clean, cut, one_line, pieces, wrap
+from devstack.output.text import clean, one_line, pieces, wrap
+from devstack.status import FOREGROUND
 
 if TYPE_CHECKING:
     from devstack.plan import Plan, Step
     from devstack.registry import Entry
-    from devstack.stack.status import ProcessRow, ScaleRow, ServiceRow, Status
+    from devstack.status import Holder, ProcessRow, ScaleRow, ServiceRow, Status
 
 #: lines that the reason of one row in `status` may take
 _REASON_LINES = 3
+_NOTE_LINES = 2
 _COMING = ("starting", "running")
 
 
 @dataclass(frozen=True)
 class Call:
-    """How the person calls devstack, and the folder to go to first ("" where this one will do)."""
+    """How the person calls devstack, and the folder to go to first ("" where this one will do).
+
+    here: the program that runs on this terminal from now on, "" for none.
+    """
 
     command: str
     folder: str = ""
+    here: str = ""
 
 
 def error(look: Look, error: DevstackError) -> list[str]:
@@ -61,7 +68,8 @@ def plan(look: Look, plan: Plan, *, verbose: bool) -> list[str]:
     return [*lines, "", f"{_steps(len(plan.steps))}{lost}; nothing was changed."]
 
 
-def status(look: Look, status: Status) -> list[str]:
+def status(look: Look, status: Status, now: float = 0.0) -> list[str]:
+    """now: seconds since the epoch."""
     stack = status.stack
     total, ready = _count(status)
     part = f", {ready} of {total} ready" if stack.state != "down" else ""
@@ -69,6 +77,7 @@ def status(look: Look, status: Status) -> list[str]:
     lines = [
         f"{one_line(stack.name)} is {look.paint(stack.state, style)}{part}",
         look.paint(f"{one_line(stack.root)}, profile {one_line(stack.profile)}", "dim"),
+        *(notes(look, [_at_work(status.busy, now)]) if status.busy else ()),
     ]
     rows = [*_services(status), *_processes(status)]
     if rows:
@@ -79,7 +88,7 @@ def status(look: Look, status: Status) -> list[str]:
             lines += [line, *(look.paint(f"     {part}", tone) for part in row.reason_lines(look))]
     if status.scaled:
         lines += ["", *notes(look, map(scaled, status.scaled))]
-    poor = next((row for row in rows if not row.is_ready), None)
+    poor = next((row for row in rows if not row.is_ready and not row.is_away), None)
     if stack.state == "down":
         lines += ["", *table(look, (), [("devstack up", ("start it all", "dim"))])]
     elif poor is not None:
@@ -104,13 +113,16 @@ def scale(look: Look, rows: Sequence[ScaleRow]) -> list[str]:
         for row in rows
     ]
     return table(look, ("NAME", "REPLICAS", ""), cells, indent="") or ["The profile has no processes."]
+def _at_work(busy: Holder, now: float) -> str:
+    return f"not finished: pid {busy.pid} is at work on it for {duration(now - busy.since)} ({busy.command})"
 
 
 def urls(look: Look, status: Status) -> list[str]:
     rows: list[Sequence[Cell]] = [
         (name, url, "" if ready else ("not ready", "yellow")) for name, url, ready in _urls(status)
     ]
-    return table(look, (), rows, indent="", cuts=False)
+    told = [line for note in status.notes for line in hanging(look, "", 0, one_line(note))]
+    return [*table(look, (), rows, indent="", cuts=False), *([""] if rows and told else []), *told]
 
 
 def url_pairs(status: Status) -> dict[str, str]:
@@ -123,23 +135,38 @@ def ready(look: Look, status: Status, took: float, call: Call) -> list[str]:
     name, (total, count) = one_line(stack.name), _count(status)
     took_words = f" in {took:.1f} s" if took else ", nothing had to be done"
     verdict = f"{name} is up" if stack.state == "up" else f"{count} of {total} of {name} are ready"
+    verdict = verdict if not call.here else f"all of {name} that {one_line(call.here)} needs is ready"
     lines = [f"{look.paint('✓', 'green')} {look.paint(verdict, 'bold')}{took_words}"]
     rows: list[Sequence[Cell]] = [(row, url) for row, url, is_ready in _urls(status) if is_ready]
     shown = {str(row[0]) for row in rows}
     others = [row.name for row in _processes(status) if row.is_ready and row.name not in shown]
-    missing = [row.name for row in [*_services(status), *_processes(status)] if not row.is_ready]
+    every = [*_services(status), *_processes(status)]
+    missing = [row.name for row in every if not row.is_ready and row.name != call.here]
     rows += [*_names(look, "running", others, ""), *_names(look, "not ready", missing, "yellow")]
     if rows:
         lines += ["", *table(look, (), rows, cuts=False)]
+    if status.notes:
+        lines += ["", *(line for note in status.notes for line in hanging(look, "  ", 2, one_line(note)))]
+    if call.here:
+        return [*lines, "", look.paint(f"{one_line(call.here)} runs here: Ctrl-C goes to it, the rest stays up", "dim")]
     return [*lines, "", *next_steps(look, call, ("status", "logs -f", "down"))]
 
 
-def next_steps(look: Look, call: Call, verbs: Iterable[str]) -> list[str]:
-    """Commands to copy, one a line, each with a word on what it does."""
+def after_foreground(look: Look, name: str, code: int, call: Call) -> list[str]:
+    mark = look.paint("✓", "green") if code == 0 else look.paint("•", "yellow")
+    words = {"up": f"put {one_line(name)} back under supervisord"}
+    ended = f"{mark} {one_line(name)} has ended with exit status {code}; the rest of the stack stays up"
+    return ["", ended, "", *next_steps(look, call, ("up", "down"), words)]
+
+
+def next_steps(
+    look: Look, call: Call, verbs: Iterable[str], others: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """Commands to copy, one a line, each with a word on what it does. others: words where the usual ones don't fit."""
     words = {
         "up": "start it all", "status": "what runs, and whether it is ready",
         "logs -f": "follow what everything prints",
-        "down": "stop it all, keep the data",
+        "down": "stop it all, keep the data", **others,
     }  # fmt: skip
     rows: list[Sequence[Cell]] = [(f"cd {call.folder}", "")] if call.folder else []
     rows += [(f"{call.command} {verb}", (words[verb], "dim")) for verb in verbs]
@@ -157,9 +184,13 @@ def stacks(look: Look, entries: Sequence[Entry], states: Sequence[str], now: flo
 
 
 def notes(look: Look, texts: Iterable[str]) -> list[str]:
-    """One line each on a terminal: a note is worth a look, not a stop."""
-    lines = [f"note: {one_line(text)}" for text in texts]
-    return [look.paint(cut(line, look.width) if look.width else line, "yellow") for line in lines]
+    """Two lines each on a terminal at most: a note is worth a look, not a stop."""
+    found: list[str] = []
+    for text in texts:
+        words = f"note: {one_line(text)}"
+        first, *rest = wrap(words, max(20, look.text_width - 6), _NOTE_LINES) if look.width else [words]
+        found += [look.paint(line, "yellow") for line in (first, *(f"      {line}" for line in rest))]
+    return found
 
 
 def duration(seconds: float) -> str:
@@ -183,6 +214,7 @@ class _Row:
 
     name: str
     is_ready: bool
+    is_away: bool
     cells: Sequence[Cell]
     reason: str
 
@@ -208,7 +240,7 @@ def _row(status: Status, row: ServiceRow | ProcessRow, name: str, what: str, whe
     mark, style = _mark(status, row)
     state = "ready" if row.ready and row.state != "exited" else row.state
     says_more = row.reason and (status.stack.state != "down" or row.reason != "not running")
-    return _Row(name, row.ready, ((mark, style), name, (state, style), what, where, up),
+    return _Row(name, row.ready, row.state == FOREGROUND, ((mark, style), name, (state, style), what, where, up),
                 (row.reason or "") if says_more else "")  # fmt: skip
 
 
@@ -217,6 +249,8 @@ def _mark(status: Status, row: ServiceRow | ProcessRow) -> tuple[str, Style]:
         return "✓", "green"
     if row.state in _COMING:
         return "•", "yellow"
+    if row.state == "foreground":
+        return "•", "cyan"
     # what was stopped on purpose is no failure
     return ("·", "dim") if row.state == "stopped" and status.stack.state == "down" else ("✗", "red")
 

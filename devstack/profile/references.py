@@ -131,7 +131,19 @@ def check(names: Names) -> Iterator[Finding]:
                 yield from _command(names, (section, name, "unless"), command.unless, None)
             if process and isinstance(process.ready, CommandCheck):
                 yield from _command(names, (section, name, "ready", "command"), process.ready.command, process)
+    yield from _notes(names)
     yield from _env_cycle(profile)
+
+
+def _notes(names: Names) -> Iterator[Finding]:
+    for number, note in enumerate(names.profile.notes):
+        yield from _text(names, ("notes", number), note, None)
+        for reference in dict.fromkeys(references(note)):
+            if reference in names.shared and names.is_secret(reference):
+                yield Finding(
+                    ("notes", number), f"`${{{reference}}}` is secret, and notes are shown to everyone who looks",
+                    "say which command shows it, such as `devstack exec -- env`",
+                )  # fmt: skip
 
 
 def _text(names: Names, path: Path, text: str, process: Process | None) -> Iterator[Finding]:

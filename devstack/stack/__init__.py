@@ -13,7 +13,7 @@ from pathlib import Path
 
 from devstack import programs
 from devstack.environment import Variable, explain
-from devstack.errors import NetworkError, PrerequisiteError, ProcessError, UsageError
+from devstack.errors import DevstackError, NetworkError, PrerequisiteError, ProcessError, UsageError
 from devstack.evidence import TICK
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
 from devstack.layout import Layout
@@ -29,6 +29,7 @@ from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
 from devstack.stack.clients import Opened, client, shell, terminal
 from devstack.stack.commands import port_taken
+from devstack.stack.exposure import exposed
 from devstack.stack.inputs import Inputs
 from devstack.stack.observe import Observer, Seen, Tools, observe_running
 from devstack.stack.paths import Project, places, sockets
@@ -36,7 +37,7 @@ from devstack.stack.perform import Performers
 from devstack.stack.sources import Found, read_profile, scale_layer, setting_layers
 from devstack.stack.standing import Look, Standing
 from devstack.stack.status import Status, status_of
-from devstack.stack.store import RecordStore, held
+from devstack.stack.store import RecordStore, held, holder
 from devstack.stack.trusting import Request, is_persons_own, material
 from devstack.state import State
 from devstack.supervisor import Supervisor
@@ -56,6 +57,8 @@ class Options:
     trust: bool = False
     new_ports: bool = False
     offline: bool = False
+    #: tell again what an earlier run has told
+    verbose: bool = False
     #: a yes to every question about what is installed or replaced
     yes: bool = False
     #: shows a command of the system's package manager and asks whether it may run; None where nobody can be asked
@@ -71,6 +74,8 @@ class Run:
 
     outcome: Outcome
     status: Status
+    #: what the run brought about and somebody should know of
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,8 @@ class Stack:
         self._found: Found | None = None
         self._inputs: Inputs | None = None
         self._standing = Standing(system, self.project)
+        #: of the runs made by this object
+        self.journals: list[Path] = []
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -124,7 +131,8 @@ class Stack:
 
     def status(self) -> Status:
         seen = self._observer(self._tools(self.profile), keep=False).observe(light=True)
-        return status_of(self.profile, seen.state, self.found.path)
+        busy = holder(self.system, self.project)
+        return replace(status_of(self.profile, seen.state, self.found.path), busy=busy)
 
     def plan(self, goal: Goal) -> Plan:
         """What would be done; changes nothing."""
@@ -231,7 +239,8 @@ class Stack:
                 seen = observer.observe()
                 plan = self._plan(seen, goal)
             self._remember(seen)
-            show(plan)
+            show(plan if self._options.verbose else self._news(plan))
+            self._store.update(lambda record: replace(record, told=dict.fromkeys(sorted(plan.lasting), "")))
             self._ensure_offline(plan)
             self._ensure_ports(plan, seen)
             outcome = self._execute(plan, Performers(tools, seen, observer, consent=self._has_consent(seen)), listener)
@@ -241,7 +250,8 @@ class Stack:
                 status = status_of(self.profile, seen.state, self.found.path)
                 if plan.is_empty and not goal.names and goal.start:
                     self._standing.remember(Look(self.profile, seen.state, status, notes, notes, plan.warnings))
-        return Run(outcome, status)
+        has_started = any(isinstance(event.step.action, StartProgram) for event in outcome.events)
+        return Run(outcome, status, exposed(self.system, self.layout()) if has_started else ())
 
     def _last_look(self) -> Status:
         """How the stack is after a run. Where nothing is left to do, later commands needn't look for themselves."""
@@ -334,6 +344,18 @@ class Stack:
         template = self.system.read(shared("Procfile.template")) or ""
         return build(self.profile, seen.state, goal, template)
 
+    def _news(self, plan: Plan) -> Plan:
+        """The plan without what an earlier run has told: a warning at every `up` is read by nobody."""
+        told = plan.lasting & self._store.load().told.keys()
+        return replace(plan, warnings=tuple(text for text in plan.warnings if text not in told))
+
+    def remarks(self) -> tuple[str, ...]:
+        """All that `up` would warn of, told before or not; nothing where it would not get so far."""
+        try:
+            return self.plan(Up()).warnings
+        except DevstackError:
+            return ()
+
     def _bare(self) -> Profile:
         """Stands for a profile where none is needed, or none can be read."""
         return Profile(name="stack")
@@ -360,15 +382,19 @@ class Stack:
     def _observer(self, tools: Tools, *, keep: bool) -> Observer:
         return Observer(tools, self._supervisor, self._options.ask, keep=keep)
 
+    def layout(self, stack: str = "") -> Layout:
+        """Where everything of this stack is. stack: its id, where it is known already."""
+        stack = stack or self._store.load().stack
+        return Layout(stack, str(self.project.root), str(self.project.folder), str(sockets(self._places, stack)))
+
     def _supervisor(self, stack: str) -> Supervisor:
-        project = self.project
-        place = Layout(stack, str(project.root), str(project.folder), str(sockets(self._places, stack)))
-        return Supervisor(self.system, place, sys.executable)
+        return Supervisor(self.system, self.layout(stack), sys.executable)
 
     def _journal(self, goal: str) -> Journal:
         folder = self.system.private_folder(self.project.journal)
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(self.system.now()))
-        return Journal(self.system, folder / f"{stamp}-{goal}-{self.system.process_id()}.jsonl")
+        self.journals.append(folder / f"{stamp}-{goal}-{self.system.process_id()}.jsonl")
+        return Journal(self.system, self.journals[-1])
 
     def _prepare_folder(self) -> None:
         """`.devstack` is private and never shows up in `git status`."""
@@ -403,8 +429,12 @@ class Stack:
                 continue
             for name, port in programs.ports_of(state, step.action.program).items():
                 holder = None if self.system.is_port_free(port) else self.system.port_holder(port)
-                if holder is not None and holder.pid not in own:
+                if holder is not None and holder.pid not in own and not self._is_own(holder.pid, state.stack):
                     raise port_taken(name, port, str(holder), fixed=programs.is_fixed(self.profile, name))
+
+    def _is_own(self, pid: int | None, stack: str) -> bool:
+        """Is it a child of a program, such as a reloader's server? It ends with its program."""
+        return pid is not None and self.system.variables(pid).get("DEVSTACK_STACK") == stack
 
     def _release_ports(self) -> None:
         """Give up the leases of programs that don't run and whose port somebody else has taken."""
@@ -429,7 +459,7 @@ class Stack:
         if self._options.offline and fetches:
             raise NetworkError(
                 "offline-missing", "this machine lacks what can't be fetched offline",
-                why="; ".join(step.cause for step in fetches), fix="devstack up  (with the network)",
+                why="; ".join(step.cause for step in fetches), fix="devstack up",
             )
 
     def _remember(self, seen: Seen) -> None:

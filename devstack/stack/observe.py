@@ -27,6 +27,7 @@ from devstack.stack.paths import Places, Project, sockets
 from devstack.stack.readiness import Readiness
 from devstack.stack.store import RecordStore, SecretStore
 from devstack.stack.tasks import left_over
+from devstack.stack.terminals import on_terminals
 from devstack.state import Record, ReplicaState, ServiceState, State, SupervisorState, TaskState
 from devstack.supervisor import Supervisor
 from devstack.system import System
@@ -109,6 +110,7 @@ class Observer:
             warnings=(*notes, *(python.warnings if python else ())),
             missing_paths=missing, data=data_folders(tools.project), written=record.written,
             keys={path: key for path, key in keys.items() if key is not None},
+            foreground=on_terminals(tools.system, tools.project),
         )
         state = (with_env_files if light else with_files)(self._profile, tools.files, state)
         if self._keep:
@@ -270,6 +272,7 @@ def observe_running(tools: Tools, supervisor: Supervisor, stack: str) -> Seen:
     state = State(
         stack=stack, root=str(project.root), folder=str(project.folder), sockets=str(sockets(tools.places, stack)),
         venv="", base={}, supervisor=observe_programs(tools.system, project, supervisor), data=data_folders(project),
+        foreground=on_terminals(tools.system, project),
     )
     return Seen(state, None, {}, supervisor)
 

@@ -54,6 +54,11 @@ class Project:
         return self.folder / "tasks"
 
     @property
+    def foreground(self) -> Path:
+        """Marks of the programs that run on a terminal now."""
+        return self.folder / "foreground"
+
+    @property
     def trash(self) -> Path:
         return self.folder / "trash"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,6 +23,7 @@ from devstack.stack.observe import Observer, Seen, Tools
 from devstack.stack.readiness import Readiness
 from devstack.stack.task_runs import TaskRunner
 from devstack.state import Orphan, ProgramState, Written
+from devstack.system import Identity
 
 _POLL = 0.05
 #: seconds between two looks at a process that only has to go on living
@@ -64,6 +66,8 @@ class Performers:
             plan.StopSupervisor: self.stop_supervisor,
             plan.StartProgram: self.start,
             plan.StopProgram: self.stop,
+            plan.ReleaseProgram: self.release,
+            plan.StopForeground: self.stop_foreground,
             plan.ProvisionService: self.provision,
             plan.AwaitService: self.await_service,
             plan.AwaitProgram: self.await_program,
@@ -110,7 +114,7 @@ class Performers:
 
     def install_packages(self, action: plan.InstallPackages, report: Report) -> None:
         for warning in self._tools.python.install(self._environment(), report.say):
-            report.say(warning)
+            report.tell(warning)
         self._tools.python.verify(self._environment())
 
     def link_environment(self, action: plan.LinkEnvironment, report: Report) -> None:
@@ -206,12 +210,20 @@ class Performers:
                 report.say(cleared)
         else:
             self._ensure_command(name)
-        for port_name, port in programs.ports_of(self._state, name).items():
-            self._ensure_free(port_name, port)
-        self._system.private_folder(Path(self._state.sockets) / name)
-        if self._profile.home == "private":
-            self._system.private_folder(self._tools.project.folder / "home")
+        self._clear_the_way(name)
         self._supervisor.start_program(name)
+
+    def release(self, action: plan.ReleaseProgram, report: Report) -> None:
+        self._ensure_command(action.program)
+        self._clear_the_way(action.program)
+
+    def stop_foreground(self, action: plan.StopForeground, report: Report) -> None:
+        sign, grace = self._stops.get(action.program, ("TERM", 10.0))
+        identity = Identity(action.running.pid, action.running.start)
+        for number, seconds in ((signal.Signals[f"SIG{sign}"], grace), (signal.SIGKILL, 5.0)):
+            self._system.signal(identity, number)
+            if self._system.until(lambda: not self._system.is_alive(identity), seconds):
+                return
 
     def stop(self, action: plan.StopProgram, report: Report) -> None:
         _, grace = self._stops.get(action.program, ("TERM", 10.0))
@@ -342,6 +354,13 @@ class Performers:
             return
         fixed = programs.is_fixed(self._profile, port_name)
         raise port_taken(port_name, port, str(self._system.port_holder(port)), fixed=fixed)
+
+    def _clear_the_way(self, program: str) -> None:
+        for port_name, port in programs.ports_of(self._state, program).items():
+            self._ensure_free(port_name, port)
+        self._system.private_folder(Path(self._state.sockets) / program)
+        if self._profile.home == "private":
+            self._system.private_folder(self._tools.project.folder / "home")
 
     def _ensure_command(self, program: str) -> None:
         for name, process in self._profile.processes.items():

@@ -34,11 +34,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class CheckedOutProject:
-    """is_new: cloned just now. is_shipped: devstack's own demo, which needs nobody's trust."""
+    """is_new: cloned just now. is_shipped: devstack's own demo, which needs nobody's trust. journal: of the cloning."""
 
     root: Path
     is_new: bool
     is_shipped: bool
+    journal: Path | None = None
 
 
 def check_out(system: System, wanted: Wanted, progress: Callable[[Plan], Progress]) -> CheckedOutProject:
@@ -62,12 +63,15 @@ def check_out(system: System, wanted: Wanted, progress: Callable[[Plan], Progres
     with progress(plan) as shown:
 
         def clone(action: Clone, report: Report) -> None:
-            git.clone(action.url, Path(action.destination), action.ref, report.say)
+            git.clone(action.url, Path(action.destination), action.ref, report.say, report.tell)
 
-        Executor(system, {Clone: clone}, shown, _journal(system)).execute(plan)
+        journal = _journal(system)
+        Executor(system, {Clone: clone}, shown, journal).execute(plan)
     if exists and wanted.ref is not None:
         git.update(destination, wanted.ref, lambda line: None)
-    return CheckedOutProject(destination, is_new=not exists, is_shipped=is_shipped)
+    return CheckedOutProject(
+        destination, is_new=not exists, is_shipped=is_shipped, journal=None if exists else journal.path
+    )
 
 
 def _is_here(wanted: Wanted) -> bool:

@@ -8,9 +8,11 @@ from devstack.profile.model import Profile
 from devstack.profile.secret import Secret
 from devstack.services import kind_of
 from devstack.state import ProgramState, ServiceState, State
-from devstack.status import Overall, ProcessRow, ScaleRow, ServiceRow, StackRow, Status
+from devstack.status import FOREGROUND, Overall, ProcessRow, ScaleRow, ServiceRow, StackRow, Status
 
-__all__ = ["Overall", "ProcessRow", "ScaleRow", "ServiceRow", "StackRow", "Status", "masked", "status_of"]
+__all__ = [
+    "FOREGROUND", "Overall", "ProcessRow", "ScaleRow", "ServiceRow", "StackRow", "Status", "masked", "status_of",
+]
 
 
 def status_of(profile: Profile, state: State, source: str) -> Status:
@@ -21,19 +23,23 @@ def status_of(profile: Profile, state: State, source: str) -> Status:
         for name, process in profile.processes.items()
         for program, number in graph.programs_of(name, process)
     )
-    alive = any(program.is_running for program in state.supervisor.programs.values())
-    if alive and watching.process(profile):
+    running = any(program.is_running for program in state.supervisor.programs.values())
+    if running and watching.process(profile):
         # devstack's own isn't listed among the project's, unless it is what a person has to know of
         own = _process(profile, state, watching.NAME, watching.NAME, 1)
         processes = processes if own.ready else (*processes, own)
     optional = {name for name, process in profile.processes.items() if process.optional}
-    rows: list[ServiceRow | ProcessRow] = [*services, *(row for row in processes if row.name not in optional)]
+    # what a person runs on a terminal is that person's to judge
+    judged = [row for row in processes if row.name not in optional and row.state != FOREGROUND]
+    rows: list[ServiceRow | ProcessRow] = [*services, *judged]
+    alive = running or state.foreground
     if not alive:
         overall: Overall = "down"
     else:
         overall = "up" if all(row.ready for row in rows) else "degraded"
     stack = StackRow(state.stack, profile.name, state.root, source, overall)
-    return Status(stack, services, processes, tuple(row for row in scale_rows(profile) if row.replicas != row.declared))
+    scaled = tuple(row for row in scale_rows(profile) if row.replicas != row.declared)
+    return Status(stack, services, processes, scaled, programs.notes(profile, state))
 
 
 def scale_rows(profile: Profile) -> tuple[ScaleRow, ...]:
@@ -72,14 +78,17 @@ def _service(name: str, service: ServiceState, state: State) -> ServiceRow:
 
 def _process(profile: Profile, state: State, name: str, program: str, number: int) -> ProcessRow:
     process, now = programs.processes(profile)[name], state.supervisor.programs.get(program)
+    here = state.foreground.get(program)
     answer = state.replicas.get(program)
     running = now is not None and now.is_running
     ready = answer is not None and answer.ready
     port = state.ports.get(program)
     reason = (answer.reason if answer is not None else "") or (None if ready else "not running")
+    if here is not None:
+        ready, reason = False, f"in the foreground (pid {here.pid})"
     return ProcessRow(
-        name=name, replica=number, role=process.role, state=_phase(now), ready=ready,
-        pid=now.pid if now is not None and running else None, port=port,
+        name=name, replica=number, role=process.role, state=FOREGROUND if here else _phase(now), ready=ready,
+        pid=here.pid if here else now.pid if now is not None and running else None, port=port,
         url=f"http://127.0.0.1:{port}" if port is not None and process.role == "web" else None,
         restarts=now.restarts if now is not None else 0,
         uptime_s=round(now.uptime, 1) if now is not None and running else None, reason=reason,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
 import secrets as random
 import shlex
 import string
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from devstack import state
@@ -21,7 +21,8 @@ from devstack.profile.secret import Secret
 from devstack.registry import Registry
 from devstack.stack.paths import Project
 from devstack.state import Record
-from devstack.system import System
+from devstack.status import Holder
+from devstack.system import Identity, System
 
 _LETTERS = string.ascii_letters + string.digits
 
@@ -76,8 +77,6 @@ class RecordStore:
 
     def _elsewhere(self, found: Record, root: str) -> Record:
         """The project's folder was moved, or copied: a copy is another stack, which must not share an identity."""
-        from dataclasses import replace
-
         text = self._system.read(Path(found.root) / ".devstack" / "state.json")
         original = state.parse(text) if text is not None else None
         if original is not None and original.stack == found.stack:
@@ -106,8 +105,10 @@ class SecretStore:
         key = f"env.{name}"
         if key not in self._values:
             answer = self._system.environ.get(f"DEVSTACK_ENV_{name}")
+            if answer is None and declared.default is not None:
+                # not kept: a person who gives a value later, and a profile with another default, are heard
+                return Secret(declared.default) if declared.secret else declared.default
             answer = asker(name, declared) if answer is None else answer
-            answer = declared.default if answer is None else answer
             if answer is None:
                 raise UsageError(
                     "value-missing", f"{name} has no value", why=f"the profile asks for it: {declared.ask}",
@@ -172,18 +173,32 @@ def held(system: System, project: Project) -> Iterator[None]:
     owner = project.folder / "lock.json"
     with system.lock(project.folder / "lock", timeout=0) as is_held:
         if not is_held:
-            raise _busy(system, owner, project)
+            raise _busy(system, project)
         command = " ".join(map(shlex.quote, ["devstack", *sys.argv[1:]]))
-        system.write(owner, json.dumps({"pid": os.getpid(), "command": command, "since": system.now()}))
-        yield
+        own = system.identity(system.process_id())
+        holder = {"pid": system.process_id(), "start": own.start if own else "", "command": command}
+        system.write(owner, json.dumps(holder | {"since": system.now()}))
+        try:
+            yield
+        finally:
+            owner.unlink(missing_ok=True)
 
 
-def _busy(system: System, owner: Path, project: Project) -> BusyError:
+def holder(system: System, project: Project) -> Holder | None:
+    """Who holds the stack now, without touching the lock: a look must not make a run fail."""
     try:
-        known = json.loads(system.read(owner) or "{}")
-        who = f"pid {known['pid']}: {known['command']}, for {system.now() - known['since']:.0f} s"
+        known = json.loads(system.read(project.folder / "lock.json") or "{}")
+        found = Holder(int(known["pid"]), str(known["command"]), float(known["since"]))
+        is_alive = system.is_alive(Identity(found.pid, str(known["start"])))
     except (ValueError, KeyError, TypeError):
-        who = "it hasn't said who it is"
+        return None
+    return found if is_alive and found.pid != system.process_id() else None
+
+
+def _busy(system: System, project: Project) -> BusyError:
+    found = holder(system, project)
+    seconds = f", for {system.now() - found.since:.0f} s" if found else ""
+    who = f"pid {found.pid}: {found.command}{seconds}" if found else "it hasn't said who it is"
     return BusyError(
         "stack-busy", f"another devstack is working on {project.root}", why=who, fix="wait for it, then try again"
     )

@@ -59,8 +59,10 @@ def test_documents_are_those_of_the_contract(monkeypatch: pytest.MonkeyPatch) ->
         "id": "migrate:run", "target": "migrate", "action": "run", "cause": "not done yet with this data",
         "needs": ["python:install"], "destructive": False,
     }  # fmt: skip
-    assert list(status) == ["stack", "services", "processes"]
-    assert urls == {"urls": {"web": "http://127.0.0.1:8000", "postgres": "postgresql://shop:***@127.0.0.1:5432/shop"}}
+    assert list(status) == ["stack", "services", "processes", "notes", "busy"]
+    assert urls == {
+        "urls": {"web": "http://127.0.0.1:8000", "postgres": "postgresql://shop:***@127.0.0.1:5432/shop"}, "notes": [],
+    }
     assert stacks == {"stacks": [{
         "id": "1", "name": "shop", "root": "/src", "state": "up", "runtime": "native", "ports": {"web": 8000},
         "last_used": "1970-01-01T00:00:00+00:00",

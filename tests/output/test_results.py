@@ -232,3 +232,20 @@ def test_no_result_lets_a_stranger_speak_to_the_terminal(hostile: str) -> None:
         rest = PAINT.sub("", line)
         assert rest.isprintable(), (line, hostile)
         assert "evil\x1b" not in rest
+
+
+def test_a_note_has_two_lines_at_most_and_keeps_what_to_do() -> None:
+    text = "web listens on 0.0.0.0:8000, where other machines can reach it; make its settings bind 127.0.0.1"
+    lines = results.notes(Look(80), [text, "x " * 200])
+    assert len(lines) == 4
+    assert " ".join(line.strip() for line in lines[:2]) == f"note: {text}"
+    assert max(map(cells, lines)) <= 80
+    assert results.notes(_PIPE, [text]) == [f"note: {text}"]
+
+
+def test_the_end_of_a_run_has_the_profiles_notes_and_a_program_that_goes_on_here() -> None:
+    status = replace(SHOP, notes=("Log in as demo",))
+    lines = results.ready(_PIPE, status, 1.0, Call("devstack", here="worker-1"))
+    assert lines[0] == "✓ all of shop that worker-1 needs is ready in 1.0 s"
+    assert lines[-3:] == ["  Log in as demo", "", "worker-1 runs here: Ctrl-C goes to it, the rest stays up"]
+    assert "Log in as demo" in results.urls(_PIPE, status)

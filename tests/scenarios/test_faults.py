@@ -304,3 +304,12 @@ def test_a_bootstrap_into_a_folder_with_something_else_touches_nothing(machine: 
 def test_a_mistyped_verb_of_bootstrap_is_not_taken_for_a_repository(machine: Machine) -> None:
     error = machine.run("bootstrap", "statsu", "--json", cwd=machine.folder, code=2).error
     assert (error["id"], error["why"], error["fix"]) == ("unknown-verb", "the nearest is status", "devstack status")
+
+
+def test_a_port_that_a_child_of_the_program_holds_is_its_own(mini: Project) -> None:
+    """As with an autoreloader: the server is a child of what supervisord started."""
+    mini.write("reloader.py", "import subprocess as s, sys\nsys.exit(s.run([sys.executable, 'web.py']).returncode)\n")
+    mini.replace('run = "python web.py"', 'run = "python reloader.py"')
+    mini.run("up", "web")
+    mini.run("restart", "web")
+    mini.run("down")

@@ -119,6 +119,9 @@ class Profile(Model):
     """Where services run: `auto` takes docker if an engine answers, else native."""
     home: Literal["user", "private"] = "user"
     """`private` gives the project's commands a HOME of their own below `.devstack`."""
+    notes: Strings = ()
+    """What people should know once the stack is up, such as how to log in; `${…}` is filled in. Shown by `up` and
+    `urls`; no secrets."""
     project: Project = Project()
     """Where the project comes from."""
     python: Python = Python()

@@ -107,7 +107,8 @@ class Ask(Model):
     secret: bool = False
     """Never shown again."""
     default: str | None = None
-    """Used where nobody can be asked; without one the run stops and says how to give the value."""
+    """Used without a question; `DEVSTACK_ENV_NAME` gives another value. Without a default and where nobody can be
+    asked, the run stops and says so."""
 
 
 def _env_text(value: Any) -> Any:
