@@ -296,3 +296,10 @@ class Draft:
 
     def finished(self, warnings: tuple[str, ...], lasting: Iterable[str] = ()) -> Plan:
         return Plan(self.goal, tuple(self._steps.values()), warnings, frozenset(lasting))
+
+
+def few(names: Iterable[str]) -> str:
+    """At most four names and how many more."""
+    listed = list(names)
+    more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""
+    return ", ".join(listed[:4]) + more

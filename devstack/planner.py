@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from devstack import project_files, watching
 from devstack.away import Away
@@ -14,8 +14,6 @@ from devstack.plan import (
     CheckedOut,
     Clone,
     CreateEnvironment,
-    DiscardData,
-    Down,
     Draft,
     FetchServer,
     Goal,
@@ -31,23 +29,22 @@ from devstack.plan import (
     RunTask,
     StartProgram,
     StartSupervisor,
-    StopForeground,
     StopProgram,
-    StopSupervisor,
     Up,
     VerifyPrograms,
     WriteFiles,
+    few,
 )
 from devstack.profile import graph
 from devstack.profile.model import Profile, Task
 from devstack.programs import all_programs, layout, processes
 from devstack.render import RenderedFile, render
 from devstack.state import ProgramState, ServiceState, State, TaskState
+from devstack.taking_down import SUPERVISOR, down
 
 #: whoever has died so often is started anew: what made it die may be mended
 _DEATHS = 2
 PYTHON = "python"
-SUPERVISOR = "supervisor"
 
 
 def build(profile: Profile, state: State, goal: Goal, template: str) -> Plan:
@@ -165,7 +162,7 @@ class _Up:
         stale = tuple(file for file in self.files if self.state.files.get(file.path) != digest(file))
         if stale:
             new = not any(file.path in self.state.files for file in stale)
-            shown = _few([file.path.rpartition("/.devstack/")[2] for file in stale])
+            shown = few([file.path.rpartition("/.devstack/")[2] for file in stale])
             self.draft.add("files", WriteFiles(stale), f"{'not written yet' if new else 'changed'}: {shown}")
         self._paths()
 
@@ -174,7 +171,7 @@ class _Up:
         if not folders and not files:
             return
         missing = [path for path in self.profile.files if path in self.state.missing_paths]
-        causes = [f"missing: {_few(missing)}"] if missing else []
+        causes = [f"missing: {few(missing)}"] if missing else []
         causes += [f"{file.path}: {file.cause}" for file in files if file.replaces]
         self.draft.add("paths", MakePaths(folders, files), "; ".join(causes))
 
@@ -301,7 +298,7 @@ class _Up:
         elif probe is None or not probe.ok:
             cause = probe.detail if probe else "it has not answered yet"
         elif probe.missing:
-            cause = f"missing: {_few(probe.missing)}"
+            cause = f"missing: {few(probe.missing)}"
         else:
             return
         provision = self.draft.add(name, ProvisionService(name), cause, needs=[f"{name}:start"])
@@ -369,39 +366,12 @@ class _Up:
             )
 
 
-def down(state: State, goal: Down) -> Plan:
-    """Processes first, then services, then supervisord; then whatever outlived them."""
-    draft = Draft(goal.name)
-    supervisor = state.supervisor
-    running = [name for name, program in supervisor.programs.items() if program.phase in _ALIVE]
-    cause = "the stack goes down"
-    # whoever has data is a service: known even where the profile can't be read any more
-    processes = [draft.add(n, StopProgram(n), cause) for n in running if n not in state.data]
-    for name, foreground in state.foreground.items():
-        processes.append(draft.add(name, StopForeground(name, foreground), f"{cause}; it runs on a terminal"))
-    services = [draft.add(n, StopProgram(n), cause, needs=processes) for n in running if n in state.data]
-    stopped = [*processes, *services]
-    if supervisor.is_running:
-        stopped = [draft.add(SUPERVISOR, StopSupervisor(), cause, needs=stopped)]
-    if supervisor.orphans:
-        stopped.append(
-            draft.add(SUPERVISOR, ReapOrphans(supervisor.orphans), "left over from a killed run", needs=stopped)
-        )
-    if goal.volumes and state.data:
-        cause = f"--volumes: the data of {_few(state.data)} goes to the trash"
-        draft.add("data", DiscardData(), cause, needs=stopped, destructive=True)
-    return draft.finished(())
-
-
-_ALIVE = ("running", "starting", "backoff", "stopping")
-
-
 def _task_cause(task: Task, state: TaskState) -> str:
     """Why a task has to run; "" where it is done (decision 0006)."""
     if not state.done:
         return "not done yet with this data"
     if state.missing:
-        return f"not there any more: {_few(state.missing)}"
+        return f"not there any more: {few(state.missing)}"
     if task.once:
         return "" if state.has_same_data else "the data it was done with began anew"
     return "" if state.done == state.key else "its inputs, command, environment or data changed"
@@ -410,13 +380,6 @@ def _task_cause(task: Task, state: TaskState) -> str:
 def digest(file: RenderedFile) -> str:
     """What `State.files` holds for a file with this content."""
     return hashlib.sha256(b"%o\0" % file.mode + file.content).hexdigest()
-
-
-def _few(names: Iterable[str]) -> str:
-    """At most four names and how many more."""
-    listed = list(names)
-    more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""
-    return ", ".join(listed[:4]) + more
 
 
 __all__ = ["build", "checkout", "digest", "down", "selected"]

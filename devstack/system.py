@@ -7,13 +7,11 @@ Every call that could wait has a deadline, measured on the monotonic clock, and 
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -25,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from devstack.errors import InterruptedRunError, PrerequisiteError
 from devstack.files import Files, storage_error, storage_errors
+from devstack.network import Holder, Network
 from devstack.processes import Identity, Processes
 
 __all__ = [
@@ -32,10 +31,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from http.client import HTTPConnection
+    pass
 
 Child = subprocess.Popen[bytes]
-LOOPBACK = "127.0.0.1"
 _TAIL = 200
 #: seconds between two looks at whether a command is to be ended
 _SLICE = 0.1
@@ -56,21 +54,7 @@ class Completed:
         return tuple(self.output.splitlines()[-count:])
 
 
-@dataclass(frozen=True)
-class Holder:
-    """Who listens on a port, as far as this user may know."""
-
-    pid: int | None
-    name: str
-    command: str
-
-    def __str__(self) -> str:
-        if self.pid is None:
-            return "a process of another user"
-        return f"{self.name} (pid {self.pid}: {self.command[:80]})"
-
-
-class System(Files, Processes):
+class System(Files, Network, Processes):
     """The machine, as this process may see and change it."""
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
@@ -312,100 +296,6 @@ class System(Files, Processes):
                 os.killpg(child.pid, sign)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(grace)
-
-    # --- network -----------------------------------------------------------------------------------------------------
-
-    def is_port_free(self, port: int) -> bool:
-        """Could a server listen on 127.0.0.1:port now? Raises ConflictError never; a port below 1024 may be refused."""
-        for family, address in ((socket.AF_INET, LOOPBACK), (socket.AF_INET6, "::1")):
-            try:
-                probe = socket.socket(family, socket.SOCK_STREAM)
-            except OSError:
-                continue
-            with probe:
-                # as servers do: a socket in TIME_WAIT doesn't make the port taken
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((address, port))
-                except OSError as error:
-                    if error.errno == errno.EADDRINUSE or family == socket.AF_INET:
-                        return False
-        return True
-
-    def free_port(self) -> int:
-        """A port that nobody listens on, chosen by the kernel."""
-        with socket.socket() as probe:
-            probe.bind((LOOPBACK, 0))
-            port: int = probe.getsockname()[1]
-            return port
-
-    def port_holder(self, port: int) -> Holder | None:
-        """Who listens on this TCP port, or None where nobody does."""
-        import psutil
-
-        try:
-            connections = psutil.net_connections("tcp")
-        except (psutil.Error, OSError):
-            connections = []
-        for connection in connections:
-            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
-                try:
-                    process = psutil.Process(connection.pid) if connection.pid else None
-                    if process:
-                        return Holder(process.pid, process.name(), " ".join(process.cmdline()))
-                except psutil.Error:
-                    pass
-                return Holder(None, "", "")
-        return None if self.is_port_free(port) else Holder(None, "", "")
-
-    def open_ports(self, pid: int) -> tuple[tuple[str, int], ...]:
-        """Address and TCP port of what a process listens on beyond loopback; nothing where it can't be known."""
-        import psutil
-
-        try:
-            found = psutil.Process(pid).net_connections("tcp")
-        except (psutil.Error, OSError):
-            return ()
-        return tuple(
-            (f"[{one.laddr.ip}]" if ":" in one.laddr.ip else one.laddr.ip, one.laddr.port) for one in found
-            if one.status == psutil.CONN_LISTEN and not one.laddr.ip.startswith(("127.", "::ffff:127."))
-            and one.laddr.ip != "::1"
-        )
-
-    def connect(self, port: int, timeout: float) -> str | None:
-        """Open and close a TCP connection to 127.0.0.1:port; None: accepted, else why not."""
-        try:
-            with socket.create_connection((LOOPBACK, port), timeout):
-                return None
-        except OSError as error:
-            return error.strerror or str(error)
-
-    def http_status(self, port: int, path: str, timeout: float) -> tuple[int | None, str]:
-        """Status and first line of the body of GET http://127.0.0.1:port/path; (None, why) where there is no answer."""
-        import http.client
-
-        connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
-        try:
-            connection.request("GET", path, headers={"Host": f"{LOOPBACK}:{port}", "User-Agent": "devstack"})
-            response = connection.getresponse()
-            body = response.read(500).decode(errors="replace").strip()
-            return response.status, body.splitlines()[0][:200] if body else response.reason
-        except (OSError, http.client.HTTPException) as error:
-            return None, getattr(error, "strerror", None) or str(error) or type(error).__name__
-        finally:
-            connection.close()
-
-    def unix_connection(self, path: str, timeout: float) -> HTTPConnection:
-        """An HTTP connection over a Unix socket (supervisord's)."""
-        from http.client import HTTPConnection
-
-        class UnixConnection(HTTPConnection):
-            def connect(self) -> None:
-                self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                self.sock.settimeout(self.timeout)
-                self.sock.connect(path)
-
-        return UnixConnection("localhost", timeout=timeout)
 
 
 def _cannot_execute(program: str, error: OSError) -> PrerequisiteError:

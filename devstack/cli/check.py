@@ -12,7 +12,7 @@ from devstack.cli.converge import converge
 from devstack.errors import ProcessError, UsageError
 from devstack.plan import Up
 from devstack.profile.needs import check_needs
-from devstack.stack import Stack
+from devstack.stack import Stack, by_hand
 
 
 @click.command("check")
@@ -42,7 +42,7 @@ def command(context: Context, names: tuple[str, ...], *, trust: bool, yes: bool,
 
 def _run(context: Context, stack: Stack, names: tuple[str, ...]) -> int:
     outcomes: dict[str, int] = {}
-    for name, resolved in stack.check_commands(names).items():
+    for name, resolved in by_hand.check_commands(stack, names).items():
         declared = stack.profile.checks[name]
         context.output.say(f"{name}: {declared.run}")
         try:

@@ -29,7 +29,9 @@ def command(
 
     In a shell: eval "$(devstack env --format shell --reveal)"
     """
-    seen = context.stack().variables(process)
+    from devstack.stack import by_hand
+
+    seen = by_hand.variables(context.stack(), process)
     chosen = [_find(seen.variables, name) for name in ((explain,) if explain else names)]
     if not chosen:
         chosen = [one for one in seen.variables.values() if one.origin != "machine"]

@@ -10,6 +10,7 @@ import click
 from devstack.cli.completion import names_of
 from devstack.cli.context import Context, common, pass_context
 from devstack.errors import DevstackError
+from devstack.stack import by_hand
 from devstack.stack.clients import Opened
 
 _SECONDS = 30.0
@@ -28,11 +29,11 @@ def command(context: Context, service: str | None, words: tuple[str, ...]) -> in
     stack = context.stack()
     if service is None:
         stack.ensure_trusted()
-        opened = stack.shell(is_interactive=context.output.is_typed)
+        opened = by_hand.shell(stack, is_interactive=context.output.is_typed)
         if opened.files:
             context.output.warn(f"{stack.name}: the project's environment; `exit` leaves it")
         return _foreground(context, opened, words)
-    opened = stack.client(service)
+    opened = by_hand.client(stack, service)
     if words and opened.execute is not None:
         context.output.say(opened.execute(words, _SECONDS))
         return 0

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstack import programs
-from devstack.environment import Variable, explain
-from devstack.errors import DevstackError, NetworkError, PrerequisiteError, ProcessError, UsageError
+from devstack.errors import DevstackError, NetworkError, PrerequisiteError, UsageError
 from devstack.evidence import TICK
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
 from devstack.layout import Layout
 from devstack.plan import Down, FetchServer, Goal, Plan, StartProgram, Up
 from devstack.planner import build, down
-from devstack.profile import graph
 from devstack.profile.model import Ask, Profile
 from devstack.python_env import PythonEnvironments
 from devstack.registry import Entry, Registry
-from devstack.render import reveal
 from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
-from devstack.stack.clients import Opened, client, shell, terminal
 from devstack.stack.commands import port_taken
 from devstack.stack.exposure import exposed
 from devstack.stack.inputs import Inputs
@@ -39,7 +34,6 @@ from devstack.stack.standing import Look, Standing
 from devstack.stack.status import Status, status_of
 from devstack.stack.store import RecordStore, held, holder
 from devstack.stack.trusting import Request, is_persons_own, material
-from devstack.state import State
 from devstack.supervisor import Supervisor
 from devstack.system import System
 from devstack.trust import TrustStore, changes
@@ -76,16 +70,6 @@ class Run:
     status: Status
     #: what the run brought about and somebody should know of
     remarks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Variables:
-    """An environment, each value with its origin. is_new: the stack was never up, what chance decides may still
-    change."""
-
-    variables: dict[str, Variable]
-    state: State
-    is_new: bool
 
 
 class Stack:
@@ -125,12 +109,12 @@ class Stack:
     def profile(self) -> Profile:
         return self.found.loaded.profile
 
-    def observe(self, *, keep: bool = False) -> Seen:
-        """What exists now. keep: record what chance decides (leases, secrets)."""
-        return self._observer(self._tools(self.profile), keep=keep).observe()
+    def observe(self, *, light: bool = False) -> Seen:
+        """What exists now; changes nothing. light: only what runs, and whether it is ready."""
+        return self._observer(self._tools(self.profile), keep=False).observe(light=light)
 
     def status(self) -> Status:
-        seen = self._observer(self._tools(self.profile), keep=False).observe(light=True)
+        seen = self.observe(light=True)
         busy = holder(self.system, self.project)
         return replace(status_of(self.profile, seen.state, self.found.path), busy=busy)
 
@@ -140,70 +124,6 @@ class Stack:
             tools = self._tools(self._bare())
             return down(observe_running(tools, self.supervisor(), self._store.load().stack).state, goal)
         return self._plan(self.observe(), goal)
-
-    def command(self, argv: tuple[str, ...], cwd: Path) -> programs.Resolved:
-        """A command of the person's own in the project's environment."""
-        return programs.free_command(self.profile, self.observe().state, argv, str(cwd))
-
-    def variables(self, process: str = "") -> Variables:
-        """The environment of the project's commands, or of a process or one replica of it. Raises UsageError for an
-        unknown one."""
-        of, replica = None, 1
-        if process:
-            name, replica = self._replica(process)
-            of = ("processes", name)
-        is_new = self.system.read(self.project.record) is None
-        state = self.observe().state
-        return Variables(explain(self.profile, state, self.found.loaded.place, of, replica), state, is_new)
-
-    def _replica(self, process: str) -> tuple[str, int]:
-        for name, declared in self.profile.processes.items():
-            for program, number in graph.programs_of(name, declared):
-                if process in (program, name):
-                    return name, number
-        known = ", ".join(self.profile.processes) or "none"
-        raise UsageError(
-            "unknown-process", f"the profile has no process {process!r} that runs", why=f"it has {known}",
-            fix="devstack scale",
-        )
-
-    def shell(self, *, is_interactive: bool) -> Opened:
-        """The person's shell in the project's environment; not interactive: it reads commands as any program does."""
-        seen = self.variables()
-        program = self.system.environ.get("SHELL") or "/bin/sh"
-        env = {one.name: reveal(one.value) for one in seen.variables.values()} | terminal(self.system.environ)
-        if not is_interactive:
-            return Opened((program,), env)
-        own = [one.name for one in seen.variables.values() if one.origin != "machine"]
-        return shell(program, self.project.folder / "shell", self.profile.name, env, own)
-
-    def client(self, name: str) -> Opened:
-        """A service's client. Raises UsageError for an unknown one, ProcessError for one that doesn't run,
-        PrerequisiteError where this machine has no client for it."""
-        if name not in self.profile.services:
-            near = difflib.get_close_matches(name, self.profile.services, 1)
-            raise UsageError(
-                "unknown-service", f"the profile has no service {name!r}",
-                why=f"it has {', '.join(self.profile.services) or 'none'}",
-                fix=f"devstack shell {near[0]}" if near else "devstack shell",
-            )
-        state = self._observer(self._tools(self.profile), keep=False).observe(light=True).state
-        now = state.supervisor.programs.get(name)
-        if now is None or not now.is_running:
-            raise ProcessError(
-                "service-not-running", f"{name} is not running", why=now.reason if now else "the stack is down",
-                fix=f"devstack up {name}",
-            )
-        service = state.services[name]
-        return client(self.system, service.instance, service.server)
-
-    def check_commands(self, names: Iterable[str]) -> dict[str, programs.Resolved]:
-        """Checks of the profile, ready to execute. Raises KeyError for an unknown name."""
-        wanted = {name: self.profile.checks[name] for name in names}
-        for check in wanted.values():
-            self.inputs.inside(check.cwd)
-        state = self.observe().state
-        return {name: programs.command(self.profile, state, check) for name, check in wanted.items()}
 
     def supervisor(self) -> Supervisor:
         return self._supervisor(self._store.load().stack)

@@ -88,10 +88,9 @@ class Observer:
         decided = self._decide(secrets)
         base = dict(record.base) if live.is_running and record.base else plain(tools.system.environ)
         inherited = secrets.inherited(self._profile.inherit, tools.system.environ, again=not live.is_running)
-        missing = frozenset(path for path in self._profile.files if not (tools.project.root / path).exists())
-        keys = {
-            path: secrets.key_file(path, file, is_missing=path in missing) for path, file in self._profile.files.items()
-        }
+        files = self._profile.files
+        missing = frozenset(path for path in files if not (tools.project.root / path).exists())
+        keys = {path: secrets.key_file(path, file, is_missing=path in missing) for path, file in files.items()}
         python = None if light else tools.python.observe(self._profile.python)
         choices = {name: self._choose(name, service) for name, service in self._profile.services.items()}
         place = sockets(tools.places, record.stack)
@@ -104,8 +103,7 @@ class Observer:
             stack=record.stack, root=str(tools.project.root), folder=str(tools.project.folder), sockets=str(place),
             interpreter=sys.executable,
             venv=str(python.folder if python else tools.project.root / ".venv"), base={**base, **inherited},
-            supervisor=live,
-            python=python.state if python else None, services=services, ports=ports,
+            supervisor=live, python=python.state if python else None, services=services, ports=ports,
             decided=decided, wrapper=tools.native.wrapper() if services else (),
             warnings=(*notes, *(python.warnings if python else ())),
             missing_paths=missing, data=data_folders(tools.project), written=record.written,
