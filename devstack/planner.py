@@ -135,7 +135,8 @@ class _Up:
         python = self.state.python
         foreign = (f".venv isn't devstack's and stays as it is: commands use {self.state.venv}",)
         edited = project_files.notes(self.profile, self.state)
-        return (*self.state.warnings, *edited, *parity, *(foreign if python and python.foreign else ()))
+        lacks = (f"this machine lacks {python.lacks}: {python.remedy}",) if python and python.lacks else ()
+        return (*self.state.warnings, *edited, *parity, *(foreign if python and python.foreign else ()), *lacks)
 
     # --- before anything runs ----------------------------------------------------------------------------------------
 

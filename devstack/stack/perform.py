@@ -111,6 +111,8 @@ class Performers:
         for warning in self._tools.python.install(self._environment(), report.say):
             report.say(warning)
         self._tools.python.verify(self._environment())
+        if gone := self._tools.python.prune(self._environment()):
+            report.say(f"removed {gone} environment{'s' if gone > 1 else ''} used long ago")
 
     def link_environment(self, action: plan.LinkEnvironment, report: Report) -> None:
         self._tools.python.link(self._environment())
