@@ -129,7 +129,7 @@ class Installers:
     def _call(self, job: Job, step: InstallStep, env: Mapping[str, str], extra: Sequence[str]) -> Completed:
         args = self._with_lines(job, step)
         pip = job.plan.installer == "pip"
-        argv = _pip_words(job.python, args) if pip else _uv_words(job.python, step, args, extra)
+        argv = pip_words(job.python, args) if pip else _uv_words(job.python, step, args, extra)
         left = max(job.deadline - self._system.monotonic(), 1.0)
         log = self._system.private_folder(self._folder / "logs") / "install.log"
         done = self._system.run(argv, timeout=left, env=env, cwd=self._root, on_line=job.hear, log=log)
@@ -211,7 +211,8 @@ def _uv_words(python: str, step: InstallStep, args: Sequence[str], extra: Sequen
     return [interpreters.uv_program(), *args[:count], "--python", python, *extra, *args[count:]]
 
 
-def _pip_words(python: str, args: Sequence[str]) -> list[str]:
+def pip_words(python: str, args: Sequence[str]) -> list[str]:
+    """A call that is written in uv's words, in pip's."""
     words = list(args[2:])
     found: list[str] = []
     while words:
@@ -226,7 +227,8 @@ def _pip_words(python: str, args: Sequence[str]) -> list[str]:
 
 
 def _pip_options() -> tuple[str, ...]:
-    return ("--no-input", "--disable-pip-version-check", "--progress-bar", "off")
+    # bytecode: docs/decisions/0003-which-python.md
+    return ("--no-input", "--disable-pip-version-check", "--no-compile", "--progress-bar", "off")
 
 
 def _proxy(env: Mapping[str, str]) -> tuple[str, int] | None:

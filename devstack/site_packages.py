@@ -68,7 +68,8 @@ def _sizes(site: Path, info: Path) -> list[tuple[int | None, str]] | None:
         # path,hash,size: only the path may be quoted
         quoted, _, size = line.rpartition(",")
         path = quoted.rpartition(",")[0].strip('"').replace('""', '"')
-        if not path or path.endswith(".pyc"):
+        # virtualenv's own seeds list folders of bytecode too
+        if not path or path.endswith((".pyc", "__pycache__")):
             continue
         try:
             # RECORD's paths may be absolute; join keeps those

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from devstack import plan, programs
+from devstack.detect import missing_module
 from devstack.errors import ConflictError, ProcessError, UsageError
 from devstack.executor import Performer, Report
 from devstack.plan import Action
@@ -290,6 +291,7 @@ class Performers:
             why = f"no end after {task.timeout:g} s" if done.timed_out else f"exit status {done.returncode}"
             fix = f"devstack run {name}"
             why, fix = said_by_a_server(self._profile.services, done.output) or (why, fix)
+            fix = missing_module.fix(done.last_lines(_LINES)) or fix
             raise ProcessError(
                 "task-failed", f"the task {name} failed: {task.run}", why=why, fix=fix,
                 evidence=done.last_lines(_LINES),
@@ -331,6 +333,7 @@ class Performers:
 
     def _with_log(self, error: ProcessError, program: str) -> ProcessError:
         error.evidence = error.evidence or self._supervisor.last_lines(program, _LINES)
+        error.fix = missing_module.fix(error.evidence) or error.fix
         return error
 
     def _ensure_free(self, program: str, port_name: str, port: int) -> None:

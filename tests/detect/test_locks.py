@@ -182,7 +182,7 @@ def test_pdms_lock_is_followed_where_it_says_which_groups_each_package_is_of() -
         head + entry("a", '["default"]') + entry("b", '["dev"]') + entry("c", '["s3"]') + entry("e", '["docs"]')
         + entry("w", '["default"]', "marker = \"sys_platform == 'win32'\"")
     ))
-    pyproject = {"dependency-groups": {"dev": []}}
+    pyproject = read_lock("pyproject.toml", "[dependency-groups]\ndev = []\n")
     follow = FOLLOWED["pdm.lock"]
     assert names(follow(lock, pyproject, Wanted((), ()), Target("3.11.7"))) == ["a==1.0", "b==1.0"]
     assert names(follow(lock, pyproject, Wanted(("s3",), ("docs",)), Target("3.11.7"))) == [
