@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,20 @@ class Network:
                 return None
         except OSError as error:
             return error.strerror or str(error)
+
+    def reaches(self, host: str, port: int, timeout: float) -> bool:
+        """Does anybody take a TCP connection at this host? timeout: for looking its name up, too."""
+        answered = threading.Event()
+
+        def call() -> None:
+            with contextlib.suppress(OSError, UnicodeError), socket.create_connection((host, port), timeout):
+                answered.set()
+
+        # a look-up knows no deadline: it is left behind where it takes too long
+        caller = threading.Thread(target=call, daemon=True)
+        caller.start()
+        caller.join(timeout)
+        return answered.is_set()
 
     def http_status(self, port: int, path: str, timeout: float) -> tuple[int | None, str]:
         """Status and first line of the body of GET http://127.0.0.1:port/path; (None, why) where there is no answer."""

@@ -146,7 +146,8 @@ class _Up:
         python = self.state.python
         foreign = (f".venv isn't devstack's and stays as it is: commands use {self.state.venv}",)
         edited = project_files.notes(self.profile, self.state)
-        lasting = (*self.state.warnings, *edited, *parity, *(foreign if python and python.foreign else ()))
+        lacks = (f"this machine lacks {python.lacks}: {python.remedy}",) if python and python.lacks else ()
+        lasting = (*self.state.warnings, *edited, *parity, *(foreign if python and python.foreign else ()), *lacks)
         return self.draft.finished((*lasting, *self.away.warnings), lasting)
 
     # --- before anything runs ----------------------------------------------------------------------------------------

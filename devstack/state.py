@@ -81,7 +81,8 @@ class SupervisorState:
 class PythonState:
     """The environment: key wanted now, key linked as `.venv`, and whether the wanted one is built and sound.
 
-    foreign: a `.venv` is there that devstack didn't make. problem: why a built environment can't be used.
+    foreign: a `.venv` is there that devstack didn't make. problem: why a built environment can't be used. lacks: what
+    of `[python.system]` an environment to be made would miss; remedy: the command that brings it.
     """
 
     wanted: str
@@ -91,6 +92,8 @@ class PythonState:
     version: str = ""
     foreign: bool = False
     problem: str = ""
+    lacks: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from devstack import interpreters
-from devstack.errors import DevstackError, StorageError, UsageError
+from devstack.errors import DevstackError, PrerequisiteError, StorageError, UsageError
 from devstack.profile.model import Python
 from devstack.python_env import MARKER
 from devstack.system import System
@@ -84,6 +84,91 @@ def test_changed_requirements_build_beside_and_the_way_back_is_only_a_link(bench
     assert (back.state.is_built, back.state.wanted) == (True, first.state.wanted)
     bench.environments().link(back)
     assert bench.observe().state.linked == first.state.wanted
+
+
+def test_a_branch_that_is_switched_back_starts_no_installer(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The instant way back: nothing runs, not even to look."""
+    first = bench.build()
+    wheel(bench.root / "wheels", "gamma")
+    bench.require("gamma")
+    bench.build()
+    bench.run("import gamma")
+    bench.require("alpha")
+    monkeypatch.setattr(System, "_popen", lambda *_a, **_k: pytest.fail("a process was started"))
+    back = bench.observe()
+    assert (back.state.is_built, back.state.wanted) == (True, first.state.wanted)
+    bench.environments().link(back)
+    monkeypatch.undo()
+    assert bench.observe().state.linked == first.state.wanted
+    assert bench.run("import alpha; print(1)") == "1"
+
+
+def test_a_few_environments_of_before_are_kept(bench: Bench) -> None:
+    """Never the linked one's turn, however old; what is half-built or was put aside goes."""
+    first = bench.build()
+    venvs = first.folder.parent
+    for number in range(6):
+        shutil.copytree(first.folder, venvs / f"used-{number}", symlinks=True)
+        os.utime(venvs / f"used-{number}" / MARKER, (number + 2, number + 2))
+    os.utime(first.folder / MARKER, (1, 1))
+    (venvs / "half" / "bin").mkdir(parents=True)
+    shutil.copytree(first.folder, venvs / "gone.old", symlinks=True)
+    bench.require("beta")
+    observed = bench.observe()
+    environments = bench.environments()
+    environments.create(observed)
+    environments.install(observed)
+    environments.verify(observed)
+    assert environments.prune(observed) == 5
+    kept = {"used-3", "used-4", "used-5", first.state.wanted, observed.state.wanted}
+    assert {path.name for path in venvs.iterdir() if path.is_dir()} == kept
+    assert bench.run("import alpha; print(1)") == "1"
+
+
+def test_debians_python_without_its_venv_package_serves(bench: Bench, tmp_path: Path) -> None:
+    """Fault A9: neither ensurepip nor venv is asked for anything."""
+    real = bench.observe().interpreter.path
+    crippled = tmp_path / "crippled" / "python3.11"
+    crippled.parent.mkdir()
+    crippled.write_text(
+        f'#!/bin/sh\ncase "$*" in *ensurepip*|*"-m venv"*) echo "No module named ensurepip" >&2; exit 1;; esac\n'
+        f'exec {real} "$@"\n'
+    )
+    crippled.chmod(0o755)
+    there = Bench(bench.root, bench.environ | {"PATH": f"{crippled.parent}:{bench.environ['PATH']}"})
+    assert there.build().state.is_built
+    assert bench.run("import alpha; print(1)") == "1"
+
+
+def test_a_python_that_lacks_its_library_names_debians_package(bench: Bench, tmp_path: Path) -> None:
+    """Fault A9: what virtualenv needs of the standard library isn't there."""
+    broken = tmp_path / "broken" / "python3.10"
+    broken.parent.mkdir()
+    broken.write_text(
+        '#!/bin/sh\ncase "$*" in *version_info*) echo \'["3.10.99", "final", "cpython", false, true]\';;\n'
+        '*) echo "ModuleNotFoundError: No module named \'sysconfig\'" >&2; exit 1;; esac\n'
+    )
+    broken.chmod(0o755)
+    there = Bench(bench.root, bench.environ | {"PATH": f"{broken.parent}:{bench.environ['PATH']}"})
+    with pytest.raises(PrerequisiteError) as caught:
+        there.build(Python(version="3.10.99"))
+    assert (caught.value.id, caught.value.exit_code) == ("environment-failed", 3)
+    assert "3.10.99" in caught.value.what
+    assert caught.value.fix
+    assert caught.value.evidence
+
+
+def test_a_package_whose_files_never_came_is_named_and_comes_back(bench: Bench) -> None:
+    """Fault B12: an installer that was killed leaves its record without the package."""
+    built = bench.build()
+    site = next(built.folder.glob("lib/*/site-packages"))
+    (site / "beta-1.0.dist-info" / "RECORD").unlink()
+    shutil.rmtree(site / "beta")
+    assert bench.observe().state.problem.startswith("package beta is half-installed")
+    assert bench.build().state.is_built
+    assert bench.run("import beta; print(1)") == "1"
 
 
 def test_a_package_removed_by_hand_is_named_and_comes_back(bench: Bench) -> None:

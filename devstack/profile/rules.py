@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from devstack.profile.mistakes import Finding, listed, near
 from devstack.profile.model import Command, Profile
 from devstack.profile.needs import first_cycle, has_port, process_needs, programs_of, task_needs
+from devstack.profile.python_rules import check_python
 from devstack.profile.source import Path, printable
 
 #: what a profile makes must not be what says how devstack, git or Python work here
@@ -49,6 +50,7 @@ def check(profile: Profile, declared: Declared) -> Iterator[Finding]:
     yield from _repetition(profile, declared)
     yield from _paths(profile)
     yield from _options(profile)
+    yield from check_python(profile.python)
     yield from _reserved(profile)
 
 

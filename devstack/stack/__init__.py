@@ -159,6 +159,7 @@ class Stack:
                 seen = observer.observe()
                 plan = self._plan(seen, goal)
             self._remember(seen)
+            _ensure_system_packages(seen)
             show(plan if self._options.verbose else self._news(plan))
             self._store.update(lambda record: replace(record, told=dict.fromkeys(sorted(plan.lasting), "")))
             self._ensure_offline(plan)
@@ -386,6 +387,16 @@ class Stack:
         state = seen.state
         self._registry.record(
             Entry(state.stack, self.profile.name, state.root, state.runtime, dict(state.ports), self.system.now())
+        )
+
+
+def _ensure_system_packages(seen: Seen) -> None:
+    """What a build would lack is told before anything is done; it is never installed from here."""
+    python = seen.state.python
+    if python is not None and python.lacks:
+        raise PrerequisiteError(
+            "system-packages-missing", f"this machine lacks {python.lacks}", why="[python.system] of the profile",
+            fix=python.remedy,
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from devstack import orphans, plan, programs
+from devstack.detect import missing_module
 from devstack.errors import ProcessError
 from devstack.executor import Performer, Report
 from devstack.plan import Action
@@ -116,6 +117,8 @@ class Performers:
         for warning in self._tools.python.install(self._environment(), report.say):
             report.tell(warning)
         self._tools.python.verify(self._environment())
+        if gone := self._tools.python.prune(self._environment()):
+            report.say(f"removed {gone} environment{'s' if gone > 1 else ''} used long ago")
 
     def link_environment(self, action: plan.LinkEnvironment, report: Report) -> None:
         self._tools.python.link(self._environment())
@@ -346,6 +349,7 @@ class Performers:
 
     def _with_log(self, error: ProcessError, program: str) -> ProcessError:
         error.evidence = error.evidence or self._supervisor.last_lines(program, _LINES)
+        error.fix = missing_module.fix(error.evidence) or error.fix
         return error
 
     def _ensure_free(self, port_name: str, port: int) -> None:

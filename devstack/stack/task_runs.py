@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstack import programs
+from devstack.detect import missing_module
 from devstack.errors import ProcessError
 from devstack.executor import Report, UnneededError
 from devstack.plan import RunTask
@@ -94,6 +95,7 @@ def _failed(profile: Profile, name: str, done: Completed) -> ProcessError:
     why = f"no end after {task.timeout:g} s" if done.timed_out else f"exit status {done.returncode}"
     # where a server refused, running the task again can't help
     why, fix = said_by_a_server(profile.services, done.output) or (why, f"devstack run {name}")
+    fix = missing_module.fix(done.last_lines(_LINES)) or fix
     return ProcessError(
         "task-failed", f"the task {name} failed: {task.run}", why=why, fix=fix, evidence=done.last_lines(_LINES)
     )

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from devstack.detect import install_failure
+from devstack.detect.install_failure import Context
+from devstack.detect.system_needs import NEEDS, Machine
 from devstack.errors import NetworkError, ProcessError, StorageError
 
+DEBIAN = Context(Machine("debian"), "3.11")
 UNREACHABLE = """error: Request failed after 3 retries in 10.9s
   cause: Failed to fetch: https://index.example/simple/idna/
   cause: error sending request for url (https://index.example/simple/idna/)
@@ -54,7 +57,7 @@ REFUSED = """error: Failed to fetch: `https://private.example/simple/acme/`
 def test_each_failure_gets_its_kind_its_id_and_a_way_out(
     output: str, kind: type[Exception], id: str, said: str
 ) -> None:
-    error = install_failure.diagnose("install requirements.txt", output.splitlines(), "debian")
+    error = install_failure.diagnose("install requirements.txt", output.splitlines(), DEBIAN)
     assert type(error) is kind
     assert error.id == id
     assert said in f"{error.what} {error.why}"
@@ -63,16 +66,16 @@ def test_each_failure_gets_its_kind_its_id_and_a_way_out(
 
 
 @pytest.mark.parametrize(("family", "command"), [
-    ("debian", "sudo apt install libpq-dev"), ("fedora", "sudo dnf install libpq-devel"),
+    ("debian", "sudo apt-get install -y libpq-dev"), ("fedora", "sudo dnf install -y libpq-devel"),
     ("macos", "brew install libpq"),
 ])
 def test_a_missing_header_is_answered_with_the_familys_command(family: str, command: str) -> None:
-    assert install_failure.diagnose("install", PG_CONFIG.splitlines(), family).fix == command
+    assert install_failure.diagnose("install", PG_CONFIG.splitlines(), Context(Machine(family))).fix == command
 
 
 def test_the_patterns_of_every_need_compile_and_name_packages() -> None:
-    for need in install_failure.NEEDS:
-        assert install_failure.diagnose("x", ["Failed to build `a`", need.thing], "debian").id == "install-failed"
+    for need in NEEDS:
+        assert install_failure.diagnose("x", ["Failed to build `a`", need.thing], DEBIAN).id == "install-failed"
         assert all((need.debian, need.fedora))
 
 

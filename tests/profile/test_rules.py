@@ -185,3 +185,31 @@ def test_processes_without_replicas_or_with_numbers_in_their_names_are_fine() ->
 def test_what_is_done_again_is_checked_when_it_is_read(text: str, mistake: str) -> None:
     (found,) = mistakes_of(text)
     assert found.startswith(f"devstack.toml:{mistake}"), found
+
+
+@pytest.mark.parametrize(("text", "key", "mistake"), [
+    ('indexes = ["http://packages.example/simple"]', "indexes[0]", "is not encrypted"),
+    ('indexes = ["https://me:secret@packages.example/simple"]', "indexes[0]", "~/.netrc: machine packages.example"),
+    ('indexes = ["--find-links=/"]', "indexes[0]", "this is no URL of a package index"),
+    ('installer = "pip"\nexclude_newer = 2019-06-01', "exclude_newer", 'pip doesn\'t know this (installer = "uv")'),
+    ('installer = "pip"\nprerelease = "explicit"', "prerelease", "pip doesn't know `explicit`"),
+    ('only_binary = [":none:"]', "only_binary[0]", "`:none:` is no package's name"),
+    ('system.binaries = ["/bin/sh"]', "system.binaries[0]", "`/bin/sh` is no command's name"),
+    ('exclude_newer = "yesterday"', "exclude_newer", "wanted a date or an RFC 3339 time: 2019-06-01"),
+])
+def test_mistakes_of_the_python_table(text: str, key: str, mistake: str) -> None:
+    (found,) = mistakes_of(f"[python]\n{text}")
+    assert f"python.{key}: " in found
+    assert mistake in found
+    assert "secret" not in found
+
+
+@pytest.mark.parametrize(("text", "value"), [
+    ("2019-06-01", "2019-06-01"), ('"2019-06-01"', "2019-06-01"), ("2019-06-01T10:00:00Z", "2019-06-01T10:00:00+00:00"),
+])
+def test_a_moment_is_a_date_of_toml_or_a_text(text: str, value: str) -> None:
+    assert profile_of(f"[python]\nexclude_newer = {text}").python.exclude_newer == value
+
+
+def test_an_index_on_this_machine_needs_no_tls() -> None:
+    assert profile_of('[python]\nindexes = "http://127.0.0.1:3141/root/dev"').python.indexes

@@ -86,6 +86,17 @@ def test_a_python_that_is_not_there_is_told_with_those_that_are(mini: Project) -
     assert ".".join(map(str, sys.version_info[:2])) in done.err
 
 
+def test_a_system_package_that_is_missing_is_planned_with_and_stops_a_build_before_it_begins(mini: Project) -> None:
+    mini.replace("[python]\n", '[python]\nsystem = { binaries = ["frobnicate"] }\n')
+
+    assert any("frobnicate" in warning for warning in mini.run("plan", "--json").document["warnings"])
+    error = mini.run("up", "--json", code=3).error
+
+    assert error["id"] == "system-packages-missing"
+    assert "frobnicate" in error["what"]
+    assert not (mini.folder / "venvs").exists()
+
+
 @_NEEDS_ROOT
 def test_sudo_is_refused_before_anything_is_made(mini: Project) -> None:
     assert mini.run("up", "--json", env={"SUDO_UID": "1000"}, code=3).error["id"] == "under-sudo"
@@ -168,6 +179,15 @@ def test_a_process_that_dies_at_once_is_told_with_its_last_lines(mini: Project) 
     assert "cannot open the shop" in done.err
     assert "process-died" in done.err
     assert mini.status()["stack"]["state"] == "degraded"
+
+
+def test_a_process_that_dies_for_a_module_that_once_came_along_says_what_brings_it(mini: Project) -> None:
+    mini.write("web.py", "raise SystemExit(\"ModuleNotFoundError: No module named 'pkg_resources'\")")
+
+    done = mini.run("up", code=8)
+
+    assert "process-died" in done.err
+    assert 'fix: packages = ["setuptools<81"] below [python]' in done.err
 
 
 def test_a_command_that_is_not_there_is_a_mistake_of_the_profile(mini: Project) -> None:
