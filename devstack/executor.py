@@ -36,6 +36,8 @@ class Event:
     text: str = ""
     took: float = 0.0
     error: DevstackError | None = None
+    #: something that a person wants to know however much is said besides, such as a new try
+    is_notable: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ class AbandonedError(Exception):
 class Report:
     """A performer's way to tell how far it is, and to learn that it is pointless to go on."""
 
-    def __init__(self, say: Callable[[str], None], abandoned: threading.Event) -> None:
+    def __init__(self, say: Callable[[str], None], warn: Callable[[str], None], abandoned: threading.Event) -> None:
         self.say = say
+        self.warn = warn
         self._abandoned = abandoned
 
     @property
@@ -165,7 +168,10 @@ class Executor:
         try:
             if self._system.cancelled.is_set():
                 raise InterruptedRunError("interrupted", "stopped on request", fix="devstack up")
-            report = Report(lambda text: self._tell("progress", step, text) if text.strip() else None, abandoned)
+            report = Report(
+                lambda text: self._tell("progress", step, text) if text.strip() else None,
+                lambda text: self._tell("progress", step, text, is_notable=True), abandoned,
+            )
             self._performers[type(step.action)](step.action, report)
         except AbandonedError:
             self._tell("skipped", step, "not waited for, since another step failed")
@@ -178,14 +184,15 @@ class Executor:
         return None
 
     def _tell(
-        self, kind: Kind, step: Step, text: str = "", *, took: float = 0.0, error: DevstackError | None = None
+        self, kind: Kind, step: Step, text: str = "", *, took: float = 0.0, error: DevstackError | None = None,
+        is_notable: bool = False,
     ) -> None:
-        event = Event(kind, step, self._system.monotonic() - self._began, text, took, error)
+        event = Event(kind, step, self._system.monotonic() - self._began, text, took, error, is_notable)
         with self._guard:
             if kind != "progress":
                 self._events.append(event)
             self._listener(event)
-        if kind != "progress":
+        if kind != "progress" or is_notable:
             entry = {"event": kind, "step": step.id, "at": round(event.at, 3)}
             if kind in ("finished", "failed"):
                 entry["took"] = round(took, 3)

@@ -17,6 +17,7 @@ from devstack.plan import (
     Down,
     Draft,
     FetchServer,
+    GetSubmodules,
     Goal,
     InstallPackages,
     LinkEnvironment,
@@ -24,6 +25,7 @@ from devstack.plan import (
     Plan,
     PrepareData,
     ProvisionService,
+    PullLargeFiles,
     ReapOrphans,
     ReloadSupervisor,
     RunTask,
@@ -39,8 +41,9 @@ from devstack.profile import graph
 from devstack.profile.model import Profile
 from devstack.programs import all_programs, layout
 from devstack.render import RenderedFile, render
-from devstack.state import ServiceState, State
+from devstack.state import Parts, ServiceState, State
 
+PROJECT = "project"
 PYTHON = "python"
 SUPERVISOR = "supervisor"
 
@@ -57,8 +60,33 @@ def checkout(goal: CheckedOut) -> Plan:
     """The first of a bootstrap's two plans."""
     draft = Draft(goal.name)
     if not goal.exists:
-        draft.add("project", Clone(goal.url, goal.destination, goal.ref), f"{goal.destination} is not there")
+        action = Clone(goal.url, goal.destination, goal.ref, goal.sparse)
+        draft.add(PROJECT, action, f"{goal.destination} is not there")
     return draft.finished(())
+
+
+def completion(parts: Parts, goal: str) -> Plan:
+    """What an `up` does before it looks at the project: until its files are whole they say little of its needs."""
+    draft = Draft(goal)
+    _complete(draft, parts)
+    return draft.finished(())
+
+
+def _complete(draft: Draft, parts: Parts) -> None:
+    steps = []
+    states = ((parts.submodules, "not there"), (parts.moved, "at another commit than the project wants"))
+    if causes := [cause for paths, how in states if (cause := _submodules(paths, how))]:
+        steps.append(draft.add("submodules", GetSubmodules((*parts.submodules, *parts.moved)), "; ".join(causes)))
+    if paths := parts.pointers:
+        cause = f"only pointers to what Git LFS holds: {_few(paths)}"
+        steps.append(draft.add("lfs", PullLargeFiles(paths), cause, needs=steps))
+    draft.point(PROJECT, steps)
+
+
+def _submodules(paths: tuple[str, ...], how: str) -> str:
+    if len(paths) == 1:
+        return f"submodule {paths[0]} is {how}"
+    return f"submodules are {how}: {_few(paths)}" if paths else ""
 
 
 def selected(profile: Profile, names: tuple[str, ...]) -> frozenset[str]:
@@ -109,6 +137,7 @@ class _Up:
 
     def plan(self) -> Plan:
         self._reap()
+        _complete(self.draft, self.state.parts)
         self._files()
         self._python()
         services = {name: service for name, service in self.state.services.items() if name in self.wanted}
@@ -135,7 +164,8 @@ class _Up:
         python = self.state.python
         foreign = (f".venv isn't devstack's and stays as it is: commands use {self.state.venv}",)
         edited = project_files.notes(self.profile, self.state)
-        return (*self.state.warnings, *edited, *parity, *(foreign if python and python.foreign else ()))
+        others = foreign if python and python.foreign else ()
+        return (*self.state.warnings, *self.state.parts.warnings, *edited, *parity, *others)
 
     # --- before anything runs ----------------------------------------------------------------------------------------
 
@@ -161,7 +191,7 @@ class _Up:
         missing = [path for path in self.profile.files if path in self.state.missing_paths]
         causes = [f"missing: {_few(missing)}"] if missing else []
         causes += [f"{file.path}: {file.cause}" for file in files if file.replaces]
-        self.draft.add("paths", MakePaths(folders, files), "; ".join(causes))
+        self.draft.add("paths", MakePaths(folders, files), "; ".join(causes), needs=[PROJECT])
 
     def _python(self) -> None:
         python = self.state.python
@@ -170,7 +200,7 @@ class _Up:
         steps = []
         if not python.is_built:
             cause = python.problem or f"no environment is built for Python {python.version} and these requirements"
-            steps.append(self.draft.add(PYTHON, CreateEnvironment(), cause))
+            steps.append(self.draft.add(PYTHON, CreateEnvironment(), cause, needs=[PROJECT]))
             steps.append(self.draft.add(PYTHON, InstallPackages(), "into the new environment", needs=steps[-1:]))
         if python.linked != python.wanted and not python.foreign:
             cause = "another environment is linked as .venv" if python.linked else ".venv is not there"
@@ -288,7 +318,7 @@ class _Up:
             # done already: whoever needs it still comes after what it needs
             self.draft.point(name, graph.needs(self.profile, name))
             return
-        needs = [f"{SUPERVISOR}:reap", PYTHON, "paths:make", *graph.needs(self.profile, name)]
+        needs = [f"{SUPERVISOR}:reap", PROJECT, PYTHON, "paths:make", *graph.needs(self.profile, name)]
         words = self.goal.words if name in self.goal.force else ()
         step = self.draft.add(name, RunTask(name, words), cause, needs=needs, optional=task.optional)
         self.draft.point(name, [step])
@@ -299,7 +329,7 @@ class _Up:
         for program, _ in graph.programs_of(name, process):
             replica = self.state.replicas.get(program)
             if program in self._starts:
-                needs = [SUPERVISOR, f"{program}:stop", PYTHON, "paths:make", *graph.needs(self.profile, name)]
+                needs = [SUPERVISOR, f"{program}:stop", PROJECT, PYTHON, "paths:make", *graph.needs(self.profile, name)]
                 self.draft.add(
                     program, StartProgram(program), self._starts[program], needs=needs, optional=process.optional
                 )
@@ -364,4 +394,4 @@ def _few(names: Iterable[str]) -> str:
     return ", ".join(listed[:4]) + more
 
 
-__all__ = ["build", "checkout", "digest", "down", "selected"]
+__all__ = ["build", "checkout", "completion", "digest", "down", "selected"]

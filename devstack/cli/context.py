@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from devstack.stack.trusting import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
+#: `devstack up`, `cd shop && devstack up`
+_DEVSTACK = re.compile(r"(?P<cd>cd (?P<folder>.+) && )?devstack (?P<verb>.*)", re.DOTALL)
 
 
 class Context:
@@ -30,13 +33,16 @@ class Context:
     def __init__(self, output: Output) -> None:
         self.output = output
         self.system = System()
+        #: of the project that this command is about, once that is known
+        self.root: Path | None = None
 
     def stack(self, root: Path | None = None, **flags: Any) -> Stack:
         """The stack of the project that this command is run in."""
         from devstack.stack import Stack
         from devstack.stack.paths import find_root
 
-        return Stack(self.system, root or find_root(self.here()), self.options(**flags))
+        self.root = root or find_root(self.here())
+        return Stack(self.system, self.root, self.options(**flags))
 
     def here(self) -> Path:
         try:
@@ -60,10 +66,26 @@ class Context:
         """How the person calls devstack in this folder, for the commands that are printed."""
         return prefix(str(folder))
 
+    def placed(self, fix: str) -> str:
+        """A printed command as it works in this folder: the project may have been cloned elsewhere."""
+        # what names a repository works anywhere
+        is_anywhere = fix.startswith("devstack bootstrap ") and not fix.startswith("devstack bootstrap . ")
+        if self.root is None or is_anywhere or not fix.startswith("devstack "):
+            return fix
+        here = Path(os.curdir).absolute()
+        is_here = here.resolve().is_relative_to(self.root.resolve())
+        return fix if is_here else f"cd {shlex.quote(os.path.relpath(self.root, here))} && {fix}"
+
     def spelled(self, fix: str) -> str:
-        """A printed command as it works here: `devstack` may not be on this person's PATH."""
-        verb = fix.removeprefix("devstack ")
-        return fix if verb == fix else f"{self.prefix(Path(os.curdir).absolute())} {verb}"
+        """A printed command as this person can call it: `devstack` may not be on their PATH."""
+        found = _DEVSTACK.fullmatch(fix)
+        if found is None:
+            return fix
+        folder = shlex.split(found["folder"])[0] if found["folder"] else os.curdir
+        prefix = self.prefix(Path(folder).absolute())
+        # without a verb, bootstrap.py takes what it is given for a repository
+        verb = found["verb"] if prefix == "devstack" else found["verb"].removeprefix("bootstrap ")
+        return f"{found['cd'] or ''}{prefix} {verb}"
 
     def _ask(self, name: str, question: Ask) -> str | None:
         import questionary

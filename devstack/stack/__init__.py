@@ -17,7 +17,7 @@ from devstack.errors import NetworkError, PrerequisiteError, ProcessError, Usage
 from devstack.evidence import TICK
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
 from devstack.plan import Down, FetchServer, Goal, Plan, StartProgram, Up
-from devstack.planner import build, down
+from devstack.planner import build, completion, down
 from devstack.profile import graph
 from devstack.profile.model import Ask, Profile
 from devstack.python_env import PythonEnvironments
@@ -29,6 +29,7 @@ from devstack.runtimes.servers import Servers
 from devstack.stack.clients import Opened, client, shell, terminal
 from devstack.stack.inputs import Inputs
 from devstack.stack.observe import Observer, Seen, Tools, observe_running
+from devstack.stack.parts import observe_parts, performers
 from devstack.stack.paths import Project, places, sockets
 from devstack.stack.perform import Performers, port_taken
 from devstack.stack.sources import Found, read_profile, scale_layer, setting_layers
@@ -129,7 +130,14 @@ class Stack:
         if isinstance(goal, Down):
             tools = self._tools(self._bare())
             return down(observe_running(tools, self.supervisor(), self._store.load().stack).state, goal)
-        return self._plan(self.observe(), goal)
+        try:
+            return self._plan(self.observe(), goal)
+        except UsageError as error:
+            # what can't be understood yet may be in what is missing
+            missing = completion(observe_parts(self.system, self.project.root, self.profile.project), goal.name)
+            if missing.is_empty:
+                raise
+            return replace(missing, warnings=(f"the rest can be planned once that is done: {error}",))
 
     def command(self, argv: tuple[str, ...], cwd: Path) -> programs.Resolved:
         """A command of the person's own in the project's environment."""
@@ -223,6 +231,7 @@ class Stack:
                 self._store.update(lambda record: replace(record, profile=self.found.path))
             if self._options.new_ports:
                 self._release_ports()
+            self._complete(goal, listener, show)
             tools = self._tools(self.profile)
             observer = self._observer(tools, keep=True)
             with self._standing.looking() as notes:
@@ -279,6 +288,20 @@ class Stack:
         with held(self.system, self.project):
             self._store.update(lambda record: replace(record, scale=dict(scale)))
         self._found = None
+
+    def _complete(self, goal: Up, listener: Listener, show: Callable[[Plan], None]) -> None:
+        """Get what the checkout lacks: only then can be seen what the stack needs."""
+        plan = completion(observe_parts(self.system, self.project.root, self.profile.project), goal.name)
+        if plan.is_empty:
+            return
+        if self._options.offline:
+            raise NetworkError(
+                "offline-missing", "this checkout lacks what can't be fetched offline",
+                why="; ".join(step.cause for step in plan.steps), fix="devstack up  (with the network)",
+            )
+        show(plan)
+        table = performers(self.system, self.project.root)
+        Executor(self.system, table, listener, self._journal("checkout")).execute(plan)
 
     def ensure_trusted(self) -> None:
         """Nothing of a repository runs before a person said it may: bound to the content of all that says what runs, to
