@@ -31,6 +31,8 @@ _SAFE = (
 #: what Git LFS holds is got by a step of its own: a checkout must not fail for it
 _WITHOUT_LFS = ("filter.lfs.smudge=", "filter.lfs.process=", "filter.lfs.required=false")
 _TRIES = 3
+#: more files that a remote lacks aren't looked for one by one
+_LOST = 25
 _STALL = 60.0
 #: a revision that no branch or tag need name, so that a clone may not have brought it
 _FETCHABLE = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}|refs/\S+")
@@ -60,6 +62,15 @@ class Wish:
     sparse: tuple[str, ...] = ()
     own: Callable[[Read], tuple[str, ...]] = nothing_left_out
     profile: str = ""
+
+
+class _LostFilesError(Exception):
+    """A checkout lacks the content of these files."""
+
+    def __init__(self, lost: tuple[str, ...], done: Completed) -> None:
+        super().__init__()
+        self.lost = lost
+        self.done = done
 
 
 class Git:
@@ -150,7 +161,10 @@ class Git:
             return
         if done.returncode != 0:
             raise clone_error(str(folder), done, self.stall)
-        self._switch(folder, str(folder), ref, say)
+        try:
+            self._switch(folder, str(folder), ref, say)
+        except _LostFilesError as error:
+            raise checkout_failed(str(folder), error.lost, error.done, "") from None
         tracked = self.ask("rev-parse", "--abbrev-ref", "--symbolic-full-name", "@{u}", cwd=folder)
         if tracked.returncode == 0:
             self.work(["merge", "--ff-only", "-q"], folder, say, *_WITHOUT_LFS)
@@ -229,7 +243,24 @@ class Git:
 
         if entries := wish.sparse or wish.own(read):
             self._narrow(temporary, entries)
-        self._switch(temporary, url, wish.ref or "HEAD", say, profile=wish.profile)
+        try:
+            self._switch(temporary, url, wish.ref or "HEAD", say)
+        except _LostFilesError as error:
+            lost = self._all_lost(temporary, wish, entries, error.lost)
+            raise checkout_failed(url, lost, error.done, wish.profile) from None
+
+    def _all_lost(self, folder: Path, wish: Wish, entries: tuple[str, ...], lost: tuple[str, ...]) -> tuple[str, ...]:
+        """A remote that is asked for files tells only the first one that it lacks: go on without each, for the rest."""
+        found = lost
+        while lost and len(found) < _LOST:
+            self._narrow(folder, (*entries, *(f"!{path}" for path in found)))
+            try:
+                self._switch(folder, "", wish.ref or "HEAD", ignore)
+                break
+            except _LostFilesError as error:
+                lost = tuple(path for path in error.lost if path not in found)
+                found += lost
+        return found
 
     def _ensure_empty(self, url: str, temporary: Path) -> None:
         """No default branch is fine where there is no branch at all."""
@@ -255,7 +286,7 @@ class Git:
                 fix="correct `sparse` below [project]",
             )
 
-    def _switch(self, folder: Path, url: str, ref: str, say: Say, profile: str = "") -> None:
+    def _switch(self, folder: Path, url: str, ref: str, say: Say) -> None:
         if _FETCHABLE.fullmatch(ref) and self.revision(folder, ref) is None:
             done = self.work(["fetch", "--progress", "--", "origin", ref], folder, say)
             ref = "FETCH_HEAD" if done.returncode == 0 else ref
@@ -263,7 +294,7 @@ class Git:
         lost = unreadable(done) or self._paths_of(folder, unfetched(done), ref)
         if lost or (done.returncode != 0 and self._commit_of(folder, ref)):
             # git calls it done where a file's content is missing
-            raise checkout_failed(url, lost, done, profile)
+            raise _LostFilesError(lost, done)
         if done.returncode != 0:
             raise self._no_such_ref(folder, url, ref, done)
 

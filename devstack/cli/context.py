@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from devstack.stack.trusting import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
-#: `devstack up`, `cd shop && devstack up`
-_DEVSTACK = re.compile(r"(?P<cd>cd (?P<folder>.+) && )?devstack (?P<verb>.*)", re.DOTALL)
+#: `devstack up`, `cd shop && DEVSTACK_ENV_A=b devstack up`
+_DEVSTACK = re.compile(
+    r"(?P<cd>cd (?P<folder>.+?) && )?(?P<env>(?:DEVSTACK_\w+=\S+ )*)devstack (?P<verb>.*)", re.DOTALL
+)
 
 
 class Context:
@@ -68,24 +70,27 @@ class Context:
 
     def placed(self, fix: str) -> str:
         """A printed command as it works in this folder: the project may have been cloned elsewhere."""
+        found = _DEVSTACK.fullmatch(fix)
         # what names a repository works anywhere
-        is_anywhere = fix.startswith("devstack bootstrap ") and not fix.startswith("devstack bootstrap . ")
-        if self.root is None or is_anywhere or not fix.startswith("devstack "):
+        is_anywhere = found and found["verb"].startswith("bootstrap ") and not found["verb"].startswith("bootstrap . ")
+        if self.root is None or found is None or is_anywhere:
             return fix
         here = Path(os.curdir).absolute()
-        is_here = here.resolve().is_relative_to(self.root.resolve())
-        return fix if is_here else f"cd {shlex.quote(os.path.relpath(self.root, here))} && {fix}"
+        if not found["cd"] and here.resolve().is_relative_to(self.root.resolve()):
+            return fix
+        folder = self.root / (shlex.split(found["folder"])[0] if found["cd"] else "")
+        return f"cd {shlex.quote(os.path.relpath(folder, here))} && {fix.removeprefix(found['cd'] or '')}"
 
     def spelled(self, fix: str) -> str:
         """A printed command as this person can call it: `devstack` may not be on their PATH."""
         found = _DEVSTACK.fullmatch(fix)
         if found is None:
             return fix
-        folder = shlex.split(found["folder"])[0] if found["folder"] else os.curdir
+        folder = shlex.split(found["folder"])[0] if found["cd"] else os.curdir
         prefix = self.prefix(Path(folder).absolute())
         # without a verb, bootstrap.py takes what it is given for a repository
         verb = found["verb"] if prefix == "devstack" else found["verb"].removeprefix("bootstrap ")
-        return f"{found['cd'] or ''}{prefix} {verb}"
+        return f"{found['cd'] or ''}{found['env']}{prefix} {verb}"
 
     def _ask(self, name: str, question: Ask) -> str | None:
         import questionary

@@ -426,7 +426,8 @@ class Stack:
             for port_name, port in state.ports.items():
                 if (port_name == name or port_name.startswith(f"{name}.")) and not self.system.is_port_free(port):
                     holder = self.system.port_holder(port)
-                    if holder is not None and holder.pid not in own:
+                    # a server that reloads itself listens in a child of the program
+                    if holder and (holder.pid is None or own.isdisjoint(self.system.ancestry(holder.pid))):
                         raise port_taken(port_name, port, str(holder), fixed=programs.is_fixed(self.profile, port_name))
 
     def _release_ports(self) -> None:
