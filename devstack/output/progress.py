@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 #: steps that may take long: their beginning is worth a line
 LONG = ("clone", "get", "pull", "fetch", "install", "run", "prepare")
-#: seconds between two lines about the same step: a clone counts up all the time, and that it goes on is news
-_EVERY = {"clone": 2.0}
+#: seconds between two lines about the same step: git counts up about once a second, and that it goes on is news
+_EVERY = {"clone": 1.0, "get": 1.0, "pull": 1.0}
 _SELDOM = 10.0
 #: columns of what a step says about itself; of a failure the whole story follows at the end
 _SAID = 120
@@ -73,7 +73,7 @@ class PlainProgress:
                     self._tell(event, f"{step.action.verb} …")
             case "progress":
                 pause = _EVERY.get(step.action.verb, _SELDOM)
-                if self._verbose or event.is_notable or event.at - self._said.get(step.id, 0) > pause:
+                if self._verbose or event.is_notable or event.at - self._said.get(step.id, 0) >= pause:
                     self._said[step.id] = event.at
                     self._tell(event, f"  {cut(said(event.text), _SAID)}")
             case "finished":

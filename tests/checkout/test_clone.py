@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack.checkout import Git, Repository, ensure_fits, parse
+from devstack.checkout import Git, Repository, ensure_fits, large_files, parse, submodules
 from devstack.checkout.git import Wish
 from devstack.errors import (
     ConflictError,
@@ -482,6 +482,10 @@ def test_nothing_of_a_checkout_runs_when_it_is_looked_at(
     git.revision(folder)
     git.remotes(folder)
     git.exclude(folder, "/.devstack/")
+    (folder / ".gitmodules").write_text("")
+    (folder / ".gitattributes").write_text("* filter=lfs\n")
+    submodules.missing(git, folder)
+    large_files.pointers(git, folder)
     git.update(folder, "next", quiet)
     assert (folder / "file").read_text() == "next"
     assert not marker.exists()
