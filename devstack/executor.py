@@ -39,6 +39,7 @@ class Event:
     text: str = ""
     took: float = 0.0
     error: DevstackError | None = None
+    #: something that a person wants to know however much is said besides, such as a new try
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class CheckedOut:
     destination: str
     ref: str | None
     exists: bool
+    sparse: tuple[str, ...] = ()
     name: str = "checkout"
 
 
@@ -65,10 +66,29 @@ class Action:
 
 @dataclass(frozen=True)
 class Clone(Action):
+    """sparse: the part of the project to check out, as far as it is known before."""
+
     verb: ClassVar[str] = "clone"
     url: str
     destination: str
     ref: str | None
+    sparse: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GetSubmodules(Action):
+    """Check these submodules of the project out, and theirs."""
+
+    verb: ClassVar[str] = "get"
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PullLargeFiles(Action):
+    """Put in place what Git LFS holds of these files."""
+
+    verb: ClassVar[str] = "pull"
+    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from devstack import project_files, watching
 from devstack.away import Away
+from devstack.completing import PROJECT, complete, completion
 from devstack.errors import UsageError
 from devstack.plan import (
     AwaitProgram,
@@ -59,7 +60,8 @@ def checkout(goal: CheckedOut) -> Plan:
     """The first of a bootstrap's two plans."""
     draft = Draft(goal.name)
     if not goal.exists:
-        draft.add("project", Clone(goal.url, goal.destination, goal.ref), f"{goal.destination} is not there")
+        action = Clone(goal.url, goal.destination, goal.ref, goal.sparse)
+        draft.add(PROJECT, action, f"{goal.destination} is not there")
     return draft.finished(())
 
 
@@ -117,6 +119,7 @@ class _Up:
 
     def plan(self) -> Plan:
         self._reap()
+        complete(self.draft, self.state.parts)
         self._files()
         self._python()
         services = {name: service for name, service in self.state.services.items() if name in self.wanted}
@@ -147,7 +150,8 @@ class _Up:
         foreign = (f".venv isn't devstack's and stays as it is: commands use {self.state.venv}",)
         edited = project_files.notes(self.profile, self.state)
         lacks = (f"this machine lacks {python.lacks}: {python.remedy}",) if python and python.lacks else ()
-        lasting = (*self.state.warnings, *edited, *parity, *(foreign if python and python.foreign else ()), *lacks)
+        others = (*(foreign if python and python.foreign else ()), *lacks)
+        lasting = (*self.state.warnings, *self.state.parts.warnings, *edited, *parity, *others)
         return self.draft.finished((*lasting, *self.away.warnings), lasting)
 
     # --- before anything runs ----------------------------------------------------------------------------------------
@@ -174,7 +178,7 @@ class _Up:
         missing = [path for path in self.profile.files if path in self.state.missing_paths]
         causes = [f"missing: {few(missing)}"] if missing else []
         causes += [f"{file.path}: {file.cause}" for file in files if file.replaces]
-        self.draft.add("paths", MakePaths(folders, files), "; ".join(causes))
+        self.draft.add("paths", MakePaths(folders, files), "; ".join(causes), needs=[PROJECT])
 
     def _python(self) -> None:
         python = self.state.python
@@ -183,7 +187,7 @@ class _Up:
         steps = []
         if not python.is_built:
             cause = python.problem or f"no environment is built for Python {python.version} and these requirements"
-            steps.append(self.draft.add(PYTHON, CreateEnvironment(), cause))
+            steps.append(self.draft.add(PYTHON, CreateEnvironment(), cause, needs=[PROJECT]))
             steps.append(self.draft.add(PYTHON, InstallPackages(), "into the new environment", needs=steps[-1:]))
         if python.linked != python.wanted and not python.foreign:
             cause = "another environment is linked as .venv" if python.linked else ".venv is not there"
@@ -313,7 +317,7 @@ class _Up:
             # done already: whoever needs it still comes after what it needs
             self.draft.point(name, graph.needs(self.profile, name))
             return
-        needs = [f"{SUPERVISOR}:reap", PYTHON, "paths:make", *graph.needs(self.profile, name)]
+        needs = [f"{SUPERVISOR}:reap", PROJECT, PYTHON, "paths:make", *graph.needs(self.profile, name)]
         is_forced = name in self.goal.force
         action = RunTask(name, self.goal.words if is_forced else (), is_forced)
         step = self.draft.add(name, action, cause, needs=needs, optional=task.optional)
@@ -327,7 +331,7 @@ class _Up:
             if program in self.away.programs:
                 continue
             if program in self._starts:
-                needs = [SUPERVISOR, f"{program}:stop", PYTHON, "paths:make", *graph.needs(self.profile, name)]
+                needs = [SUPERVISOR, f"{program}:stop", PROJECT, PYTHON, "paths:make", *graph.needs(self.profile, name)]
                 self.draft.add(
                     program, StartProgram(program), self._starts[program], needs=needs, optional=process.optional
                 )
@@ -383,4 +387,4 @@ def digest(file: RenderedFile) -> str:
     return hashlib.sha256(b"%o\0" % file.mode + file.content).hexdigest()
 
 
-__all__ = ["build", "checkout", "digest", "down", "selected"]
+__all__ = ["build", "checkout", "completion", "digest", "down", "selected"]

@@ -151,9 +151,10 @@ class Processes:
         found = (self.identity(pid) for pid in self._pids_marked(name, value) if pid not in own)
         return tuple(identity for identity in found if identity)
 
-    def ancestry(self) -> set[int]:
-        """Pids of this process and its parents, which nobody may end from here."""
-        line, pid = {os.getpid()}, os.getppid()
+    def ancestry(self, of: int | None = None) -> set[int]:
+        """Pids of a process and its parents; without one, of this process: those that nobody may end from here."""
+        first = os.getpid() if of is None else of
+        line, pid = {first}, self.parent(Identity(first, "")) or 0
         while pid and pid not in line:
             line.add(pid)
             pid = self.parent(Identity(pid, "")) or 0

@@ -143,7 +143,8 @@ def _check_layout(layout: Layout) -> None:
         if not is_one_line(path) or not path.startswith("/"):
             raise UsageError(
                 "path-unusable", f"the folder {path!r} can't be written into supervisord's configuration",
-                why="it is relative, has a line break, or isn't UTF-8", fix="mv PROJECT to a folder with a plain name",
+                why="it is relative, has a line break, or isn't UTF-8",
+                fix=f'mv -- {shlex.quote(path)} "$HOME"/{re.sub("[^A-Za-z0-9._-]+", "-", path.rpartition("/")[2])}',
             )
     if len(layout.socket.encode()) > _LONGEST_SOCKET or re.search(r"\s[;#]|^\s|\s$", layout.sockets):
         raise UsageError(

@@ -147,6 +147,17 @@ class Written:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """What a checkout lacks. submodules: paths of those that aren't there. moved: of those at another commit than the
+    project wants. pointers: files whose content Git LFS holds. warnings: about submodules that are left as they are."""
+
+    submodules: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+    pointers: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class State:
     """Everything the planner may know.
 
@@ -192,6 +203,7 @@ class State:
     """Variables of each `env_file` that is there or that this run makes, by its path in the project."""
     foreground: Mapping[str, Foreground] = field(default_factory=dict)
     """Programs that run on a terminal, by name."""
+    parts: Parts = Parts()
     warnings: tuple[str, ...] = ()
 
 

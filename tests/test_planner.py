@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from devstack import watching
 from devstack.errors import UsageError
 from devstack.plan import CheckedOut, Down, Goal, Plan, RunTask, Up
-from devstack.planner import build, checkout, digest, selected
+from devstack.planner import build, checkout, completion, digest, selected
 from devstack.profile.model import Profile
 from devstack.programs import all_programs, layout
 from devstack.render import render
@@ -21,6 +21,7 @@ from devstack.resources import shared
 from devstack.services import Probe
 from devstack.state import (
     Orphan,
+    Parts,
     ProgramState,
     PythonState,
     ReplicaState,
@@ -632,6 +633,24 @@ def test_down_of_what_is_down(shop: Desk) -> None:
     assert shop.plan(replace(stopped, data=()), Down(volumes=True)).is_empty
     left = replace(stopped, supervisor=SupervisorState(orphans=(dead("web"),)))
     assert shop.text(left, Down()) == "\nsupervisor:reap  left over from a killed run\n"
+
+
+def test_what_a_checkout_lacks_comes_before_all_that_reads_it(shop: Desk) -> None:
+    parts = Parts(("vendor/a", "vendor/b"), ("vendor/c",), ("film.bin",), ("vendor/d is at 1",))
+    state = replace(shop.fresh, parts=parts)
+    plan = shop.plan(state)
+    moved = "submodule vendor/c is at another commit than the project wants"
+    assert completion(parts, "up").text() == "\n".join([
+        f"submodules:get  submodules are not there: vendor/a, vendor/b; {moved}",
+        "lfs:pull        only pointers to what Git LFS holds: film.bin  (after submodules:get)",
+    ])  # fmt: skip
+    assert plan.steps[:2] == completion(parts, "up").steps
+    needs = {step.id: step.needs for step in plan.steps}
+    for step in ("python:create", "paths:make", "migrate:run", "web:start"):
+        assert {"submodules:get", "lfs:pull"} <= {*needs[step], *needs["python:create"]}
+    assert "lfs:pull" in needs["python:create"]
+    assert plan.warnings == ("vendor/d is at 1",)
+    assert completion(Parts(), "up").is_empty
 
 
 def test_a_project_is_cloned_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from devstack.stack.trusting import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
-#: verbs that work in every folder
-_ANYWHERE = ("bootstrap", "list", "gc", "--help")
+#: `devstack up`, `cd shop && DEVSTACK_ENV_A=b devstack up`
+_DEVSTACK = re.compile(
+    r"(?P<cd>cd (?P<folder>.+?) && )?(?P<env>(?:DEVSTACK_\w+=\S+ )*)devstack (?P<verb>.*)", re.DOTALL
+)
 
 
 class Context:
@@ -33,16 +36,16 @@ class Context:
         self.output = output
         self.words = words
         self.system = System()
-        #: the project that this command is about, where it need not be the one around this folder
-        self._root: Path | None = None
+        #: of the project that this command is about, once that is known
+        self.root: Path | None = None
 
     def stack(self, root: Path | None = None, **flags: Any) -> Stack:
         """The stack of the project that this command is run in."""
         from devstack.stack import Stack
         from devstack.stack.paths import find_root
 
-        self._root = root
-        return Stack(self.system, root or find_root(self.here()), self.options(**flags))
+        self.root = root or find_root(self.here())
+        return Stack(self.system, self.root, self.options(**flags))
 
     def here(self) -> Path:
         try:
@@ -66,15 +69,29 @@ class Context:
         """How the person calls devstack in this folder, for the commands that are printed."""
         return prefix(str(folder))
 
-    def spelled(self, fix: str) -> str:
-        """A printed command as it works here: `devstack` may not be on this person's PATH, the project be elsewhere."""
-        verb = fix.removeprefix("devstack ")
-        if verb == fix:
+    def placed(self, fix: str) -> str:
+        """A printed command as it works in this folder: the project may have been cloned elsewhere."""
+        found = _DEVSTACK.fullmatch(fix)
+        # what names a repository works anywhere
+        is_anywhere = found and found["verb"].startswith("bootstrap ") and not found["verb"].startswith("bootstrap . ")
+        if self.root is None or found is None or is_anywhere:
             return fix
         here = Path(os.curdir).absolute()
-        if self._root is None or here.is_relative_to(self._root) or verb.partition(" ")[0] in _ANYWHERE:
-            return f"{self.prefix(here)} {verb}"
-        return f"cd {shlex.quote(os.path.relpath(self._root))} && {self.prefix(self._root)} {verb}"
+        if not found["cd"] and here.resolve().is_relative_to(self.root.resolve()):
+            return fix
+        folder = self.root / (shlex.split(found["folder"])[0] if found["cd"] else "")
+        return f"cd {shlex.quote(os.path.relpath(folder, here))} && {fix.removeprefix(found['cd'] or '')}"
+
+    def spelled(self, fix: str) -> str:
+        """A printed command as this person can call it: `devstack` may not be on their PATH."""
+        found = _DEVSTACK.fullmatch(fix)
+        if found is None:
+            return fix
+        folder = shlex.split(found["folder"])[0] if found["cd"] else os.curdir
+        prefix = self.prefix(Path(folder).absolute())
+        # without a verb, bootstrap.py takes what it is given for a repository
+        verb = found["verb"] if prefix == "devstack" else found["verb"].removeprefix("bootstrap ")
+        return f"{found['cd'] or ''}{found['env']}{prefix} {verb}"
 
     def confirm(self, question: str) -> bool:
         from devstack.cli import questions

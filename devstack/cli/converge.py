@@ -55,6 +55,9 @@ class Shown(contextlib.ExitStack):
         self._progress: Progress | None = None
 
     def show(self, plan: Plan) -> None:
+        # the picture of the plan before, where there was one, ends here
+        self.close()
+        self._progress = None
         self._context.output.note(*plan.warnings)
         confirm(self._context, plan, yes=self._yes)
         self._progress = self.enter_context(self._context.output.progress(plan, self._title))

@@ -87,6 +87,7 @@ def _run(context: Context, words: list[str]) -> int:
             code = error.exit_code
             if isinstance(error, InterruptedRunError) and received:
                 error.exit_code = code = 128 + received[0]
+            error.fix = context.placed(error.fix)
             if not context.output.is_json:
                 error.fix = context.spelled(error.fix)
             context.output.error(error)

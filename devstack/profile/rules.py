@@ -180,6 +180,8 @@ def _paths(profile: Profile) -> Iterator[Finding]:
     installed = enumerate(profile.python.install or ())
     named += [(("python", "install", index), entry.split("[", 1)[0]) for index, entry in installed]
     named += [(("python", "constraints", index), entry) for index, entry in enumerate(profile.python.constraints)]
+    sparse = enumerate(profile.project.sparse)
+    named += [(("project", "sparse", index), entry.removeprefix("!")) for index, entry in sparse]
     for place, path in named:
         if trouble := _outside(path):
             yield Finding(place, f"`{printable(path)}` {trouble}", "paths are relative and stay in the project")
@@ -211,6 +213,7 @@ def _options(profile: Profile) -> Iterator[Finding]:
     ]
     lists = {"install": python.install or (), "constraints": python.constraints, "packages": python.packages,
              "extras": python.extras, "groups": python.groups}  # fmt: skip
+    words += [(("project", "sparse", index), entry) for index, entry in enumerate(profile.project.sparse)]
     words += [(("python", key, index), word) for key, values in lists.items() for index, word in enumerate(values)]
     for family in type(python.system).model_fields:
         values = getattr(python.system, family)

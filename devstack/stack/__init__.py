@@ -10,23 +10,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devstack import programs
-from devstack.errors import DevstackError, NetworkError, PrerequisiteError, UsageError
+from devstack.errors import DevstackError, NetworkError, UsageError
 from devstack.evidence import TICK
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
 from devstack.layout import Layout
-from devstack.plan import Down, FetchServer, Goal, Plan, StartProgram, Up
-from devstack.planner import build, down
+from devstack.plan import Down, Goal, Plan, StartProgram, Up
+from devstack.planner import build, completion, down
 from devstack.profile.model import Ask, Profile
 from devstack.python_env import PythonEnvironments
 from devstack.registry import Entry, Registry
 from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
-from devstack.stack.commands import port_taken
+from devstack.stack import guards
 from devstack.stack.exposure import exposed
 from devstack.stack.inputs import Inputs
 from devstack.stack.observe import Observer, Seen, Tools, observe_running
+from devstack.stack.parts import observe_parts, performers
 from devstack.stack.paths import Project, places, sockets
 from devstack.stack.perform import Performers
 from devstack.stack.sources import Found, read_profile, scale_layer, setting_layers
@@ -123,7 +123,14 @@ class Stack:
         if isinstance(goal, Down):
             tools = self._tools(self._bare())
             return down(observe_running(tools, self.supervisor(), self._store.load().stack).state, goal)
-        return self._plan(self.observe(), goal)
+        try:
+            return self._plan(self.observe(), goal)
+        except UsageError as error:
+            # what can't be understood yet may be in what is missing
+            missing = completion(observe_parts(self.system, self.project.root, self.profile.project), goal.name)
+            if missing.is_empty:
+                raise
+            return replace(missing, warnings=(f"the rest can be planned once that is done: {error}",))
 
     def supervisor(self) -> Supervisor:
         return self._supervisor(self._store.load().stack)
@@ -145,7 +152,7 @@ class Stack:
 
         Raises BusyError, NotTrustedError, ConflictError and whatever its first failing step raises.
         """
-        self._ensure_runtime()
+        guards.ensure_runtime(self.profile)
         self.ensure_trusted()
         with held(self.system, self.project):
             self._prepare_folder()
@@ -153,17 +160,17 @@ class Stack:
                 self._store.update(lambda record: replace(record, profile=self.found.path))
             if self._options.new_ports:
                 self._release_ports()
+            self._complete(goal, listener, show)
             tools = self._tools(self.profile)
             observer = self._observer(tools, keep=True)
             with self._standing.looking() as notes:
                 seen = observer.observe()
                 plan = self._plan(seen, goal)
             self._remember(seen)
-            _ensure_system_packages(seen)
+            guards.ensure_system_packages(seen)
             show(plan if self._options.verbose else self._news(plan))
             self._store.update(lambda record: replace(record, told=dict.fromkeys(sorted(plan.lasting), "")))
-            self._ensure_offline(plan)
-            self._ensure_ports(plan, seen)
+            guards.ensure_possible(plan, tools, seen, offline=self._options.offline)
             outcome = self._execute(plan, Performers(tools, seen, observer, consent=self._has_consent(seen)), listener)
             if outcome.events:
                 status = self._last_look()
@@ -212,6 +219,20 @@ class Stack:
         with held(self.system, self.project):
             self._store.update(lambda record: replace(record, scale=dict(scale)))
         self._found = None
+
+    def _complete(self, goal: Up, listener: Listener, show: Callable[[Plan], None]) -> None:
+        """Get what the checkout lacks: only then can be seen what the stack needs."""
+        plan = completion(observe_parts(self.system, self.project.root, self.profile.project), goal.name)
+        if plan.is_empty:
+            return
+        if self._options.offline:
+            raise NetworkError(
+                "offline-missing", "this checkout lacks what can't be fetched offline",
+                why="; ".join(step.cause for step in plan.steps), fix="devstack up  (with the network)",
+            )
+        show(plan)
+        table = performers(self.system, self.project.root)
+        Executor(self.system, table, listener, self._journal("checkout")).execute(plan)
 
     def ensure_trusted(self) -> None:
         """Nothing of a repository runs before a person said it may: bound to the content of all that says what runs, to
@@ -332,31 +353,6 @@ class Stack:
                 git.exclude(self.project.root, "/.venv")
             self.system.write(marker, "*\n")
 
-    def _ensure_runtime(self) -> None:
-        if self.profile.runtime == "docker":
-            raise PrerequisiteError(
-                "runtime-unavailable", "services can't run in docker yet", why="this devstack runs them natively only",
-                fix="devstack up --runtime native",
-            )
-
-    def _ensure_ports(self, plan: Plan, seen: Seen) -> None:
-        """Fail before anything is done when a leased port is a stranger's; what a step frees itself doesn't count."""
-        state = seen.state
-        own = {program.pid for program in state.supervisor.programs.values()} | {
-            orphan.pid for orphan in state.supervisor.orphans
-        }
-        for step in plan.steps:
-            if not isinstance(step.action, StartProgram):
-                continue
-            for name, port in programs.ports_of(state, step.action.program).items():
-                holder = None if self.system.is_port_free(port) else self.system.port_holder(port)
-                if holder is not None and holder.pid not in own and not self._is_own(holder.pid, state.stack):
-                    raise port_taken(name, port, str(holder), fixed=programs.is_fixed(self.profile, name))
-
-    def _is_own(self, pid: int | None, stack: str) -> bool:
-        """Is it a child of a program, such as a reloader's server? It ends with its program."""
-        return pid is not None and self.system.variables(pid).get("DEVSTACK_STACK") == stack
-
     def _release_ports(self) -> None:
         """Give up the leases of programs that don't run and whose port somebody else has taken."""
         record = self._store.load()
@@ -374,29 +370,10 @@ class Stack:
         ask = self._options.ask_consent
         return bool(commands) and (self._options.yes or bool(ask and all(ask(command) for command in commands)))
 
-    def _ensure_offline(self, plan: Plan) -> None:
-        """Offline, all that is missing is told at once, before anything is done."""
-        fetches = [step for step in plan.steps if isinstance(step.action, FetchServer)]
-        if self._options.offline and fetches:
-            raise NetworkError(
-                "offline-missing", "this machine lacks what can't be fetched offline",
-                why="; ".join(step.cause for step in fetches), fix="devstack up",
-            )
-
     def _remember(self, seen: Seen) -> None:
         state = seen.state
         self._registry.record(
             Entry(state.stack, self.profile.name, state.root, state.runtime, dict(state.ports), self.system.now())
-        )
-
-
-def _ensure_system_packages(seen: Seen) -> None:
-    """What a build would lack is told before anything is done; it is never installed from here."""
-    python = seen.state.python
-    if python is not None and python.lacks:
-        raise PrerequisiteError(
-            "system-packages-missing", f"this machine lacks {python.lacks}", why="[python.system] of the profile",
-            fix=python.remedy,
         )
 
 

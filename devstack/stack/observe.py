@@ -23,12 +23,13 @@ from devstack.runtimes.servers import Choice, Servers
 from devstack.services import Instance, Kind, Probe, kind_of
 from devstack.stack.declared_files import with_env_files, with_files
 from devstack.stack.inputs import Inputs
+from devstack.stack.parts import observe_parts
 from devstack.stack.paths import Places, Project, sockets
 from devstack.stack.readiness import Readiness
 from devstack.stack.store import RecordStore, SecretStore
 from devstack.stack.tasks import left_over
 from devstack.stack.terminals import on_terminals
-from devstack.state import Record, ReplicaState, ServiceState, State, SupervisorState, TaskState
+from devstack.state import Parts, Record, ReplicaState, ServiceState, State, SupervisorState, TaskState
 from devstack.supervisor import Supervisor
 from devstack.system import System
 
@@ -109,6 +110,7 @@ class Observer:
             missing_paths=missing, data=data_folders(tools.project), written=record.written,
             keys={path: key for path, key in keys.items() if key is not None},
             foreground=on_terminals(tools.system, tools.project),
+            parts=Parts() if light else observe_parts(tools.system, tools.project.root, self._profile.project),
         )
         state = (with_env_files if light else with_files)(self._profile, tools.files, state)
         if self._keep:

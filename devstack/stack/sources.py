@@ -20,6 +20,7 @@ from devstack.profile.secret import Secret
 from devstack.profile.source import Origin, SourceFile, from_pyproject
 from devstack.resources import shared, shipped_profiles
 from devstack.stack.paths import LOCAL, PROFILE
+from devstack.stack.suggestion import no_profile
 from devstack.system import storage_errors
 
 #: more than any profile has; a device or a pipe is refused before
@@ -78,10 +79,7 @@ def _own(root: Path) -> SourceFile:
         found = from_pyproject(_read(root / "pyproject.toml", "pyproject.toml", "project"))
         if found is not None:
             return found
-    raise UsageError(
-        "no-profile", f"{root} has no profile", why=f"there is no {PROFILE} and no [tool.devstack] in pyproject.toml",
-        fix="python3 bootstrap.py . --profile minimal",
-    )
+    raise no_profile(root)
 
 
 def _given(name: str) -> tuple[SourceFile, Path]:

@@ -163,7 +163,7 @@ def test_unknown_keys_name_the_nearest_known_one(key: str, hint: str) -> None:
 
 def test_a_key_near_nothing_lists_what_there_is() -> None:
     assert mistakes_of("[project]\nxyzzy = 1") == [
-        "devstack.toml:2: project.xyzzy: unknown key `xyzzy` (known here: repo, ref)"
+        "devstack.toml:2: project.xyzzy: unknown key `xyzzy` (known here: repo, ref, sparse, submodules, lfs)"
     ]
 
 

@@ -67,6 +67,19 @@ def test_without_a_home_devstack_says_so(mini: Project, home: str) -> None:
     assert mini.run("up", "--json", env={"HOME": home}, code=2).error["id"] == "no-home"
 
 
+@_NEEDS_ROOT
+def test_a_home_that_cannot_be_written_is_told(mini: Project) -> None:
+    script = 'mount --bind "$HOME" "$HOME" && mount -o remount,bind,ro "$HOME" && exec "$@"'
+    inside = dict.fromkeys(("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), "")
+
+    prefix = ("unshare", "-m", "sh", "-c", script, "sh")
+    error = mini.run("up", "--trust", "--json", env=inside, prefix=prefix, code=5).error
+
+    assert error["id"] == "read-only"
+    assert mini.machine.environ["HOME"] in error["what"]
+    assert not (mini.folder / "data").exists()
+
+
 def test_an_unknown_key_is_named_with_its_line_and_the_nearest_one(mini: Project) -> None:
     line = mini.read("devstack.toml").split("replicas")[0].count("\n") + 1
     mini.edit("devstack.toml", "replicas = 2", "replica = 2")

@@ -71,7 +71,7 @@ def test_a_project_copied_while_it_is_up_is_another_stack(mini: Project) -> None
 
 
 def test_an_awkward_folder_is_a_folder(machine: Machine) -> None:
-    project = machine.new_project(machine.folder / "it's \"odd\" %s é $HOME")
+    project = machine.new_project(machine.folder / "it's \"odd\" %s é $HOME; #1 \U0001f642 \u200fx \\z")
 
     project.run("up")
 
@@ -79,6 +79,47 @@ def test_an_awkward_folder_is_a_folder(machine: Machine) -> None:
     project.assert_single()
     project.run("restart", "worker")
     project.assert_up()
+
+
+def test_a_line_break_in_a_folder_is_refused_before_anything_is_done(machine: Machine) -> None:
+    """supervisord's configuration has no way to say it. The printed command moves the project to a place that works."""
+    project = machine.new_project(machine.folder / "one\ntwo")
+
+    error = project.run("up", "--json", code=2).error
+    subprocess.run(["/bin/sh", "-c", error["fix"]], env=machine.environ, check=True)
+
+    assert error["id"] == "path-unusable"
+    assert not project.root.exists()
+    moved = Project(machine, Path(machine.environ["HOME"]) / "one-two")
+    assert moved.run("plan", "--json").document["steps"]
+    # nothing has run, and its leased ports may be somebody's
+    shutil.rmtree(moved.root)
+
+
+def test_a_deep_folder_is_a_folder(machine: Machine) -> None:
+    """Sockets and the first lines of scripts have a length that a path may go beyond."""
+    project = machine.new_project(machine.folder.joinpath(*["a-folder-with-a-long-name"] * 8))
+
+    project.run("up")
+
+    project.assert_up()
+    project.assert_single()
+
+
+def test_a_link_to_a_project_is_the_project(mini: Project) -> None:
+    mini.run("up")
+    link = mini.machine.folder / "link"
+    link.symlink_to(mini.root)
+    before = mini.status()["stack"]
+
+    # a shell says in PWD how it came here
+    seen = mini.run("status", "--json", cwd=link, env={"PWD": str(link)}).document["stack"]
+    again = mini.run("plan", "--json", cwd=link / "fixtures", env={"PWD": str(link / "fixtures")}).document
+    mini.run("bootstrap", "./link", "--trust", cwd=mini.machine.folder)
+
+    assert (seen["id"], seen["root"]) == (before["id"], before["root"]) == (before["id"], str(mini.root))
+    assert again["steps"] == []
+    mini.assert_single()
 
 
 # --- as an ordinary user ---------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from devstack.profile.model.commands import (
     TcpCheck,
     short_command,
 )
+from devstack.profile.model.project import Project
 from devstack.profile.model.python import Python, SystemNeeds
 from devstack.profile.model.values import (
     NAME,
@@ -53,15 +54,6 @@ __all__ = [
     "Restart", "RuntimeName", "Seconds", "SecretFormat", "Service", "SignalName", "Stop", "Strings", "SystemNeeds",
     "Task", "TcpCheck", "name_from", "one_or_many",
 ]
-
-
-class Project(Model):
-    """Where the project comes from."""
-
-    repo: str | None = None
-    """Git URL that `bootstrap` clones."""
-    ref: str | None = None
-    """Branch, tag or commit to check out."""
 
 
 class Service(Model):
