@@ -236,9 +236,7 @@ class Git:
 
     def _program(self) -> str:
         if self._found is None:
-            # resolved outside of any project: `.` and empty entries of PATH never count
-            entries = [entry for entry in self._env.get("PATH", "").split(os.pathsep) if Path(entry).is_absolute()]
-            self._found = shutil.which("git", path=os.pathsep.join(entries))
+            self._found = self._system.which("git", self._env.get("PATH", ""))
         if self._found is None:
             raise PrerequisiteError(
                 "git-missing", "git is not installed", why="a project is cloned with it",

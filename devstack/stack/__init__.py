@@ -23,6 +23,7 @@ from devstack.runtimes.servers import Servers
 from devstack.stack.observe import Observer, Seen, Tools, observe_running
 from devstack.stack.paths import Project, places, sockets
 from devstack.stack.perform import Performers, port_taken
+from devstack.stack.room import ensure_room
 from devstack.stack.sources import Found, read_profile
 from devstack.stack.status import Status, status_of
 from devstack.stack.store import RecordStore, held
@@ -64,6 +65,7 @@ class Stack:
     def __init__(self, system: System, root: Path, options: Options) -> None:
         self.system = system
         self.project = Project(root)
+        system.distrust(root)
         self._options = options
         self._places = places(system)
         self._registry = Registry(system, self._places.state)
@@ -135,6 +137,7 @@ class Stack:
             show(plan)
             self._ensure_offline(plan)
             self._ensure_ports(plan, seen)
+            ensure_room(plan, tools, seen)
             outcome = self._execute(plan, Performers(tools, seen, observer, consent=self._has_consent(seen)), listener)
             after = observer.observe(light=True) if outcome.events else seen
         return Run(outcome, status_of(self.profile, after.state, self.found.path))
