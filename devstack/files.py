@@ -22,6 +22,7 @@ class Files:
 
     #: set when the run is to end; waits for a lock end with it
     cancelled: threading.Event
+    _distrusted: Path | None = None
 
     @contextlib.contextmanager
     def open_private(self, path: Path, flags: int = 0) -> Iterator[int]:
@@ -178,6 +179,28 @@ class Files:
     def mode(self, path: Path) -> int:
         """Permission bits of a file that exists."""
         return stat.S_IMODE(path.stat().st_mode)
+
+    def which(self, program: str, path: str) -> str | None:
+        """Absolute path of a program on a PATH. Entries that are relative, or inside the project at hand, don't count:
+        a repository must not choose what devstack runs."""
+        entries = [Path(entry) for entry in path.split(os.pathsep)]
+        trusted = [entry for entry in entries if entry.is_absolute() and not self._is_distrusted(entry)]
+        return shutil.which(program, path=os.pathsep.join(map(str, trusted))) if trusted else None
+
+    def distrust(self, folder: Path) -> None:
+        """Run no program of this folder where one is looked for by its name."""
+        self._distrusted = folder.resolve()
+
+    def _is_distrusted(self, folder: Path) -> bool:
+        try:
+            return self._distrusted is not None and folder.resolve().is_relative_to(self._distrusted)
+        except OSError:
+            return True
+
+    def free_disk(self, path: Path) -> int:
+        """Bytes that this user may still write where `path` is."""
+        info = os.statvfs(path)
+        return info.f_bavail * info.f_frsize
 
     def folder(self, path: Path, mode: int) -> None:
         """Make a folder and its parents. Raises StorageError."""

@@ -7,6 +7,7 @@ import errno
 import socket
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,6 +56,13 @@ class Network:
             probe.bind((LOOPBACK, 0))
             port: int = probe.getsockname()[1]
             return port
+
+    def outgoing_ports(self) -> range:
+        """The ports that the system gives to outgoing connections; none where that isn't known."""
+        with contextlib.suppress(OSError, ValueError):
+            first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+            return range(first, last + 1)
+        return range(0)
 
     def port_holder(self, port: int) -> Holder | None:
         """Who listens on this TCP port, or None where nobody does."""

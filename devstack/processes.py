@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 _HAS_PROC = Path("/proc/self/stat").exists()
 
@@ -38,6 +38,16 @@ class Processes:
             return pwd.getpwuid(os.geteuid()).pw_name
         except KeyError:
             return str(os.geteuid())
+
+    def available_memory(self) -> int | None:
+        """Bytes of memory that new processes may take, the limits of this process's cgroups counted; None: unknown."""
+        import psutil
+
+        try:
+            free = int(psutil.virtual_memory().available)
+        except (psutil.Error, OSError, ValueError, KeyError):
+            return None
+        return min([free, *_left_in_cgroups()])
 
     def has_user(self, name: str) -> bool:
         import pwd
@@ -183,3 +193,14 @@ class Processes:
         except psutil.Error:
             return ()
         return tuple(found for child in children if (found := self.identity(child.pid)))
+
+
+def _left_in_cgroups() -> Iterator[int]:
+    """Bytes left below each memory limit around this process (cgroup v2, kernel's admin-guide/cgroup-v2)."""
+    with contextlib.suppress(OSError, ValueError):
+        (line,) = [line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")]
+        place = PurePosixPath(line.removeprefix("0::"))
+        for group in (place, *place.parents):
+            folder = Path(f"/sys/fs/cgroup{group}")
+            with contextlib.suppress(OSError, ValueError):
+                yield int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text())

@@ -362,9 +362,8 @@ class Git:
         return self._found
 
     def which(self, program: str) -> str | None:
-        """A program outside of any project: `.` and empty entries of PATH never count."""
-        entries = [entry for entry in self.env.get("PATH", "").split(os.pathsep) if Path(entry).is_absolute()]
-        return shutil.which(program, path=os.pathsep.join(entries))
+        """A program outside of any project."""
+        return self.system.which(program, self.env.get("PATH", ""))
 
 
 def _options(*more: str) -> list[str]:

@@ -34,7 +34,7 @@ def run(words: list[str]) -> int | None:
             standing.touch(memo)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-    output = Output(json="--json" in words)
+    output = Output(json="--json" in words, verbose=not {"-v", "--verbose"}.isdisjoint(words))
     try:
         _show(output, words[0], status, memo["warnings"])
     except StorageError as error:
@@ -51,7 +51,8 @@ def _show(output: Output, verb: str, status: Status, warnings: list[str]) -> Non
     elif verb == "up":
         from devstack.cli.calling import prefix
 
-        output.note(*warnings)
+        # what was told before is told again only to who asks for more
+        output.note(*(warnings if output.verbose else ()))
         output.ready(status, 0.0, Call(prefix(os.getcwd())), ())
     else:
         output.status(status)

@@ -240,6 +240,8 @@ class Kind(Protocol):
     ports: Mapping[str, int]
     #: ways to the server's binaries, in order of preference
     sources: tuple[Source, ...]
+    #: megabytes of memory below which the server is sure not to start
+    memory_mb: int
     #: what to tell when a task fails with the server's words
     hints: tuple[Hint, ...]
 

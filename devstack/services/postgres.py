@@ -81,6 +81,7 @@ class PostgresKind:
     default_version = "16"
     ports: Mapping[str, int] = {"main": 5432}
     sources: tuple[Source, ...] = SOURCES
+    memory_mb = 60
     hints: tuple[Hint, ...] = HINTS
     patch_glob = ""
 

@@ -94,6 +94,7 @@ class RabbitMQKind:
     default_version = "3"
     ports: Mapping[str, int] = {"main": 5672, "dist": 25672}
     sources: tuple[Source, ...] = SOURCES
+    memory_mb = 120
     hints: tuple[Hint, ...] = ()
     patch_glob = "usr/lib/**/ebin/*.app"
 

@@ -95,6 +95,7 @@ class RedisKind:
     default_version = "7"
     ports: Mapping[str, int] = {"main": 6379}
     sources: tuple[Source, ...] = SOURCES
+    memory_mb = 15
     hints: tuple[Hint, ...] = ()
     patch_glob = ""
 

@@ -78,6 +78,7 @@ class Stack:
     def __init__(self, system: System, root: Path, options: Options) -> None:
         self.system = system
         self.project = Project(root)
+        system.distrust(root)
         self._options = options
         self._places = places(system)
         self._registry = Registry(system, self._places.state)

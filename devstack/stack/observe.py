@@ -149,7 +149,13 @@ class Observer:
             record.stack, self._profile.name, str(tools.project.root), "native", dict(record.ports), tools.system.now()
         )
         leases = tools.registry.lease(entry, wishes, keep=self._keep)
-        return dict(leases.ports), leases.notes
+        outgoing = tools.system.outgoing_ports()
+        risky = tuple(
+            f"{name} wants port {wish.port}: the system gives {outgoing[0]} to {outgoing[-1]} to outgoing connections, "
+            "so it may be taken at any time"
+            for name, wish in wishes.items() if wish.fixed and wish.port in outgoing
+        )
+        return dict(leases.ports), (*leases.notes, *risky)
 
     def _decide(self, secrets: SecretStore) -> dict[str, str | Secret]:
         return {

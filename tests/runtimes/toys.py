@@ -45,6 +45,7 @@ class ToyKind:
     sources: tuple[Source, ...]
     patch_glob: str = ""
     hints: tuple[Hint, ...] = ()
+    memory_mb: int = 1
     declaration: type[Service] = Service
     default_version: str = "1"
     ports: Mapping[str, int] = field(default_factory=lambda: {"main": 4000})
