@@ -25,9 +25,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     }),
     frozenset({"evidence", "files", "globs", "processes", "system"}),
     frozenset({
-        "checkout", "installers", "interpreters", "orphans", "python_env", "registry", "resources", "runtimes", "shared_answer",
-        "site_packages", "snapshots", "standing", "supervisor", "supervisor_answers", "supervisor_logs",
-        "supervisor_rpc", "supervisord", "system_packages", "trust",
+        "checkout", "installers", "interpreters", "orphans", "python_env", "registry", "resources", "runtimes",
+        "shared_answer", "site_packages", "snapshots", "standing", "supervisor", "supervisor_answers",
+        "supervisor_logs", "supervisor_rpc", "supervisord", "system_packages", "trust",
     }),
     frozenset({"executor"}),
     frozenset({"stack"}),

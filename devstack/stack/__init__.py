@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devstack import programs
+from devstack import programs, system_packages
 from devstack.environment import Variable, explain
 from devstack.errors import NetworkError, PrerequisiteError, ProcessError, UsageError
 from devstack.evidence import TICK
@@ -229,7 +229,7 @@ class Stack:
                 seen = observer.observe()
                 plan = self._plan(seen, goal)
             self._remember(seen)
-            _ensure_system_packages(seen)
+            system_packages.ensure(seen.state.python)
             show(plan)
             self._ensure_offline(plan)
             self._ensure_ports(plan, seen)
@@ -437,16 +437,6 @@ class Stack:
         state = seen.state
         self._registry.record(
             Entry(state.stack, self.profile.name, state.root, state.runtime, dict(state.ports), self.system.now())
-        )
-
-
-def _ensure_system_packages(seen: Seen) -> None:
-    """What a build would lack is told before anything is done; it is never installed from here."""
-    python = seen.state.python
-    if python is not None and python.lacks:
-        raise PrerequisiteError(
-            "system-packages-missing", f"this machine lacks {python.lacks}", why="[python.system] of the profile",
-            fix=python.remedy,
         )
 
 
