@@ -12,6 +12,7 @@ from devstack.detect import scrub
 from devstack.detect.system_needs import Machine, family_of, package_of
 from devstack.errors import PrerequisiteError
 from devstack.profile.model import SystemNeeds
+from devstack.state import PythonState
 from devstack.system import System
 
 _DEADLINE = 20.0
@@ -50,6 +51,15 @@ def look(system: System, needs: SystemNeeds) -> Lacks:
     wanted = (*missing, *(package_of(name, here.family) for name in commands))
     fix = here.command(wanted) if wanted else ""
     return Lacks(missing, commands, fix or "install them with this system's package manager", note)
+
+
+def ensure(python: PythonState | None) -> None:
+    """Raises PrerequisiteError for what a build would lack, before anything is done."""
+    if python is not None and python.lacks:
+        raise PrerequisiteError(
+            "system-packages-missing", f"this machine lacks {python.lacks}", why="[python.system] of the profile",
+            fix=python.remedy,
+        )
 
 
 def _missing(system: System, family: str, packages: tuple[str, ...]) -> tuple[tuple[str, ...], str]:

@@ -42,6 +42,7 @@ def document(request: Request) -> dict[str, Any]:
         "trusted": request.material.root,
         "profile": request.source,
         "install": list(profile.python.install) if profile.python.install is not None else None,
+        "indexes": list(profile.python.indexes),
         "services": [
             {"name": name, "kind": service.kind or name, "version": service.version}
             for name, service in profile.services.items()
@@ -64,6 +65,8 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if document["services"]:
         texts = [f"{one['name']} ({one['kind']} {one['version'] or ''}".rstrip() + ")" for one in document["services"]]
         yield "start services", one_line(", ".join(texts))
+    if document["indexes"]:
+        yield "fetch packages from", one_line(", ".join(document["indexes"]))
     for head, key in (("make files", "files"), ("read env files", "env_files"), ("read from your shell", "inherit")):
         if document[key]:
             yield head, one_line(", ".join(document[key]))

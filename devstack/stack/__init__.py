@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from devstack import system_packages
 from devstack.errors import DevstackError, NetworkError, UsageError
 from devstack.evidence import TICK
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
@@ -168,7 +169,7 @@ class Stack:
                 seen = observer.observe()
                 plan = self._plan(seen, goal)
             self._remember(seen)
-            guards.ensure_system_packages(seen)
+            system_packages.ensure(seen.state.python)
             show(plan if self._options.verbose else self._news(plan))
             self._store.update(lambda record: replace(record, told=dict.fromkeys(sorted(plan.lasting), "")))
             guards.ensure_possible(plan, tools, seen, offline=self._options.offline)

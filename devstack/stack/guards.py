@@ -32,16 +32,6 @@ def ensure_runtime(profile: Profile) -> None:
         )
 
 
-def ensure_system_packages(seen: Seen) -> None:
-    """What a build would lack is told before anything is done; it is never installed from here."""
-    python = seen.state.python
-    if python is not None and python.lacks:
-        raise PrerequisiteError(
-            "system-packages-missing", f"this machine lacks {python.lacks}", why="[python.system] of the profile",
-            fix=python.remedy,
-        )
-
-
 def ensure_possible(plan: Plan, tools: Tools, seen: Seen, *, offline: bool) -> None:
     """Raises NetworkError, ConflictError, PrerequisiteError, StorageError."""
     if offline:

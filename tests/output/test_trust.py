@@ -6,7 +6,7 @@ import pytest
 
 from devstack.output import trust
 from devstack.output.terminal import Look
-from devstack.profile.model import File, Process, Profile, Service, Task
+from devstack.profile.model import File, Process, Profile, Python, Service, Task
 from devstack.stack.trusting import Request
 from devstack.trust import Change, Item, Material
 from tests.output.samples import HOSTILE, PAINT
@@ -16,6 +16,7 @@ def request(*, known: bool = False, changes: tuple[Change, ...] = (), run: str =
     profile = Profile(
         name="p", tasks={"seed": Task(run=run)}, processes={"web": Process(role="web", run="serve")},
         services={"cache": Service(kind="redis", version="7")}, files={"a.ini": File(content="x")}, inherit=("TOKEN",),
+        python=Python(indexes=("https://packages.example/simple",)),
     )
     material = Material("/src/p", 0, (Item("devstack.toml", "profile", "1"), Item(".env", "env file", "2")))
     return Request(profile, "devstack.toml", material, changes, known, stranger=False)
@@ -33,6 +34,7 @@ def test_all_that_the_profile_does_is_told() -> None:
         "  run tasks.seed        seed",
         "  run processes.web     serve",
         "  start services        cache (redis 7)",
+        "  fetch packages from   https://packages.example/simple",
         "  make files            a.ini",
         "  read env files        .env",
         "  read from your shell  TOKEN",
