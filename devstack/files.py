@@ -59,7 +59,7 @@ class Files:
             os.write(descriptor, text.encode(errors="surrogateescape"))
 
     def stamp(self, path: Path, at: float) -> None:
-        """Give an empty file this time; make it where it isn't there. at: seconds since the epoch."""
+        """Give a private file this time; make it, empty, where it isn't there. at: seconds since the epoch."""
         with self.open_private(path):
             pass
         with storage_errors(path):

@@ -77,7 +77,8 @@ class Registry:
             self._system.stamp(mark, entry.last_used)
 
     def mark(self, id: str) -> Path:
-        """The file whose time says when a stack was used last: most uses change nothing else."""
+        """The file whose time says when a stack was used last: most uses change nothing else. It holds the digest of
+        the memo that the stack stands (`standing`)."""
         return self._folder / "used" / id
 
     def forget(self, id: str) -> None:

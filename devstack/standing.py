@@ -46,6 +46,8 @@ def memo_of(folder: str) -> tuple[str, Memo] | None:
 def stands(memo: Memo, *, whole: bool) -> bool:
     """Is everything as the memo says? whole: also what only `up` looks at: environment, tasks, generated files."""
     try:
+        if not _is_vouched_for(memo):
+            return False
         return _is_same_devstack(memo) and not _is_held(memo) and not _changed(memo, whole=whole) and _all_well(memo)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
@@ -73,10 +75,13 @@ def devstack_itself() -> list[str]:
     return [sys.executable, sys.version, found.hexdigest()]
 
 
+def digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
 def variables_digest(environ: Mapping[str, str]) -> str:
     """A digest, since values may be secret."""
-    text = json.dumps(evidence.variables(environ), sort_keys=True)
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+    return digest(json.dumps(evidence.variables(environ), sort_keys=True).encode(errors="surrogateescape"))
 
 
 def identity(pid: int) -> list[Any] | None:
@@ -92,15 +97,29 @@ def identity(pid: int) -> list[Any] | None:
 def _read(path: str) -> Memo | None:
     try:
         with open(path, "rb") as file:
-            memo = json.load(file)
+            text = file.read()
+        memo = json.loads(text)
     except (OSError, ValueError, RecursionError):
         return None
-    return memo if isinstance(memo, dict) and memo.get("form") == FORM else None
+    if not isinstance(memo, dict) or memo.get("form") != FORM:
+        return None
+    return memo | {"digest": digest(text)}
+
+
+def _is_vouched_for(memo: Memo) -> bool:
+    """Did this user's devstack write it? It lies in the project's folder, where a repository could bring one along, and
+    names commands: so its digest lies outside."""
+    state = os.environ.get("XDG_STATE_HOME") or f"{os.environ['HOME']}/.local/state"
+    stack = memo["status"]["stack"]["id"]
+    if "/" in stack or memo["used"] != f"{state}/devstack/used/{stack}":
+        return False
+    with open(memo["used"], "rb") as file:
+        return file.read().decode() == str(memo["digest"])
 
 
 def _is_same_devstack(memo: Memo) -> bool:
-    is_mine = os.stat(f"{memo['root']}/.devstack/{NAME}").st_uid == os.geteuid()
-    return is_mine and memo["devstack"] == devstack_itself() and memo["variables"] == variables_digest(os.environ)
+    now = {"devstack": devstack_itself(), "variables": variables_digest(os.environ)}
+    return all(memo[name] == value for name, value in now.items())
 
 
 def _is_held(memo: Memo) -> bool:

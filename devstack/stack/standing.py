@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from devstack import evidence, programs, standing
@@ -71,7 +72,9 @@ class Standing:
         if memo is not None:
             # only a memo: what can't be written doesn't make the run fail
             with contextlib.suppress(DevstackError, OSError):
-                self._system.write(self._project.folder / standing.NAME, json.dumps(memo))
+                text = json.dumps(memo)
+                self._system.write(self._project.folder / standing.NAME, text)
+                self._system.write(Path(memo["used"]), standing.digest(text.encode()))
 
     def _memo(self, look: Look) -> dict[str, Any] | None:
         state = look.state
@@ -110,7 +113,7 @@ def _doubt(look: Look) -> str:
     rows += [(row.ready, row.state) for row in look.status.processes]
     if look.status.stack.state != "up" or any(row != (True, "running") for row in rows):
         return "not everything runs"
-    return "a supervisord that was started by hand" if look.state.supervisor.orphans else ""
+    return ""
 
 
 def _services(state: State) -> list[Any] | None:

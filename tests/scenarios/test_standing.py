@@ -174,6 +174,19 @@ def test_what_has_changed_takes_the_long_way_until_the_next_up(up: Project) -> N
     assert up.status()["stack"]["state"] == "down"
 
 
+def test_a_memo_that_this_users_devstack_did_not_write_is_none(up: Project) -> None:
+    path = up.folder / standing.NAME
+    text = path.read_text()
+    path.write_text(text.replace('"checks": [', '"checks": [{"argv": ["true"], "env": {}, "cwd": "/", "timeout": 1}, '))
+    assert not stands(up)
+    path.write_text(text[:-10])
+    assert standing.memo_of(str(up.root)) is None
+    path.write_text(text)
+    assert stands(up)
+    Path(memo(up)["used"]).unlink()
+    assert not stands(up)
+
+
 def test_an_observation_asks_for_no_variable_that_is_not_compared(up: Project) -> None:
     class Watched(dict[str, str]):
         def get(self, name: str, default: Any = None) -> Any:
