@@ -98,6 +98,7 @@ def test_files_are_made_from_templates_and_a_wrong_reference_names_its_line(mini
 
     wrong = mini.run("up", code=2)
     mini.edit("settings.in", "redsi", "redis")
+    mini.trust()
     mini.run("up")
 
     assert "settings.in:2: " in wrong.err
