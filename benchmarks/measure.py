@@ -76,7 +76,18 @@ def bench(folder: Path, rounds: int, say: Callable[[str], None]) -> Iterator[Ben
     runtime = folder / "run"
     runtime.mkdir(mode=0o700)
     own = {"XDG_STATE_HOME": f"{folder}/state", "XDG_RUNTIME_DIR": str(runtime), "XDG_BIN_HOME": f"{folder}/bin"}
-    yield Bench(folder, {**kept, **own}, rounds, say)
+    before = dict(os.environ)
+    # what is looked up in this very process must be of the same places
+    os.environ |= own
+    made = Bench(folder, {**kept, **own}, rounds, say)
+    try:
+        yield made
+    finally:
+        for project in folder.glob("*/**/devstack.toml"):
+            if (project.parent / ".devstack").is_dir():
+                made.run(*DEVSTACK, "down", cwd=project.parent)
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def until(check: Callable[[], bool], every: float = 0.02) -> None:
