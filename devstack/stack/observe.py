@@ -105,10 +105,10 @@ class Observer:
             interpreter=sys.executable,
             venv=str(python.folder if python else tools.project.root / ".venv"), base={**base, **inherited},
             supervisor=live, python=python.state if python else None, services=services, ports=ports,
-            decided=decided, wrapper=tools.native.wrapper() if services else (),
-            warnings=(*notes, *(python.warnings if python else ())), missing_paths=missing, data=data_folders(tools.project), written=record.written,
+            decided=decided, wrapper=tools.native.wrapper() if services else (), missing_paths=missing,
+            warnings=(*notes, *(python.warnings if python else ())), data=data_folders(tools.project),
+            written=record.written, foreground=on_terminals(tools.system, tools.project),
             keys={path: key for path, key in keys.items() if key is not None},
-            foreground=on_terminals(tools.system, tools.project),
             parts=Parts() if light else observe_parts(tools.system, tools.project.root, self._profile.project),
         )
         state = (with_env_files if light else with_files)(self._profile, tools.files, state)
