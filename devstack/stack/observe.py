@@ -102,8 +102,7 @@ class Observer:
         state = State(
             stack=record.stack, root=str(tools.project.root), folder=str(tools.project.folder), sockets=str(place),
             venv=str(python.folder if python else tools.project.root / ".venv"), base={**base, **inherited},
-            supervisor=live,
-            python=python.state if python else None, services=services, ports=ports,
+            supervisor=live, python=python.state if python else None, services=services, ports=ports,
             decided=decided, wrapper=tools.native.wrapper() if services else (),
             warnings=(*notes, *(python.warnings if python else ())),
             missing_paths=missing, data=data_folders(tools.project), written=record.written,
