@@ -21,7 +21,7 @@ def pointers(git: Git, root: Path) -> tuple[str, ...]:
 
 
 def has_any(git: Git, root: Path) -> bool:
-    """`git lfs track` writes into the attributes at the root; those in folders are read where it says so."""
+    """`git lfs track` writes into the attributes at the root; those in folders are read where these say so."""
     return git.is_checkout(root) and _FILTER in (git.system.read(root / ".gitattributes") or "")
 
 

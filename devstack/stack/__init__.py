@@ -27,7 +27,7 @@ from devstack.stack import guards
 from devstack.stack.exposure import exposed
 from devstack.stack.inputs import Inputs
 from devstack.stack.observe import Observer, Seen, Tools, observe_running
-from devstack.stack.parts import observe_parts, performers
+from devstack.stack.parts import ensure_reachable, observe_parts, performers
 from devstack.stack.paths import Project, places, sockets
 from devstack.stack.perform import Performers
 from devstack.stack.sources import Found, read_profile, scale_layer, setting_layers
@@ -129,8 +129,7 @@ class Stack:
             return self._plan(self.observe(), goal)
         except UsageError as error:
             # what can't be understood yet may be in what is missing
-            missing = completion(observe_parts(self.system, self.project.root, self.profile.project), goal.name)
-            if missing.is_empty:
+            if (missing := self._missing(goal)).is_empty:
                 raise
             return replace(missing, warnings=(f"the rest can be planned once that is done: {error}",))
 
@@ -162,7 +161,13 @@ class Stack:
                 self._store.update(lambda record: replace(record, profile=self.found.path))
             if self._options.new_ports:
                 self._release_ports()
-            self._complete(goal, listener, show)
+            if (missing := self._missing(goal)).steps:
+                ensure_reachable(missing, offline=self._options.offline)
+                show(missing)
+                executor = Executor(
+                    self.system, performers(self.system, self.project.root), listener, self._journal("checkout")
+                )
+                executor.execute(missing)
             tools = self._tools(self.profile)
             observer = self._observer(tools, keep=True)
             with self._standing.looking() as notes:
@@ -222,20 +227,6 @@ class Stack:
             self._store.update(lambda record: replace(record, scale=dict(scale)))
         self._found = None
 
-    def _complete(self, goal: Up, listener: Listener, show: Callable[[Plan], None]) -> None:
-        """Get what the checkout lacks: only then can be seen what the stack needs."""
-        plan = completion(observe_parts(self.system, self.project.root, self.profile.project), goal.name)
-        if plan.is_empty:
-            return
-        if self._options.offline:
-            raise NetworkError(
-                "offline-missing", "this checkout lacks what can't be fetched offline",
-                why="; ".join(step.cause for step in plan.steps), fix="devstack up  (with the network)",
-            )
-        show(plan)
-        table = performers(self.system, self.project.root)
-        Executor(self.system, table, listener, self._journal("checkout")).execute(plan)
-
     def ensure_trusted(self) -> None:
         """Nothing of a repository runs before a person said it may: bound to the content of all that says what runs, to
         its place and its owner. Raises NotTrustedError."""
@@ -283,6 +274,10 @@ class Stack:
         return self._inputs
 
     # --- parts -------------------------------------------------------------------------------------------------------
+
+    def _missing(self, goal: Up) -> Plan:
+        """How to get what the checkout lacks: only then can be seen what the stack needs."""
+        return completion(observe_parts(self.system, self.project.root, self.profile.project), goal.name)
 
     def _plan(self, seen: Seen, goal: Goal) -> Plan:
         template = self.system.read(shared("Procfile.template")) or ""

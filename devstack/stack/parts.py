@@ -11,8 +11,9 @@ from pathlib import Path
 
 from devstack import evidence
 from devstack.checkout import Git, large_files, submodules
+from devstack.errors import NetworkError
 from devstack.executor import Performer, Report
-from devstack.plan import Action, GetSubmodules, PullLargeFiles
+from devstack.plan import Action, GetSubmodules, Plan, PullLargeFiles
 from devstack.profile.model import Project
 from devstack.state import Parts
 from devstack.system import System
@@ -32,6 +33,15 @@ def observe_parts(system: System, root: Path, project: Project) -> Parts:
             pointers, sources = large_files.pointers(git, root), large_files.sources(git, root)
         _depend_on(sources)
     return Parts(wanted.paths, wanted.moved, pointers, wanted.warnings)
+
+
+def ensure_reachable(plan: Plan, *, offline: bool) -> None:
+    """Raises NetworkError where what a checkout lacks may not be fetched."""
+    if offline:
+        raise NetworkError(
+            "offline-missing", "this checkout lacks what can't be fetched offline",
+            why="; ".join(step.cause for step in plan.steps), fix="devstack up  (with the network)",
+        )
 
 
 def _depend_on(sources: Iterable[Path]) -> None:

@@ -53,8 +53,10 @@ def with_lfs(system: Hasty, tmp_path: Path, pull: str) -> Git:
 
 def test_pointers_are_found_by_their_attribute(git: Git, movies: Path) -> None:
     assert large_files.pointers(git, movies) == ("media/film.bin", "other/deep/song.bin")
-    (movies / ".gitattributes").write_text("")
+    (movies / ".gitattributes").write_text("x filter=lfs\n")
     assert large_files.pointers(git, movies) == ("other/deep/song.bin",)
+    (movies / ".gitattributes").write_text("")
+    assert large_files.pointers(git, movies) == ()
 
 
 def test_a_project_without_large_files(git: Git, shop: Path, tmp_path: Path) -> None:

@@ -102,6 +102,12 @@ def test_submodules_and_large_files_come_first_once_the_project_is_trusted(machi
     assert (mini.root / "film.bin").read_text() == "a whole film\n"
     mini.assert_up()
     assert steps(mini) == []
+    mini.run("up")
+    assert (mini.folder / "standing.json").exists(), "git's answers are known by the files that they are read from"
+    git(mini.root, "submodule", "--quiet", "deinit", "--all", "-f")
+    assert steps(mini)[0] == "submodules:get"
+    mini.run("up")
+    assert (mini.root / "vendor/goods/requirements.txt").exists()
 
 
 def test_parts_that_are_not_wanted_are_left_alone(mini: Project) -> None:
@@ -144,7 +150,10 @@ def test_the_command_for_a_project_without_a_profile_works_where_it_is_printed(m
 
     assert error["id"] == "no-profile"
     assert error["fix"] == "cd 'my shop' && devstack bootstrap . --profile minimal"
-    done = typed(machine, error["fix"], machine.folder)
+    # whose commands run is the person's to say: that it is wanted is one more command
+    refused = typed(machine, error["fix"], machine.folder)
+    assert refused.returncode == 9, refused.stderr
+    done = typed(machine, f"{error['fix']} --trust", machine.folder)
     assert done.returncode == 0, done.stderr
 
 

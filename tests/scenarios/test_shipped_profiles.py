@@ -60,7 +60,7 @@ def test_flask_with_rq(machine: Machine) -> None:
     fix = tiny.run("bootstrap", ".", "--json", code=2).error["fix"]
 
     assert fix == "DEVSTACK_ENV_FLASK_APP=app devstack bootstrap . --profile flask-rq"
-    tiny.run("bootstrap", ".", "--profile", "flask-rq")
+    tiny.run("bootstrap", ".", "--profile", "flask-rq", "--trust")
 
     assert ready(tiny) == ["postgres", "redis", "web", "worker"]
     assert page(tiny) == "tiny"
@@ -69,7 +69,7 @@ def test_flask_with_rq(machine: Machine) -> None:
 
 def test_fastapi(machine: Machine) -> None:
     tiny = project(machine, "tiny_fastapi")
-    tiny.run("bootstrap", ".", "--profile", "fastapi")
+    tiny.run("bootstrap", ".", "--profile", "fastapi", "--trust")
 
     assert ready(tiny) == ["postgres", "web"]
     assert page(tiny) == '"from tiny"'
