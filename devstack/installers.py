@@ -98,7 +98,8 @@ class Installers:
             # Poetry says the same in a warning and goes on
             return (*notes, f"{step.what}: skipped, since it has no package of its name")
         context = self._context(job)
-        if (release := install_failure.failed_build(lines)) and "UV_OFFLINE" not in env:
+        can_ask = "UV_OFFLINE" not in env and not install_failure.is_unreachable(lines)
+        if can_ask and (release := install_failure.failed_build(lines)):
             context = replace(context, wheels=self._wheels(job, release, env))
         raise install_failure.diagnose(step.what, lines, context)
 

@@ -262,15 +262,22 @@ def _no_permission(failure: _Failure) -> DevstackError:
     )
 
 
+def _not_fetched(failure: _Failure) -> DevstackError | None:
+    """The error where it was the network's, whatever was to be fetched."""
+    kinds = ((_REFUSED, _refused), (_CERTIFICATE, _certificate_unknown), (_UNREACHABLE, _unreachable))
+    return next((explain(failure) for pattern, explain in kinds if pattern.search(failure.text)), None)
+
+
+def _tools_failed(failure: _Failure) -> DevstackError:
+    """What a build needs first couldn't be had; the build itself never began."""
+    return _not_fetched(failure) or _build_failed(failure)
+
+
 def _git_failed(failure: _Failure) -> DevstackError:
     if re.search(r"No such file or directory|Git executable not found", failure.text):
         return _build_failed(failure)
-    if _REFUSED.search(failure.text):
-        return _refused(failure)
-    if _CERTIFICATE.search(failure.text):
-        return _certificate_unknown(failure)
-    if _UNREACHABLE.search(failure.text):
-        return _unreachable(failure)
+    if found := _not_fetched(failure):
+        return found
     said = next((line.strip() for line in failure.lines if re.match(r"\s*(fatal|error): ", line)), "")
     return NetworkError(
         "git-failed", f"{failure.what} failed: a requirement from git can't be had{_of(failure)}", why=said,
@@ -283,6 +290,7 @@ _EXPLANATIONS: tuple[tuple[re.Pattern[str], Callable[[_Failure], DevstackError]]
     (_DISK, _disk_full),
     (_HASH, _hash_mismatch),
     (re.compile(r"Git operation failed|git (clone|fetch)\b.*did not run"), _git_failed),
+    (re.compile(r"requirements from `build-system.requires`|installing build dependencies did not run"), _tools_failed),
     (_BUILD_FAILED, _build_failed),
     (re.compile(r"Getting requirements to build \w+ did not run|Preparing metadata .* did not run"), _build_failed),
     (_CERTIFICATE, _certificate_unknown),

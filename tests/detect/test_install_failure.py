@@ -37,6 +37,22 @@ PG_CONFIG = """  × Failed to build `psycopg2==2.9.9`
          Error: pg_config executable not found."""
 NO_COMPILER = """  × Failed to build `thing==1.0`
       error: command 'gcc' failed: No such file or directory"""
+NO_BUILD_TOOL = """error: Failed to build `shop @ file:///src/shop`
+  cause: Failed to resolve requirements from `build-system.requires`
+  cause: No solution found when resolving: `hatchling`
+  cause: Because hatchling was not found in the cache and you require hatchling, we can conclude that ...
+hint: Packages were unavailable because the network was disabled."""
+PIPS_BUILD_TOOL = """  × installing build dependencies did not run successfully.
+      WARNING: Retrying (Retry(total=0)) after connection broken by 'NameResolutionError
+      ERROR: No matching distribution found for hatchling
+ERROR: Failed to build 'file:///src/shop' when installing build dependencies"""
+GIT_GONE = """error: Failed to download and build `foo @ git+https://h.example/a/foo.git@v9`
+  cause: Git operation failed
+  cause: failed to find branch, tag, or commit `v9`
+         fatal: couldn't find remote ref refs/tags/v9"""
+GIT_PRIVATE = """error: Failed to download and build `foo @ git+https://h.example/a/foo.git`
+  cause: Git operation failed
+         fatal: could not read Username for 'https://h.example': terminal prompts disabled"""
 REFUSED = """error: Failed to fetch: `https://private.example/simple/acme/`
   cause: HTTP status client error (401 Unauthorized) for url (https://private.example/simple/acme/)"""
 
@@ -47,6 +63,10 @@ REFUSED = """error: Failed to fetch: `https://private.example/simple/acme/`
     (HASH, NetworkError, "hash-mismatch", "six==1.16.0"),
     (CERTIFICATE, NetworkError, "certificate-unknown", "authority"),
     (REFUSED, NetworkError, "index-refused", "401"),
+    (NO_BUILD_TOOL, NetworkError, "offline-missing", "hatchling isn't in the cache"),
+    (PIPS_BUILD_TOOL, NetworkError, "offline-missing", "hatchling isn't in the cache"),
+    (GIT_GONE, NetworkError, "git-failed", "foo @ git+https://h.example/a/foo.git@v9"),
+    (GIT_PRIVATE, NetworkError, "index-refused", "foo @ git+https://h.example/a/foo.git"),
     (CONFLICT, ProcessError, "install-failed", "Because you require django==5.2 and django<4"),
     (PG_CONFIG, ProcessError, "install-failed", "psycopg2==2.9.9 can't be built: pg_config"),
     (NO_COMPILER, ProcessError, "install-failed", "thing==1.0 can't be built: a C compiler"),
