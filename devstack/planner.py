@@ -38,7 +38,7 @@ from devstack.plan import (
 )
 from devstack.profile import graph
 from devstack.profile.model import Profile, Task
-from devstack.programs import all_programs, layout, processes
+from devstack.programs import all_programs, layout, owners, processes
 from devstack.render import RenderedFile, render
 from devstack.state import ProgramState, ServiceState, State, TaskState
 from devstack.taking_down import SUPERVISOR, down
@@ -68,7 +68,7 @@ def checkout(goal: CheckedOut) -> Plan:
 def selected(profile: Profile, names: tuple[str, ...]) -> frozenset[str]:
     """The named services, tasks and processes with all that they need; everything where nothing is named."""
     known = {*profile.services, *profile.tasks, *profile.processes}
-    programs = owners(profile)
+    programs = {program: name for program, name in owners(profile).items() if name in profile.processes}
     for name in names:
         if name not in known and name not in programs:
             raise UsageError(
@@ -85,13 +85,6 @@ def selected(profile: Profile, names: tuple[str, ...]) -> frozenset[str]:
             wanted.add(name)
             waiting += graph.needs(profile, name)
     return frozenset(wanted)
-
-
-def owners(profile: Profile) -> dict[str, str]:
-    """The process of each program."""
-    return {
-        program: name for name, process in profile.processes.items() for program, _ in graph.programs_of(name, process)
-    }
 
 
 class _Up:

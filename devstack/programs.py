@@ -200,15 +200,12 @@ def processes(profile: Profile) -> dict[str, Process]:
     return {**profile.processes, **({watching.NAME: watcher} if watcher else {})}
 
 
-def process_of(profile: Profile, program: str) -> tuple[str, Process] | None:
-    """The process that a program is a replica of; None for a service's program."""
-    return next(
-        (
-            (name, process) for name, process in processes(profile).items()
-            for replica, _ in graph.programs_of(name, process) if replica == program
-        ),
-        None,
-    )
+def owners(profile: Profile) -> dict[str, str]:
+    """The process of each program, devstack's own too."""
+    return {
+        program: name
+        for name, process in processes(profile).items() for program, _ in graph.programs_of(name, process)
+    }
 
 
 def process_program(profile: Profile, state: State, name: str, program: str, replica: int) -> Program:

@@ -33,8 +33,6 @@ _SERVICE_GRACE = 120.0
 #: a program that has died this often since its start isn't going to make it
 _DEATHS = 2
 _LINES = 12
-#: seconds beside the longest `settle`, since supervisord counts whole ones
-_SETTLING = 5.0
 
 
 class Performers:
@@ -45,6 +43,8 @@ class Performers:
         self._tools = tools
         self._system = tools.system
         self._profile = tools.profile
+        self._processes = programs.processes(tools.profile)
+        self._owners = programs.owners(tools.profile)
         self._seen = seen
         self._state = seen.state
         self._supervisor = seen.supervisor
@@ -234,7 +234,7 @@ class Performers:
 
     def await_program(self, action: plan.AwaitProgram, report: Report) -> None:
         name, process = action.program, action.process
-        if self._profile.processes[process].ready is None and self._settle(name, process, report):
+        if self._processes[process].ready is None and self._settle(name, process, report):
             return
         grace = self._readiness.grace(process)
         reason = ""
@@ -264,36 +264,31 @@ class Performers:
             )
 
     def _settle(self, name: str, process: str, report: Report) -> bool:
-        """A process without a check: it only has to live for a while, which the kernel knows. False where it has ended
-        meanwhile, or nobody can know but supervisord."""
-        settle = self._profile.processes[process].settle
+        """Wait until it has lived as long as it must, which the kernel knows. False where it has ended meanwhile, or
+        nobody can know but supervisord."""
+        settle, before = self._processes[process].settle, 0.0
         while (lived := self._supervisor.lived(name)) is not None and lived < settle:
+            if lived < before:
+                # another process by now: supervisord knows how often it has died
+                return False
+            before = lived
             report.ensure_wanted()
             self._system.pause(min(settle - lived, _GLANCE))
         return lived is not None
 
     def verify(self, action: plan.VerifyPrograms, report: Report) -> None:
-        """All are the processes that were started, and each has lived as long as it must."""
-
-        def all_settled() -> bool:
-            report.ensure_wanted()
-            # whoever has died is told before one that is waited for
-            settled = [self._is_settled(name) for name in action.programs]
-            return all(settled)
-
-        longest = max((one.settle for one in self._profile.processes.values()), default=0.0)
-        self._system.until(all_settled, longest + _SETTLING, _POLL)
-
-    def _is_settled(self, name: str) -> bool:
-        now = self._check_alive(name, "it had been ready")
-        found = programs.process_of(self._profile, name)
-        if now is None or now.restarts or not (now.is_running or now.has_ended_well):
-            why = "it is gone" if now is None else now.reason or "it was started again"
-            error = ProcessError(
-                "process-died", f"{name} died after it had been ready", why=why, fix=f"devstack logs {name}"
-            )
-            raise self._death(error, name, now)
-        return found is None or self._readiness.has_settled(found[0], now)
+        """Each has lived as long as it must, whatever its check said before, and all are those that were started."""
+        for name in action.programs:
+            if name in self._owners:
+                self._settle(name, self._owners[name], report)
+        for name in action.programs:
+            now = self._check_alive(name, "it had been ready")
+            if now is None or now.restarts or not (now.is_running or now.has_ended_well):
+                why = "it is gone" if now is None else now.reason or "it was started again"
+                error = ProcessError(
+                    "process-died", f"{name} died after it had been ready", why=why, fix=f"devstack logs {name}"
+                )
+                raise self._death(error, name, now)
 
     # --- data --------------------------------------------------------------------------------------------------------
 
@@ -316,8 +311,8 @@ class Performers:
         now = self._supervisor.program(name, _POLL)
         if now is None:
             return None
-        found = programs.process_of(self._profile, name)
-        may_end = now.has_ended_well and found is not None and found[1].restart != "always"
+        owner = self._processes.get(self._owners.get(name, ""))
+        may_end = now.has_ended_well and owner is not None and owner.restart != "always"
         error = ProcessError(
             "process-died", f"{name} does not stay up", why=now.reason or said or f"it is {now.phase}",
             fix=f"devstack logs {name}",
@@ -367,9 +362,11 @@ class Performers:
             self._system.private_folder(self._tools.project.folder / "home")
 
     def _ensure_command(self, program: str) -> None:
-        for name, process in self._profile.processes.items():
-            for replica, number in graph.programs_of(name, process):
-                if replica == program:
-                    resolved = programs.command(self._profile, self._state, process, program, number)
-                    self._tools.files.inside(process.cwd)
-                    ensure_executable(f"process {name}", resolved)
+        name = self._owners[program]
+        if name not in self._profile.processes:
+            # devstack's own: what runs it is what runs this
+            return
+        process = self._profile.processes[name]
+        number = dict(graph.programs_of(name, process))[program]
+        self._tools.files.inside(process.cwd)
+        ensure_executable(f"process {name}", programs.command(self._profile, self._state, process, program, number))

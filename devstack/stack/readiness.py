@@ -62,13 +62,6 @@ class Readiness:
             case LogCheck() as check:
                 return self._log(check, program)
 
-    def has_settled(self, process: str, now: ProgramState) -> bool:
-        """Has it lived as long as it must, or ended as it may? Asked of every process, whatever its own check says."""
-        declared = programs.processes(self.profile)[process]
-        if now.has_ended_well and declared.restart != "always":
-            return True
-        return self._settled(declared, now).ready
-
     def grace(self, process: str) -> float:
         """Seconds that a process may take to become ready."""
         declared = programs.processes(self.profile)[process]

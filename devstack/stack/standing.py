@@ -111,6 +111,8 @@ def _doubt(look: Look) -> str:
             return notes.doubt or f"it depends on what {notes.commands[0][0]} says"
     rows = [(row.ready, row.state) for row in look.status.services]
     rows += [(row.ready, row.state) for row in look.status.processes]
+    if any(process.schedule for process in look.profile.processes.values()):
+        return "what is told of a schedule changes with every run"
     if look.status.stack.state != "up" or any(row != (True, "running") for row in rows):
         return "not everything runs"
     return ""

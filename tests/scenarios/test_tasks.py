@@ -148,6 +148,9 @@ outputs = ["dist/css", "dist/**/*.css"]
     mini.run("run", "asks")
     mini.run("run", "once")
     assert noted() == "oammao"
+    shutil.rmtree(mini.root / "dist")
+    mini.run("up")
+    assert noted() == "oammaom"
     mini.replace("touch dist/css/a.css", "true")
     shutil.rmtree(mini.root / "dist")
     assert mini.run("up", "--json", code=8).error["id"] == "task-output-missing"
