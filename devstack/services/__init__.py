@@ -10,6 +10,7 @@ calls them. `provision` uses the kind's client library, imported inside it
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import importlib
 import pkgutil
@@ -280,6 +281,7 @@ class Kind(Protocol):
         """What a person talks to the server with."""
 
 
+@functools.cache
 def names() -> tuple[str, ...]:
     """Every kind there is: the modules of this folder."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from devstack import evidence, standing
+from devstack.registry import Entry, Registry
 from devstack.stack import Options, Stack
 from devstack.system import System
 from tests.scenarios.machine import Done, Project, until
@@ -41,14 +42,33 @@ def asked(project: Project, command: tuple[str, ...], *words: str) -> Done:
         project.machine.command = before
 
 
+def short(project: Project, *words: str) -> Done:
+    """The short way's answer. On a machine that is too busy for it the long way is taken, rightly: asked again then."""
+    for _ in range(5):
+        done = asked(project, SHORT, *words)
+        if "click" not in done.err.split():
+            break
+    return done
+
+
 def steady(text: str) -> str:
     """Without what time changes."""
     return re.sub(r'"uptime_s": [\d.]+|\d+ (s|min)\b', "UPTIME", text)
 
 
 @pytest.fixture
-def up(mini: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Up, and this process sees what the person's shell exports."""
+def up(mini: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Up, and this process sees what the person's shell exports. No other stack is in its registry: each that enters it
+    changes a file that is compared."""
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 130 + worker % 3 * 20
+    # ports that other tests don't reach, since they don't see this registry
+    ports = {f"p{port}": port for base in (6379, 8000) for port in range(base, base + first)}
+    Registry(System(), state / "devstack").record(Entry("0" * 16, "elsewhere", str(tmp_path), "native", ports, 0.0))
+    mini.machine.environ["XDG_STATE_HOME"] = str(state)
+    mini.trust()
     mini.run("up")
     for name in evidence.variables(os.environ):
         monkeypatch.delenv(name)
@@ -86,14 +106,14 @@ def present(path: Path) -> Iterator[None]:
 
 
 def test_the_short_way_says_what_the_long_one_says_and_loads_little(up: Project) -> None:
-    assert stands(up)
+    assert until(lambda: stands(up))
     assert (up.folder / standing.NAME).stat().st_mode & 0o777 == 0o600
     for words in (("status",), ("ps", "--json"), ("urls",), ("urls", "--json"), ("up",), ("up", "--json", "-v")):
-        short = asked(up, SHORT, *words)
-        *said, modules = short.err.splitlines()
+        quick = short(up, *words)
+        *said, modules = quick.err.splitlines()
         assert sorted(HEAVY.intersection(modules.split())) == []
         whole = asked(up, WHOLE, *words)
-        assert steady(short.out) == steady(whole.out)
+        assert steady(quick.out) == steady(whole.out)
         assert steady("\n".join(said)) == steady(whole.err.strip())
     # from below too, but not where a folder may be a project of its own, and with a flag that asks for more not at all
     assert standing.memo_of(str(up.root / "fixtures")) == standing.memo_of(str(up.root))
@@ -106,7 +126,7 @@ def test_a_use_that_changes_nothing_still_counts_as_one(up: Project) -> None:
     first = asked(up, WHOLE, "list", "--json").document["stacks"][0]
     mark = Path(memo(up)["used"])
     os.utime(mark, (0, 0))
-    asked(up, SHORT, "up")
+    assert "click" not in short(up, "up").err.split()
     assert mark.stat().st_mtime > 0
     again = asked(up, WHOLE, "list", "--json").document["stacks"][0]
     assert again["id"] == first["id"]
@@ -121,11 +141,11 @@ def test_while_anything_is_in_doubt_the_long_way_is_taken(up: Project, monkeypat
         with paused(pid):
             assert not stands(up)
             assert not stands(up, whole=False)
-        assert stands(up), pid
+        assert until(lambda: stands(up)), pid
     for name in ("devstack.local.toml", "fixtures/more.txt", ".devstack/tasks/one"):
         with present(up.root / name):
             assert not stands(up), name
-        assert stands(up), name
+        assert until(lambda: stands(up)), name
     with (up.folder / "lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert not stands(up)
@@ -138,7 +158,7 @@ def test_while_anything_is_in_doubt_the_long_way_is_taken(up: Project, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(type(up), "password", "another")
         up.redis("CONFIG SET", "requirepass", json.loads((up.folder / "secrets.json").read_text())["services.redis"])
-    assert stands(up)
+    assert until(lambda: stands(up))
 
 
 def test_what_has_changed_takes_the_long_way_until_the_next_up(up: Project) -> None:
@@ -159,7 +179,7 @@ def test_what_has_changed_takes_the_long_way_until_the_next_up(up: Project) -> N
         "killed": kill,
     }
     for name, change in changes.items():
-        assert stands(up), name
+        assert until(lambda: stands(up)), name
         has_glance = memo(up)["glanced"] != memo(up)["looked"]
         change()
         assert not stands(up), name
@@ -182,7 +202,7 @@ def test_a_memo_that_this_users_devstack_did_not_write_is_none(up: Project) -> N
     path.write_text(text[:-10])
     assert standing.memo_of(str(up.root)) is None
     path.write_text(text)
-    assert stands(up)
+    assert until(lambda: stands(up))
     Path(memo(up)["used"]).unlink()
     assert not stands(up)
 
