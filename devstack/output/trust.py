@@ -48,6 +48,8 @@ def document(request: Request) -> dict[str, Any]:
             for name, service in profile.services.items()
         ],
         "commands": [{"key": one.key, "run": one.text, "shell": one.shell} for one in executed(profile)],
+        "schedules": {name: one.schedule for name, one in profile.processes.items() if one.schedule},
+        "watches": {name: list(one.watch) for name, one in profile.processes.items() if one.watch},
         "files": list(profile.files),
         "env_files": [item.name for item in request.material.items if item.kind == "env file"],
         "inherit": list(profile.inherit),
@@ -62,6 +64,12 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for command in document["commands"]:
         # the usual key goes without saying
         yield f"run {one_line(command['key']).removesuffix('.run')}", one_line(command["run"])
+    if document["schedules"]:
+        times = [f"{name} ({when})" for name, when in document["schedules"].items()]
+        yield "run at times", one_line(", ".join(times))
+    if document["watches"]:
+        watched = [f"{name} ({', '.join(globs)})" for name, globs in document["watches"].items()]
+        yield "restart on change", one_line(", ".join(watched))
     if document["services"]:
         texts = [f"{one['name']} ({one['kind']} {one['version'] or ''}".rstrip() + ")" for one in document["services"]]
         yield "start services", one_line(", ".join(texts))

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from devstack.profile.model import Command, CommandCheck, Profile
+from devstack.profile.model import Command, CommandCheck, Profile, Task
 
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh"})
 #: words that execute the one after them
@@ -31,6 +31,8 @@ def executed(profile: Profile) -> Iterator[Executed]:
         for name, command in commands.items():
             place = f"{section}.{name}"
             yield Executed(f"{place}.run", command.run, command.shell, command.cwd)
+            if isinstance(command, Task) and command.unless is not None:
+                yield Executed(f"{place}.unless", command.unless, shell=False, cwd=command.cwd)
             ready = getattr(command, "ready", None)
             if isinstance(ready, CommandCheck):
                 yield Executed(f"{place}.ready.command", ready.command, shell=False, cwd=command.cwd)

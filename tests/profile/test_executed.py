@@ -17,6 +17,7 @@ def test_every_command_of_a_profile(make_profile: Callable[[str], Profile]) -> N
         run = "a | b"
         shell = true
         cwd = "sub"
+        unless = "test -e x"
         [processes.p]
         run = "c"
         ready = { command = "d" }
@@ -24,7 +25,8 @@ def test_every_command_of_a_profile(make_profile: Callable[[str], Profile]) -> N
         e = "f"
     """)
     assert list(executed(profile)) == [
-        Executed("tasks.t.run", "a | b", True, "sub"), Executed("processes.p.run", "c", False, "."),
+        Executed("tasks.t.run", "a | b", True, "sub"), Executed("tasks.t.unless", "test -e x", False, "sub"),
+        Executed("processes.p.run", "c", False, "."),
         Executed("processes.p.ready.command", "d", False, "."),
         Executed("checks.e.run", "f", False, "."),
     ]

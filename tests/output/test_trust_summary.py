@@ -14,7 +14,10 @@ from tests.output.samples import HOSTILE, PAINT
 
 def request(*, known: bool = False, changes: tuple[Change, ...] = (), run: str = "seed", **more: object) -> Request:
     profile = Profile(
-        name="p", tasks={"seed": Task(run=run)}, processes={"web": Process(role="web", run="serve")},
+        name="p", tasks={"seed": Task(run=run)}, processes={
+            "web": Process(role="web", run="serve", watch=("src/**",)),
+            "tidy": Process(run="tidy", schedule="0 3 * * *"),
+        },
         services={"cache": Service(kind="redis", version="7")}, files={"a.ini": File(content="x")}, inherit=("TOKEN",),
         python=Python(indexes=("https://packages.example/simple",)),
     )
@@ -33,6 +36,9 @@ def test_all_that_the_profile_does_is_told() -> None:
         "It would install its requirements (packages may run code) and:",
         "  run tasks.seed        seed",
         "  run processes.web     serve",
+        "  run processes.tidy    tidy",
+        "  run at times          tidy (0 3 * * *)",
+        "  restart on change     web (src/**)",
         "  start services        cache (redis 7)",
         "  fetch packages from   https://packages.example/simple",
         "  make files            a.ini",
