@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstack import system_packages
-from devstack.errors import DevstackError, NetworkError, UsageError
+from devstack.errors import DevstackError, UsageError
 from devstack.evidence import TICK
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
 from devstack.layout import Layout
