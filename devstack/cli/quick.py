@@ -55,6 +55,7 @@ def _show(output: Output, verb: str, status: Status, warnings: list[str]) -> Non
         output.note(*(warnings if output.verbose else ()))
         output.ready(status, 0.0, Call(prefix(os.getcwd())), ())
     else:
+        output.note(*(warnings if output.verbose else ()))
         output.status(status)
 
 

@@ -37,10 +37,10 @@ def plan(plan: Plan) -> Any:
 
 def status(status: Status) -> dict[str, Any]:
     found, busy = asdict(status), status.busy
-    since = {"busy": {"pid": busy.pid, "command": busy.command, "since": moment(busy.since)}} if busy else {}
     return {
         "stack": found["stack"], "services": found["services"],
-        "processes": [{key: row[key] for key in row if key != "program"} for row in found["processes"]], **since,
+        "processes": [{key: row[key] for key in row if key != "program"} for row in found["processes"]],
+        "busy": {"pid": busy.pid, "command": busy.command, "since": moment(busy.since)} if busy else None,
     }
 
 

@@ -78,6 +78,7 @@ class PlainProgress:
                     self._said[step.id] = event.at
                     self._tell(event, f"  {cut(said(event.text), _SAID)}")
             case "told":
+                self._said[step.id] = event.at
                 self._tell(event, f"  {cut(said(event.text), _SAID)}")
             case "finished":
                 self._finished(event)

@@ -50,7 +50,6 @@ def test_a_profiles_notes_are_shown_with_the_urls(mini: Project) -> None:
     assert note in done.out
     assert note in mini.run("urls").out
     assert mini.run("urls", "--json").document["notes"] == [note]
-    assert mini.status()["notes"] == [note]
 
 
 def test_a_server_that_other_machines_can_reach_is_named_once(mini: Project) -> None:
