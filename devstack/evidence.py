@@ -27,8 +27,8 @@ _OWN = ("journal", "lock", "lock.json", "logs", "standing.json", "supervisord.pi
 #: marks of a path that is looked at again in a way that asks for more
 _STRICTER = {("loose", "plain"), ("loose", "timed"), ("plain", "timed")}
 #: what decides where things are and what a profile gets; a test knows if an observation asks for another one
-_VARIABLES = frozenset({"HOME", "PATH", "TMPDIR", "LOGNAME", "USER", "USERNAME"})
-_FAMILIES = ("ASDF_", "DEVSTACK_", "DOCKER_", "GIT_", "MISE_", "PIP_", "PYENV_", "PYTHON", "UV_", "XDG_")
+_VARIABLES = frozenset({"HOME", "PATH", "TMPDIR", "LOGNAME", "USER", "USERNAME", "VIRTUAL_ENV"})
+_FAMILIES = ("ASDF_", "CONDA_", "DEVSTACK_", "DOCKER_", "GIT_", "MISE_", "PIP_", "PYENV_", "PYTHON", "UV_", "XDG_")
 _NO_VARIABLES = frozenset({"DEVSTACK_BOOTSTRAP", "XDG_SESSION_ID"})
 
 

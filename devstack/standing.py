@@ -46,7 +46,7 @@ def memo_of(folder: str) -> tuple[str, Memo] | None:
 def stands(memo: Memo, *, whole: bool) -> bool:
     """Is everything as the memo says? whole: also what only `up` looks at: environment, tasks, generated files."""
     try:
-        if not _is_vouched_for(memo):
+        if not _is_vouched_for(memo) or time.time() < memo["from"]:
             return False
         return _is_same_devstack(memo) and not _is_held(memo) and not _changed(memo, whole=whole) and _all_well(memo)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):

@@ -68,9 +68,13 @@ class Readiness:
         return declared.ready.grace if declared.ready is not None else declared.settle + 30
 
     def _settled(self, declared: Process, now: ProgramState) -> ReplicaState:
-        if now.phase == "running" and now.uptime >= declared.settle:
+        # whoever waits for it goes by the kernel's clock too: supervisord's has whole seconds
+        lived = self.supervisor.lived(now.name)
+        if lived is None:
+            lived = now.uptime if now.phase == "running" else 0.0
+        if lived >= declared.settle:
             return ReplicaState(True)
-        return ReplicaState(False, f"it has been running for {now.uptime:.1f} of {declared.settle:g} s")
+        return ReplicaState(False, f"it has been running for {lived:.1f} of {declared.settle:g} s")
 
     def _scheduled(self, program: str) -> ReplicaState:
         """Its schedule runs; how the last run went is told, and is no fault of the stack's."""

@@ -24,6 +24,11 @@ from devstack.state import State
 from devstack.status import Status
 from devstack.system import System
 
+#: whether a row is ready, and its state
+_WELL = ((True, "running"), (True, "starting"))
+#: seconds after which supervisord calls a program running (`startsecs`), its own pace and rounding included
+_STARTING = 4
+
 
 @dataclass(frozen=True)
 class Look:
@@ -85,6 +90,10 @@ class Standing:
         if services is None or None in processes or len(processes) != len(pids):
             return None
         now = int(time.time())
+        status = json.loads(json.dumps(asdict(look.status)))
+        begun = [row for row in (*status["services"], *status["processes"]) if row["state"] == "starting"]
+        for row in begun:
+            row["state"] = "running"
         return {
             "form": standing.FORM,
             "root": str(self._project.root),
@@ -98,7 +107,8 @@ class Standing:
             "socket": programs.layout(state).socket,
             "services": services,
             "checks": checks,
-            "status": asdict(look.status),
+            "status": status,
+            "from": now + _STARTING if begun else 0,
             "warnings": list(look.warnings),
             "used": str(Registry(self._system, places(self._system).state).mark(state.stack)),
         }
@@ -111,10 +121,10 @@ def _doubt(look: Look) -> str:
             return notes.doubt or f"it depends on what {notes.commands[0][0]} says"
     rows = [(row.ready, row.state) for row in look.status.services]
     rows += [(row.ready, row.state) for row in look.status.processes]
-    if any(process.schedule for process in look.profile.processes.values()):
-        return "what is told of a schedule changes with every run"
-    if look.status.stack.state != "up" or any(row != (True, "running") for row in rows):
+    if look.status.stack.state != "up" or any(row not in _WELL for row in rows):
         return "not everything runs"
+    if any(process.schedule is not None for process in programs.processes(look.profile).values()):
+        return "how a schedule's last run went is in its log"
     return ""
 
 
