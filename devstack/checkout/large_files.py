@@ -8,6 +8,7 @@ from pathlib import Path
 from devstack.checkout.failures import clone_error
 from devstack.checkout.git import Git, Say
 from devstack.errors import NetworkError, PrerequisiteError
+from devstack.system import System
 
 #: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md: a pointer begins so and is shorter than 1024 bytes
 _POINTER = b"version https://git-lfs.github.com/spec/v1\n"
@@ -20,9 +21,9 @@ def pointers(git: Git, root: Path) -> tuple[str, ...]:
     return tuple(path for path in _held(git, root) if _is_pointer(git, root / path))
 
 
-def has_any(git: Git, root: Path) -> bool:
+def has_any(system: System, root: Path) -> bool:
     """`git lfs track` writes into the attributes at the root; those in folders are read where these say so."""
-    return git.is_checkout(root) and _FILTER in (git.system.read(root / ".gitattributes") or "")
+    return (root / ".git").exists() and _FILTER in (system.read(root / ".gitattributes") or "")
 
 
 def sources(git: Git, root: Path) -> tuple[Path, ...]:
@@ -63,7 +64,7 @@ def pull(git: Git, root: Path, paths: tuple[str, ...], say: Say) -> None:
 
 def _held(git: Git, root: Path) -> tuple[str, ...]:
     """Paths that have the filter of LFS."""
-    if not has_any(git, root):
+    if not has_any(git.system, root):
         return ()
     listed = git.ask("ls-files", "-z", "--", f":(attr:{_FILTER})", cwd=root).stdout.split("\0")
     return tuple(path for path in listed if path)

@@ -45,7 +45,7 @@ class Wanted:
 
 def missing(git: Git, root: Path, depth: int = 1) -> Wanted:
     """Submodules that should be checked out, those of submodules that are there too."""
-    if depth > MAX_DEPTH or not has_any(git, root):
+    if depth > MAX_DEPTH or not has_any(root):
         return Wanted()
     paths, moved, warnings = list[str](), list[str](), list[str]()
     for path, commit in _links(git, root).items():
@@ -67,8 +67,8 @@ def missing(git: Git, root: Path, depth: int = 1) -> Wanted:
     return Wanted(tuple(paths), tuple(moved), tuple(warnings))
 
 
-def has_any(git: Git, root: Path) -> bool:
-    return (root / ".gitmodules").is_file() and git.is_checkout(root)
+def has_any(root: Path) -> bool:
+    return (root / ".gitmodules").is_file() and (root / ".git").exists()
 
 
 def sources(git: Git, root: Path, depth: int = 1) -> tuple[Path, ...]:
@@ -81,7 +81,7 @@ def sources(git: Git, root: Path, depth: int = 1) -> tuple[Path, ...]:
         # a branch that somebody works on
         head = (git.system.read(folder / "HEAD") or "").strip().removeprefix("ref: ")
         found.append(folder / head)
-    for path in _links(git, root) if has_any(git, root) else ():
+    for path in _links(git, root) if has_any(root) else ():
         found += sources(git, root / path, depth + 1)
     return tuple(found)
 

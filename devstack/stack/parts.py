@@ -21,15 +21,16 @@ from devstack.system import System
 
 def observe_parts(system: System, root: Path, project: Project) -> Parts:
     """What is missing, without asking the network. Raises StorageError where git doesn't open the checkout."""
-    git = Git(system)
     wanted, pointers = submodules.Wanted(), tuple[str, ...]()
     # what git answers is read off these files; a checkout with neither part never asks it
-    if project.submodules and submodules.has_any(git, root):
+    if project.submodules and submodules.has_any(root):
         with evidence.unheard():
+            git = Git(system)
             wanted, sources = submodules.missing(git, root), submodules.sources(git, root)
         _depend_on(sources)
-    if project.lfs and large_files.has_any(git, root):
+    if project.lfs and large_files.has_any(system, root):
         with evidence.unheard():
+            git = Git(system)
             pointers, sources = large_files.pointers(git, root), large_files.sources(git, root)
         _depend_on(sources)
     return Parts(wanted.paths, wanted.moved, pointers, wanted.warnings)
