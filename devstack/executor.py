@@ -23,7 +23,7 @@ from devstack.system import System
 Kind = Literal["started", "progress", "told", "finished", "unneeded", "failed", "skipped"]
 
 #: steps mostly wait for other processes; this bounds threads, not cores
-THREADS = 32
+THREADS = 64
 
 
 @dataclass(frozen=True)

@@ -108,8 +108,7 @@ def _orphans(system: System, found: Iterable[tuple[Identity, str]]) -> tuple[Orp
 
 def _marked(system: System, layout: Layout) -> Iterator[tuple[Identity, str, str]]:
     """Process, program and run of everything that supervisord started, and supervisord."""
-    for identity in system.marked("DEVSTACK_STACK", layout.stack):
-        variables = system.variables(identity.pid)
+    for identity, variables in system.marked_variables("DEVSTACK_STACK", layout.stack):
         program, run = variables.get("DEVSTACK_PROGRAM"), variables.get("DEVSTACK_RUN")
         # a task or a shell of the stack has neither: it belongs to the devstack that runs it
         if program or run:

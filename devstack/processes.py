@@ -140,11 +140,9 @@ class Processes:
             except (psutil.Error, OSError):
                 return {}
         try:
-            entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            return _parsed(Path(f"/proc/{pid}/environ").read_bytes())
         except OSError:
             return {}
-        pairs = (os.fsdecode(entry).partition("=") for entry in entries)
-        return {name: value for name, equals, value in pairs if equals}
 
     def command_line(self, pid: int) -> str:
         """A process's command as one line; "" where it can't be known."""
@@ -157,9 +155,14 @@ class Processes:
 
     def marked(self, name: str, value: str) -> tuple[Identity, ...]:
         """Living processes of this user whose environment holds NAME=VALUE; this process and its parents left out."""
+        return tuple(identity for identity, _ in self.marked_variables(name, value))
+
+    def marked_variables(self, name: str, value: str) -> Iterator[tuple[Identity, Mapping[str, str]]]:
+        """As `marked`, with all of each process's environment."""
         own = self.ancestry()
-        found = (self.identity(pid) for pid in self._pids_marked(name, value) if pid not in own)
-        return tuple(identity for identity in found if identity)
+        for pid, variables in self._all_marked(name, value):
+            if pid not in own and (identity := self.identity(pid)):
+                yield identity, variables
 
     def ancestry(self, of: int | None = None) -> set[int]:
         """Pids of a process and its parents; without one, of this process: those that nobody may end from here."""
@@ -170,19 +173,21 @@ class Processes:
             pid = self.parent(Identity(pid, "")) or 0
         return line
 
-    def _pids_marked(self, name: str, value: str) -> Iterator[int]:
+    def _all_marked(self, name: str, value: str) -> Iterator[tuple[int, Mapping[str, str]]]:
         if not _HAS_PROC:
             import psutil
 
-            yield from (pid for pid in psutil.pids() if self.variables(pid).get(name) == value)
+            everybody = ((pid, self.variables(pid)) for pid in psutil.pids())
+            yield from ((pid, variables) for pid, variables in everybody if variables.get(name) == value)
             return
         # every no-op command looks at every process: whole environments aren't parsed
         mark = b"\0" + os.fsencode(f"{name}={value}") + b"\0"
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit():
                 with contextlib.suppress(OSError):
-                    if mark in b"\0" + (folder / "environ").read_bytes():
-                        yield int(folder.name)
+                    environ = (folder / "environ").read_bytes()
+                    if mark in b"\0" + environ:
+                        yield int(folder.name), _parsed(environ)
 
     def descendants(self, identity: Identity) -> tuple[Identity, ...]:
         """Living children of a process, and theirs."""
@@ -204,3 +209,9 @@ def _left_in_cgroups() -> Iterator[int]:
             folder = Path(f"/sys/fs/cgroup{group}")
             with contextlib.suppress(OSError, ValueError):
                 yield int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text())
+
+
+def _parsed(environ: bytes) -> dict[str, str]:
+    """An environment as the kernel keeps it."""
+    pairs = (os.fsdecode(entry).partition("=") for entry in environ.split(b"\0"))
+    return {name: value for name, equals, value in pairs if equals}

@@ -20,6 +20,7 @@ from devstack.state import Orphan, ProgramState, SupervisorState
 from devstack.supervisor_answers import Answers, Daemon, Snapshot
 from devstack.supervisor_rpc import (
     ALREADY_STARTED,
+    BAD_NAME,
     NO_FILE,
     NOT_EXECUTABLE,
     NOT_RUNNING,
@@ -145,6 +146,7 @@ class Supervisor:
             raise supervisor_logs.not_started(self._system.read(output) or "", self._layout.config)
         if not self._system.is_alive(identity):
             raise supervisor_logs.not_started(self._system.read(output) or "", self._layout.config)
+        self._answers.is_new = True
         return run
 
     def _is_up_or_dead(self, identity: Identity) -> bool:
@@ -153,10 +155,9 @@ class Supervisor:
         if not Path(self._layout.socket).exists():
             return False
         try:
-            daemon = self._answers.snapshot(0).daemon
+            return bool(self._answers.rpc.call("supervisor.getPID") == identity.pid)
         except UnreachableError:
             return False
-        return daemon is not None and daemon.pid == identity.pid
 
     def reload(self) -> None:
         """Make supervisord take over its configuration file: only programs that changed are touched.
@@ -234,6 +235,8 @@ class Supervisor:
         try:
             self._answers.order("startProcess", name, False)
         except FaultError as fault:
+            if fault.code == BAD_NAME:
+                raise self._answers.unknown(name) from None
             # one that has noted its start was made, and has ended by now
             if fault.code == ALREADY_STARTED or (fault.code == SPAWN_ERROR and record.exists()):
                 return

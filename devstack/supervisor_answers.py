@@ -59,6 +59,8 @@ class Answers:
         self._last: Snapshot | None = None
         #: when each program was last told something: an answer asked for before is worth nothing about it
         self._told: dict[str, float] = {}
+        #: it was started by whoever holds this: what has been told nothing is stopped
+        self.is_new = False
 
     def programs(self, max_age: float) -> Mapping[str, ProgramState]:
         """Every program, from an answer at most `max_age` seconds old: many who wait share one question."""
@@ -96,7 +98,7 @@ class Answers:
     def has_seen_stopped(self, name: str) -> bool:
         """Was this program stopped when last asked about, and has it been told nothing since?"""
         known = self._last.programs.get(name) if self._last else None
-        return known is not None and known.phase == "stopped" and name not in self._told
+        return name not in self._told and (self.is_new or (known is not None and known.phase == "stopped"))
 
     def info(self, name: str) -> Mapping[str, Any]:
         """One program as supervisord describes it (getProcessInfo). Raises ProcessError (`program-unknown`)."""
@@ -107,7 +109,10 @@ class Answers:
                 raise
         else:
             return info
-        raise ProcessError(
+        raise self.unknown(name)
+
+    def unknown(self, name: str) -> ProcessError:
+        return ProcessError(
             "program-unknown", f"supervisord knows no program {name}", why="its configuration has changed",
             fix="devstack up",
         )
