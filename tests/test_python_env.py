@@ -41,6 +41,7 @@ def test_a_look_when_nothing_changed_starts_no_process(bench: Bench, monkeypatch
     assert bench.observe().state.is_built
 
 
+@pytest.mark.fault("F1")
 def test_half_built_is_not_built_and_is_built_again_in_place(bench: Bench) -> None:
     """Fault F1: without the marker nothing else counts."""
     built = bench.build()
@@ -58,6 +59,7 @@ def test_a_damaged_marker_counts_as_none(bench: Bench, text: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["/nonexistent/python3.11", "/bin/sh"])
+@pytest.mark.fault("F2", "F3")
 def test_a_dangling_or_swapped_interpreter_is_noticed_and_mended(bench: Bench, target: str) -> None:
     """Faults F2 and F3."""
     built = bench.build()
@@ -70,6 +72,7 @@ def test_a_dangling_or_swapped_interpreter_is_noticed_and_mended(bench: Bench, t
     assert bench.run("import alpha; print(1)") == "1"
 
 
+@pytest.mark.fault("F4")
 def test_changed_requirements_build_beside_and_the_way_back_is_only_a_link(bench: Bench) -> None:
     """Fault F4."""
     first = bench.build()
@@ -127,6 +130,7 @@ def test_a_few_environments_of_before_are_kept(bench: Bench) -> None:
     assert bench.run("import alpha; print(1)") == "1"
 
 
+@pytest.mark.fault("A9")
 def test_debians_python_without_its_venv_package_serves(bench: Bench, tmp_path: Path) -> None:
     """Fault A9: neither ensurepip nor venv is asked for anything."""
     real = bench.observe().interpreter.path
@@ -142,6 +146,7 @@ def test_debians_python_without_its_venv_package_serves(bench: Bench, tmp_path: 
     assert bench.run("import alpha; print(1)") == "1"
 
 
+@pytest.mark.fault("A9")
 def test_a_python_that_lacks_its_library_names_debians_package(bench: Bench, tmp_path: Path) -> None:
     """Fault A9: what virtualenv needs of the standard library isn't there."""
     broken = tmp_path / "broken" / "python3.10"
@@ -160,6 +165,7 @@ def test_a_python_that_lacks_its_library_names_debians_package(bench: Bench, tmp
     assert caught.value.evidence
 
 
+@pytest.mark.fault("B12", "F5")
 def test_a_package_whose_files_never_came_is_named_and_comes_back(bench: Bench) -> None:
     """Fault B12: an installer that was killed leaves its record without the package."""
     built = bench.build()
@@ -171,6 +177,7 @@ def test_a_package_whose_files_never_came_is_named_and_comes_back(bench: Bench) 
     assert bench.run("import beta; print(1)") == "1"
 
 
+@pytest.mark.fault("F5")
 def test_a_package_removed_by_hand_is_named_and_comes_back(bench: Bench) -> None:
     """Fault F5."""
     built = bench.build()
@@ -203,6 +210,7 @@ def test_what_a_person_adds_by_hand_is_no_damage(bench: Bench) -> None:
     assert str(site.stat().st_mtime_ns) in (built.folder / MARKER).read_text()
 
 
+@pytest.mark.fault("F6")
 def test_what_the_shell_exports_doesn_t_leak_into_a_build(bench: Bench, tmp_path: Path) -> None:
     """Fault F6."""
     trap = tmp_path / "trap"
@@ -220,6 +228,7 @@ def test_what_the_shell_exports_doesn_t_leak_into_a_build(bench: Bench, tmp_path
     assert not (tmp_path / "target").exists()
 
 
+@pytest.mark.fault("F7")
 def test_scripts_run_from_a_path_too_long_for_a_shebang(bench: Bench) -> None:
     """Fault F7."""
     deep = bench.root / ("d" * 90) / ("e" * 90)
@@ -232,6 +241,7 @@ def test_scripts_run_from_a_path_too_long_for_a_shebang(bench: Bench) -> None:
     assert done.stdout == "alpha 1.0\n"
 
 
+@pytest.mark.fault("F8")
 def test_a_failed_build_leaves_the_old_environment_in_use(bench: Bench) -> None:
     """Fault F8."""
     first = bench.build()

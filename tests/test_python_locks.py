@@ -79,6 +79,7 @@ def test_a_lock_of_poetrys_is_followed_to_the_hash(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
+@pytest.mark.fault("B11")
 def test_a_wheel_that_isn_t_the_locked_one_is_refused_and_the_old_environment_stays(
     bench: Bench, installer: str
 ) -> None:

@@ -72,6 +72,7 @@ class Counting(System):
 
 
 @pytest.mark.parametrize(("faults", "only"), [([503, 503], "gamma/"), ([503], ".whl"), ([CUT], ".whl")])
+@pytest.mark.fault("B8")
 def test_an_index_that_recovers_is_waited_for(bench: Bench, index: Index, faults: list[int], only: str) -> None:
     """Faults B6 and B8."""
     index.faults, index.only = faults, only
@@ -80,6 +81,7 @@ def test_an_index_that_recovers_is_waited_for(bench: Bench, index: Index, faults
     assert bench.run("import gamma; print(gamma.VERSION)") == "2.0"
 
 
+@pytest.mark.fault("B2", "F8")
 def test_without_a_network_the_answer_comes_at_once_and_the_old_environment_stays(bench: Bench) -> None:
     """Faults B2 and F8: no installer waits where nobody takes a connection; two calls, the second of the cache."""
     old = old_environment(bench)
@@ -109,6 +111,7 @@ def test_an_index_that_stays_broken_is_told_with_its_answer(bench: Bench, index:
     assert any("503" in line for line in caught.value.evidence)
 
 
+@pytest.mark.fault("B10")
 def test_a_private_index_wants_credentials_and_nobody_hangs(bench: Bench, index: Index) -> None:
     """Fault B10."""
     index.faults = [401] * 99
@@ -119,6 +122,7 @@ def test_a_private_index_wants_credentials_and_nobody_hangs(bench: Bench, index:
     assert caught.value.evidence
 
 
+@pytest.mark.fault("B9")
 def test_an_intercepted_connection_names_the_authority_and_works_once_it_is_trusted(
     bench: Bench, tmp_path: Path
 ) -> None:
@@ -202,6 +206,7 @@ def broken_sdist(folder: Path, said: str) -> None:
     ("something nobody knows", 'version = "3.10" below [python]'),
     ("fatal error: ffi.h: No such file or directory", "libffi"),
 ])
+@pytest.mark.fault("A13")
 def test_a_failing_build_names_the_package_and_the_pythons_that_have_a_wheel(
     bench: Bench, index: Index, said: str, fix: str
 ) -> None:
@@ -226,6 +231,7 @@ def test_a_failing_build_names_the_package_and_the_pythons_that_have_a_wheel(
     ensure_in_use(bench, old)
 
 
+@pytest.mark.fault("B13")
 def test_a_damaged_entry_of_the_cache_is_dropped_and_fetched_again(bench: Bench, index: Index) -> None:
     """Fault B13: half of a file is gone in uv's cache."""
     there = at(bench, index.url)

@@ -69,6 +69,7 @@ def test_a_lease_stays_although_its_port_is_in_use(registry: Registry, entry: Ma
 
 
 @pytest.mark.usefixtures("listener")
+@pytest.mark.fault("D7")
 def test_a_taken_standard_port_is_left_with_a_note(registry: Registry, entry: MakeEntry, standard: int) -> None:
     """The next one is leased and the note names who has it."""
     leases = registry.lease(entry("shop"), {"web": Wish(standard)}, keep=True)
@@ -78,6 +79,7 @@ def test_a_taken_standard_port_is_left_with_a_note(registry: Registry, entry: Ma
     assert f"pid {os.getpid()}" in note
 
 
+@pytest.mark.fault("D2")
 def test_two_stacks_never_have_the_same_port(registry: Registry, entry: MakeEntry, standard: int) -> None:
     """Although the first one's server doesn't run now."""
     registry.lease(entry("shop"), {"web": Wish(standard)}, keep=True)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ def toml(value: str) -> str:
 @given(plain=_VALUES, own=_VALUES, filed=_VALUES)
 @example(plain="${env.A} $HOME `x` %(here)s %%", own="'\"\\ \n\r\n\t;#", filed="$$ ${A} $(id) \N{SNOWMAN}\n'")
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.fault("S6", "S7")
 def test_values_reach_the_child_as_they_are(
     make_profile: Callable[[str], Profile], make_state: Callable[..., State], system: System, tmp_path: Path, *,
     plain: str, own: str, filed: str,

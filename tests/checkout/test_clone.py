@@ -87,6 +87,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.fault("S8")
 def test_hostile_words_make_nothing_happen(
     system: Hasty, git: Git, work: Path, tmp_path: Path, text: str
 ) -> None:
@@ -103,6 +104,7 @@ def test_hostile_words_make_nothing_happen(
     "text",
     [text for text in HOSTILE if text.startswith(("-", "ssh://-", "ssh://a@-")) or "::" in text or "\n" in text],
 )
+@pytest.mark.fault("S8")
 def test_the_dangerous_ones_never_reach_git(work: Path, text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse(text.format(m="M"), work)
@@ -112,6 +114,7 @@ def test_the_dangerous_ones_never_reach_git(work: Path, text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["ext::sh -c touch% {m}", "--upload-pack=touch {m}", "ssh://-oProxyCommand=touch {m}/x"]
 )
+@pytest.mark.fault("S8")
 def test_git_itself_is_told_to_refuse_them_too(git: Git, work: Path, tmp_path: Path, text: str) -> None:
     """Should one get past `parse`: `--` stands before the URL and the protocol is off."""
     with pytest.raises(DevstackError):
@@ -123,6 +126,7 @@ def test_git_itself_is_told_to_refuse_them_too(git: Git, work: Path, tmp_path: P
     "", "-", "--", "-f", "--upload-pack=touch {m}", "--orphan=x", "-b", "--detach", "main\n-f", "a b", "a..b", "main~1",
     "main^", "@{{-1}}", "HEAD@{{1}}", ":/two", "a:b", "*", "[a]", "a\\b", "a\0b", "a\x7f", "?",
 ])  # fmt: skip
+@pytest.mark.fault("S8")
 def test_hostile_refs_are_refused(git: Git, shop: Path, work: Path, tmp_path: Path, ref: str) -> None:
     with pytest.raises(UsageError) as caught:
         git.clone(str(shop), work / "shop", Wish(ref.format(m=tmp_path / "MARKER")), quiet)
@@ -166,6 +170,7 @@ def test_an_unknown_ref_leaves_no_clone(git: Git, shop: Path, work: Path, ref: s
     assert names(work) == []
 
 
+@pytest.mark.fault("B4")
 def test_an_empty_folder_is_used_and_a_full_one_is_kept(git: Git, shop: Path, work: Path) -> None:
     (work / "empty").mkdir()
     git.clone(str(shop), work / "empty", Wish(), quiet)
@@ -274,6 +279,7 @@ def slow(private_environ: dict[str, str], tmp_path: Path) -> Iterator[tuple[dict
         os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
+@pytest.mark.fault("B3")
 def test_killed_in_the_middle(
     system: Hasty, git: Git, shop: Path, work: Path, slow: tuple[dict[str, str], Path]
 ) -> None:
@@ -364,6 +370,7 @@ def asked(host: ThreadingHTTPServer) -> list[str]:
 
 
 @pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.fault("B10")
 def test_a_refused_log_in_ends_at_once(
     system: Hasty, git: Git, work: Path, host: ThreadingHTTPServer, status: int
 ) -> None:
@@ -381,6 +388,7 @@ def test_a_repository_that_is_not_there(git: Git, work: Path, host: ThreadingHTT
     assert caught.value.id == "repository-not-found"
 
 
+@pytest.mark.fault("B6")
 def test_a_troubled_host_is_asked_three_times(
     system: Hasty, git: Git, work: Path, host: ThreadingHTTPServer
 ) -> None:
@@ -415,6 +423,7 @@ def test_a_password_in_a_url_is_never_shown(git: Git, work: Path, host: Threadin
         assert "***@127.0.0.1" in error.what
 
 
+@pytest.mark.fault("A1")
 def test_without_git(private_environ: dict[str, str], shop: Path, work: Path, tmp_path: Path) -> None:
     """A `git` that lies in the current folder, or in a relative one of PATH, is not taken for it."""
     (tmp_path / "git").write_text(f"#!/bin/sh\ntouch {tmp_path}/MARKER\n")
@@ -446,6 +455,7 @@ def plant_hooks(folder: Path, marker: Path) -> None:
         (folder / name).chmod(0o755)
 
 
+@pytest.mark.fault("S9", "S10")
 def test_nothing_of_a_repository_runs_when_it_is_cloned(
     git: Git, shop: Path, work: Path, tmp_path: Path, run: Run
 ) -> None:
@@ -469,6 +479,7 @@ def test_nothing_of_a_repository_runs_when_it_is_cloned(
     assert list((work / "shop" / "inner").iterdir()) == []
 
 
+@pytest.mark.fault("S10")
 def test_nothing_of_a_checkout_runs_when_it_is_looked_at(
     git: Git, shop: Path, work: Path, tmp_path: Path, run: Run
 ) -> None:
@@ -507,6 +518,7 @@ def test_the_same_repository_is_recognised(git: Git, shop: Path, work: Path, for
     assert ensure_fits(git, Repository(form.format(shop), "shop"), work / "shop")
 
 
+@pytest.mark.fault("B4")
 def test_anything_else_is_left_alone(git: Git, shop: Path, work: Path) -> None:
     """Another repository's checkout, a folder with files, a file."""
     wanted = Repository("https://example.org/shop.git", "shop")

@@ -100,6 +100,7 @@ def proxy(shop: Path, run: Run, private_environ: dict[str, str]) -> Iterator[Pro
             daemon.wait()
 
 
+@pytest.mark.fault("B6")
 def test_a_connection_that_is_cut_half_way_is_made_again(
     system: Hasty, git: Git, work: Path, proxy: Proxy
 ) -> None:
@@ -116,6 +117,7 @@ def test_a_connection_that_is_cut_half_way_is_made_again(
     assert names(work) == ["shop"]
 
 
+@pytest.mark.fault("B6")
 def test_one_that_is_cut_every_time_is_a_network_error(git: Git, work: Path, proxy: Proxy) -> None:
     proxy.gate = lambda connection, count: "cut" if count > _SIZE // 2 else "pass"
     with pytest.raises(NetworkError) as caught:
@@ -126,6 +128,7 @@ def test_one_that_is_cut_every_time_is_a_network_error(git: Git, work: Path, pro
     assert names(work) == []
 
 
+@pytest.mark.fault("B5")
 def test_one_that_stalls_is_given_up_after_three_tries(system: Hasty, work: Path, proxy: Proxy) -> None:
     """What a person with a slow line sets higher is set low here."""
     proxy.gate = lambda connection, count: "stall" if count > _SIZE // 2 else "pass"
@@ -142,6 +145,7 @@ def test_one_that_stalls_is_given_up_after_three_tries(system: Hasty, work: Path
     assert names(work) == []
 
 
+@pytest.mark.fault("B5")
 def test_a_slow_one_is_waited_for(system: Hasty, work: Path, proxy: Proxy) -> None:
     """It says something all the time, so that it isn't taken for a stalled one, however long it takes."""
     said: list[str] = []

@@ -67,6 +67,7 @@ def test_one_of_a_submodule_that_was_not_got_is_missed(git: Git, clone: Path, ru
     assert (clone / "vendor/lib/nested/file").read_text() == "leaf"
 
 
+@pytest.mark.fault("S9")
 def test_no_hook_runs(git: Git, clone: Path, tmp_path: Path) -> None:
     hooks = tmp_path / "template" / "hooks"
     hooks.mkdir(parents=True)
@@ -187,6 +188,7 @@ def hostile(request: pytest.FixtureRequest, shop: Path, tmp_path: Path, run: Run
     return shop
 
 
+@pytest.mark.fault("S9")
 def test_a_hostile_entry_makes_nothing_happen(git: Git, hostile: Path, work: Path, tmp_path: Path) -> None:
     """No command of it ever runs, nothing is written outside of the project."""
     before = names(tmp_path)
@@ -204,6 +206,7 @@ def test_a_hostile_entry_makes_nothing_happen(git: Git, hostile: Path, work: Pat
 
 
 @pytest.mark.parametrize(("name", "url", "path"), [one for one in HOSTILE if "{o}" not in one[1] or one[0] != "sub"])
+@pytest.mark.fault("S9")
 def test_the_dangerous_ones_never_reach_git(name: str, url: str, path: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         ensure_safe(Submodule(name, path, url), path, "https://example.org/x.git", tmp_path)
@@ -211,6 +214,7 @@ def test_the_dangerous_ones_never_reach_git(name: str, url: str, path: str, tmp_
 
 
 @pytest.mark.parametrize("url", ["/srv/secret", "file:///srv/secret"])
+@pytest.mark.fault("S9")
 def test_a_project_from_elsewhere_opens_no_folder_of_this_machine(url: str, tmp_path: Path) -> None:
     one = Submodule("lib", "lib", url)
     with pytest.raises(UsageError):

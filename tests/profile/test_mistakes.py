@@ -27,6 +27,7 @@ PORT = "wanted a whole number from 1 to 65535"
         ('""', "an empty text"),
     ],
 )
+@pytest.mark.fault("L5")
 def test_what_is_no_port(value: str, got: str) -> None:
     assert mistakes_of(f"[services.redis]\nport = {value}") == [
         f"devstack.toml:2: services.redis.port: {PORT}, got {got}"
@@ -156,6 +157,7 @@ def test_a_mistake_in_words(text: str, mistake: str) -> None:
         ("port_s", "did you mean `ports`?"),
     ],
 )
+@pytest.mark.fault("L2")
 def test_unknown_keys_name_the_nearest_known_one(key: str, hint: str) -> None:
     text = f"[processes.web]\nrun = 'x'\n{key} = 'x'"
     assert mistakes_of(text) == [f"devstack.toml:3: processes.web.{key}: unknown key `{key}` ({hint})"]

@@ -80,6 +80,7 @@ def test_everything_that_can_be_referred_to() -> None:
         ),
     ],
 )
+@pytest.mark.fault("L11")
 def test_what_stands_for_nothing(text: str, mistake: str) -> None:
     (found,) = mistakes_of(STACK, text)
     assert found.split(": ", 2)[2] == mistake

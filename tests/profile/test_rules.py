@@ -90,6 +90,7 @@ from tests.profile.loading import mistakes_of, profile_of
         ("[python]\nextras = [' ']", "2: python.extras[0]: is empty"),
     ],
 )
+@pytest.mark.fault("L3", "L4")
 def test_a_broken_rule(text: str, mistake: str) -> None:
     assert mistakes_of(text) == [f"devstack.toml:{mistake}"]
 

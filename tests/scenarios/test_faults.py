@@ -63,11 +63,13 @@ def test_a_folder_without_a_project_says_how_to_begin(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("home", ["", "/no/such/home"])
+@pytest.mark.fault("J3")
 def test_without_a_home_devstack_says_so(mini: Project, home: str) -> None:
     assert mini.run("up", "--json", env={"HOME": home}, code=2).error["id"] == "no-home"
 
 
 @_NEEDS_ROOT
+@pytest.mark.fault("J3")
 def test_a_home_that_cannot_be_written_is_told(mini: Project) -> None:
     script = 'mount --bind "$HOME" "$HOME" && mount -o remount,bind,ro "$HOME" && exec "$@"'
     inside = dict.fromkeys(("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), "")
@@ -80,6 +82,7 @@ def test_a_home_that_cannot_be_written_is_told(mini: Project) -> None:
     assert not (mini.folder / "data").exists()
 
 
+@pytest.mark.fault("L2")
 def test_an_unknown_key_is_named_with_its_line_and_the_nearest_one(mini: Project) -> None:
     line = mini.read("devstack.toml").split("replicas")[0].count("\n") + 1
     mini.edit("devstack.toml", "replicas = 2", "replica = 2")
@@ -90,6 +93,7 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest_one(mini: Project
     assert "replicas" in done.err
 
 
+@pytest.mark.fault("A8")
 def test_a_python_that_is_not_there_is_told_with_those_that_are(mini: Project) -> None:
     mini.replace("[python]\n", '[python]\nversion = "3.99"\n')
 
@@ -111,6 +115,7 @@ def test_a_system_package_that_is_missing_is_planned_with_and_stops_a_build_befo
 
 
 @_NEEDS_ROOT
+@pytest.mark.fault("J7")
 def test_sudo_is_refused_before_anything_is_made(mini: Project) -> None:
     assert mini.run("up", "--json", env={"SUDO_UID": "1000"}, code=3).error["id"] == "under-sudo"
     assert not mini.folder.exists()
@@ -119,6 +124,7 @@ def test_sudo_is_refused_before_anything_is_made(mini: Project) -> None:
 # --- the network -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("B2")
 def test_a_host_that_does_not_answer_leaves_nothing_behind(machine: Machine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -130,6 +136,7 @@ def test_a_host_that_does_not_answer_leaves_nothing_behind(machine: Machine) -> 
 
 
 @_NEEDS_ROOT
+@pytest.mark.fault("A10")
 def test_a_server_that_cannot_be_fetched_is_a_network_error(mini: Project) -> None:
     empty = {"XDG_CACHE_HOME": str(mini.machine.folder / "cache")}
     own = {"XDG_STATE_HOME": str(mini.machine.folder / "state")}
@@ -141,6 +148,7 @@ def test_a_server_that_cannot_be_fetched_is_a_network_error(mini: Project) -> No
     shutil.rmtree(mini.folder)
 
 
+@pytest.mark.fault("B2")
 def test_offline_says_at_once_what_is_missing(mini: Project) -> None:
     empty = {"XDG_CACHE_HOME": str(mini.machine.folder / "cache")}
     done = mini.run("bootstrap", ".", "--offline", "--json", env=empty, code=4)
@@ -152,6 +160,7 @@ def test_offline_says_at_once_what_is_missing(mini: Project) -> None:
 # --- ports -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("D1")
 def test_a_leased_port_that_a_stranger_took_is_told_and_leased_anew_on_request(mini: Project) -> None:
     mini.run("up")
     mini.run("down")
@@ -171,6 +180,7 @@ def test_a_leased_port_that_a_stranger_took_is_told_and_leased_anew_on_request(m
     assert mini.seeded() == 1
 
 
+@pytest.mark.fault("D1")
 def test_a_demanded_port_that_a_stranger_has_is_never_replaced(mini: Project) -> None:
     with stranger() as (port, process):
         mini.replace('role = "web"\n', f'role = "web"\nport = {port}\n')

@@ -8,6 +8,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.scenarios.machine import CHECKOUT, DEVSTACK, Machine, Project, commit, git, make_repository
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12\n"
@@ -178,6 +180,7 @@ def test_an_empty_repository_says_that_it_is(machine: Machine) -> None:
     assert (error["id"], error["why"].rpartition("; ")[2]) == ("no-profile", "the repository has no commit yet")
 
 
+@pytest.mark.fault("B4")
 def test_a_folder_with_another_remote_is_left_alone_and_the_command_goes_beside(machine: Machine) -> None:
     for name in ("one", "two"):
         make_repository(machine.folder / name / "shop")
@@ -193,6 +196,7 @@ def test_a_folder_with_another_remote_is_left_alone_and_the_command_goes_beside(
     assert (machine.folder / "shop-2" / "web.py").exists()
 
 
+@pytest.mark.fault("S10")
 def test_nothing_of_a_repository_that_devstack_is_run_in_is_called(mini: Project) -> None:
     """Its own configuration and hooks: somebody else may have packed the folder."""
     marker = mini.machine.folder / "MARKER"

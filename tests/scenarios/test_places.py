@@ -15,6 +15,7 @@ from tests.scenarios.conftest import clear, make_machine
 from tests.scenarios.machine import CHECKOUT, DEVSTACK, Machine, Project, make_repository
 
 
+@pytest.mark.fault("D2")
 def test_two_clones_live_side_by_side(machine: Machine) -> None:
     make_repository(machine.folder / "origin")
     one, two = (
@@ -70,6 +71,7 @@ def test_a_project_copied_while_it_is_up_is_another_stack(mini: Project) -> None
         project.assert_single()
 
 
+@pytest.mark.fault("J1")
 def test_an_awkward_folder_is_a_folder(machine: Machine) -> None:
     project = machine.new_project(machine.folder / "it's \"odd\" %s é $HOME; #1 \U0001f642 \u200fx \\z")
 
@@ -81,6 +83,7 @@ def test_an_awkward_folder_is_a_folder(machine: Machine) -> None:
     project.assert_up()
 
 
+@pytest.mark.fault("J1")
 def test_a_line_break_in_a_folder_is_refused_before_anything_is_done(machine: Machine) -> None:
     """supervisord's configuration has no way to say it. The printed command moves the project to a place that works."""
     project = machine.new_project(machine.folder / "one\ntwo")
@@ -96,6 +99,7 @@ def test_a_line_break_in_a_folder_is_refused_before_anything_is_done(machine: Ma
     shutil.rmtree(moved.root)
 
 
+@pytest.mark.fault("J2")
 def test_a_deep_folder_is_a_folder(machine: Machine) -> None:
     """Sockets and the first lines of scripts have a length that a path may go beyond."""
     project = machine.new_project(machine.folder.joinpath(*["a-folder-with-a-long-name"] * 8))
@@ -106,6 +110,7 @@ def test_a_deep_folder_is_a_folder(machine: Machine) -> None:
     project.assert_single()
 
 
+@pytest.mark.fault("J8")
 def test_a_link_to_a_project_is_the_project(mini: Project) -> None:
     mini.run("up")
     link = mini.machine.folder / "link"

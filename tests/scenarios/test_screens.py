@@ -131,6 +131,7 @@ def test_only_what_has_no_default_is_asked_for(mini: Project) -> None:
 # --- poor terminals --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("J4", "J5")
 def test_a_poor_place_to_print_is_no_fault(machine: Machine) -> None:
     """LANG=C, closed streams, a reader that leaves, a terminal that can't do anything."""
     mini = machine.new_project(machine.folder / "größe")

@@ -56,6 +56,7 @@ def found(marks: Path) -> set[str]:
     return {path.name for path in marks.iterdir()}
 
 
+@pytest.mark.fault("S1", "S2")
 def test_nothing_of_a_repository_runs_before_it_is_trusted(machine: Machine, marks: Path) -> None:
     project = machine.bootstrap(str(machine.folder / "origin"), into=machine.folder / "mini", code=9)
 
@@ -76,6 +77,7 @@ def test_nothing_of_a_repository_runs_before_it_is_trusted(machine: Machine, mar
     assert found(marks) == {"package", "seed.py", "web.py", "loop.py"}
 
 
+@pytest.mark.fault("S3")
 def test_nothing_can_make_itself_trusted(machine: Machine) -> None:
     """No key of a profile, no file of the repository, no CI; nor a local file that a repository brings along."""
     project, mark = machine.new_project(trusted=False), machine.folder / "mark"
@@ -113,6 +115,7 @@ test = "touch {mark}"
 """
 
 
+@pytest.mark.fault("S4")
 def test_whatever_says_what_runs_is_watched(mini: Project) -> None:
     """One changed byte of any of it: refused, named, with its lines unless it holds secrets; and while it isn't
     trusted, a look at what runs doesn't run it either."""
@@ -157,6 +160,7 @@ def test_trusting_shows_what_it_means(mini: Project) -> None:
     mini.run("exec", "--", "true")
 
 
+@pytest.mark.fault("S4", "L10")
 def test_trust_ends_with_the_first_changed_byte(mini: Project) -> None:
     mini.run("up")
     before = mini.pids()
@@ -171,6 +175,7 @@ def test_trust_ends_with_the_first_changed_byte(mini: Project) -> None:
     mini.run("up")
 
 
+@pytest.mark.fault("S5")
 def test_trust_belongs_to_a_place(mini: Project) -> None:
     other = mini.machine.project(mini.machine.folder / "other")
     shutil.copytree(mini.root, other.root)
