@@ -50,6 +50,15 @@ class Network:
                         return False
         return True
 
+    def is_port_forbidden(self, port: int) -> bool:
+        """Is the port one that this user has no right to, whether or not anybody listens on it?"""
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError as error:
+                return error.errno == errno.EACCES
+        return False
+
     def free_port(self) -> int:
         """A port that nobody listens on, chosen by the kernel."""
         with socket.socket() as probe:

@@ -49,6 +49,7 @@ def check(profile: Profile, declared: Declared) -> Iterator[Finding]:
     yield from _readiness(profile, declared)
     yield from _repetition(profile, declared)
     yield from _paths(profile)
+    yield from _collisions(profile)
     yield from _options(profile)
     yield from check_python(profile.python)
     yield from _reserved(profile)
@@ -185,6 +186,16 @@ def _paths(profile: Profile) -> Iterator[Finding]:
     for place, path in named:
         if trouble := _outside(path):
             yield Finding(place, f"`{printable(path)}` {trouble}", "paths are relative and stay in the project")
+
+
+def _collisions(profile: Profile) -> Iterator[Finding]:
+    """Where upper and lower case don't count (macOS, Windows), two such entries are one file."""
+    seen: dict[str, str] = {}
+    for path in profile.files:
+        first = seen.setdefault(posixpath.normpath(path).casefold(), path)
+        if first != path:
+            text = f"`{printable(path)}` and `{printable(first)}` are one file where case doesn't count"
+            yield Finding(("files", path), text, "give one of them another name")
 
 
 def _not_to_make(path: str) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from devstack import programs
-from devstack.errors import NetworkError, PrerequisiteError, StorageError
+from devstack.errors import ConflictError, NetworkError, PrerequisiteError, StorageError
 from devstack.plan import FetchServer, InstallPackages, Plan, StartProgram
 from devstack.profile.model import Profile
 from devstack.services import kind_of
@@ -61,6 +61,11 @@ def _ensure_ports(plan: Plan, tools: Tools, seen: Seen) -> None:
             continue
         for name, port in programs.ports_of(state, step.action.program).items():
             holder = None if system.is_port_free(port) else system.port_holder(port)
+            if holder is not None and system.is_port_forbidden(port):
+                raise ConflictError(
+                    "port-forbidden", f"port {port} of {name} needs a right that this user lacks",
+                    why="ports below 1024 are root's", fix=f"change `port` of {name} in the profile to one above 1023",
+                )
             if holder is None or holder.pid in own:
                 continue
             # a child of a program, such as a reloader's server, ends with its program

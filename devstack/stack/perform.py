@@ -332,6 +332,7 @@ class Performers:
         """The error for a program that died. What it left in the background is ended: else each try would add one."""
         left = self._in_background(name, now)
         if not left:
+            self._ensure_not_outrun(name)
             return self._with_log(error, name)
         last = self._supervisor.last_lines(name, _LINES - 1)
         self._supervisor.stop_program(name, 10.0)
@@ -341,6 +342,14 @@ class Performers:
             fix=f"take its option for that (`-d`, `--daemon`, `--detach`, `&`) out of `run` of {name} in devstack.toml",
             evidence=(*last, f"it left pid {left[0].pid}: {left[0].command[:200]}"),
         )
+
+    def _ensure_not_outrun(self, name: str) -> None:
+        """Somebody may have taken the port between the look at it and the program's own try to listen."""
+        for port_name, port in programs.ports_of(self._state, name).items():
+            holder = None if self._system.is_port_free(port) else self._system.port_holder(port)
+            if holder and holder.pid and self._system.variables(holder.pid).get("DEVSTACK_STACK") != self._state.stack:
+                fixed = programs.is_fixed(self._profile, port_name)
+                raise port_taken(port_name, port, str(holder), fixed=fixed)
 
     def _with_log(self, error: ProcessError, program: str) -> ProcessError:
         error.evidence = error.evidence or self._supervisor.last_lines(program, _LINES)

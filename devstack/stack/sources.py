@@ -73,7 +73,7 @@ def _name_of(root: Path) -> str | None:
 
 
 def _own(root: Path) -> SourceFile:
-    if (root / PROFILE).exists():
+    if os.path.lexists(root / PROFILE):
         return _read(root / PROFILE, PROFILE, "project")
     if (root / "pyproject.toml").exists():
         found = from_pyproject(_read(root / "pyproject.toml", "pyproject.toml", "project"))

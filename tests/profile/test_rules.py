@@ -88,9 +88,13 @@ from tests.profile.loading import mistakes_of, profile_of
         ("[project]\nref = '--upload-pack=x'", "2: project.ref: `--upload-pack=x` would be taken for an option"),
         ("[python.system]\ndebian = ['-o']", "2: python.system.debian[0]: `-o` would be taken for an option"),
         ("[python]\nextras = [' ']", "2: python.extras[0]: is empty"),
+        (
+            "[files]\n'conf/A.ini' = { directory = true }\n'conf/a.ini' = { directory = true }",
+            '3: files."conf/a.ini": `conf/a.ini` and `conf/A.ini` are one file where case doesn\'t count (give',
+        ),
     ],
 )
-@pytest.mark.fault("L3", "L4")
+@pytest.mark.fault("J9", "L3", "L4")
 def test_a_broken_rule(text: str, mistake: str) -> None:
     assert mistakes_of(text) == [f"devstack.toml:{mistake}"]
 

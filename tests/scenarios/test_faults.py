@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import socket
-import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
-from tests.scenarios.machine import Machine, Project, finish, until
+from tests.scenarios.machine import Machine, Project, finish, stranger, until
 
 _NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a name space of its own")
-
-
-@contextlib.contextmanager
-def stranger(port: int = 0) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """A process that listens on a port and has nothing to do with any stack."""
-    script = (
-        "import socket, sys, time\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
-        "print(s.getsockname()[1], flush=True)\ntime.sleep(600)"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-I", "-c", script, str(port)], text=True, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield int(process.stdout.readline()), process
-            assert process.poll() is None, "the stranger was ended"
-        finally:
-            process.kill()
 
 
 # --- what was typed --------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.machine import Machine, Project
+from tests.scenarios.machine import HOLD, Machine, Project, finish, give, make_repository, stranger, until
 
 _NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a name space of its own")
 
@@ -103,6 +103,62 @@ def test_a_resolver_that_answers_ipv6_first_matters_to_nobody(mini: Project) -> 
     assert "localhost" not in "".join(
         path.read_text() for path in (mini.folder / "env").iterdir()
     ).replace(".localhost", "")
+
+
+@pytest.mark.fault("L9")
+@pytest.mark.parametrize("what", ["folder", "pipe", "device", "loop", "unreadable"])
+def test_a_profile_that_is_no_file_is_told_at_once(mini: Project, what: str) -> None:
+    profile = mini.root / "devstack.toml"
+    profile.unlink()
+    match what:
+        case "folder":
+            profile.mkdir()
+        case "pipe":
+            os.mkfifo(profile)
+        case "device":
+            profile.symlink_to("/dev/zero")
+        case "loop":
+            profile.symlink_to("devstack.toml")
+        case "unreadable":
+            profile.symlink_to("/proc/1/mem")
+
+    error = mini.run("status", "--json", code=5 if what == "unreadable" else 2).error
+
+    assert error["id"] == ("no-permission" if what == "unreadable" else "profile-not-a-file")
+    assert "devstack.toml" in error["what"] + error["why"]
+
+
+@pytest.mark.fault("D5")
+def test_a_port_taken_between_the_look_and_the_programs_own_try_is_told_with_its_holder(mini: Project) -> None:
+    mini.write("web.py", f"import pathlib, time\n{HOLD}\n{mini.read('web.py')}")
+    up = mini.popen("up", "--json")
+    assert until((mini.root / "var" / "holds").exists)
+    with stranger(mini.state["ports"]["web"]) as (_, process):
+        (mini.root / "var" / "go").touch()
+        error = finish(up, code=6).error
+
+        assert error["id"] == "port-taken"
+        assert f"pid {process.pid}" in error["why"]
+        assert error["fix"] == "devstack up --new-ports"
+        mini.run("up", "--new-ports")
+        mini.assert_up()
+
+
+@pytest.mark.fault("D6")
+def test_a_port_that_only_root_may_use_is_told_as_one(ordinary: Machine) -> None:
+    first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    if first < 82:
+        pytest.skip("on this machine everyone may use every port")
+    make_repository(ordinary.folder / "low")
+    if os.geteuid() == 0:
+        give(ordinary.folder / "low")
+    low = ordinary.project(ordinary.folder / "low")
+    low.edit("devstack.toml", 'role = "web"\n', 'role = "web"\nport = 81\n')
+
+    error = low.run("up", "--json", "--trust", code=6).error
+
+    assert error["id"] == "port-forbidden"
+    assert "port 81 of web" in error["what"]
 
 
 @pytest.mark.fault("D9")
