@@ -6,6 +6,6 @@ import gc
 # costs a tenth of its time
 gc.set_threshold(100_000, 50, 50)
 
-from devstack.cli.main import main  # noqa: E402 - the line above is for this one
+from devstack.cli.entry import main  # noqa: E402 - the line above is for this one
 
 main()

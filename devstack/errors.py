@@ -18,6 +18,7 @@ Only `devstack.cli` turns them into text and an exit code. Imports nothing of ou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -104,7 +105,10 @@ class ProcessError(DevstackError):
 
 
 class NotTrustedError(DevstackError):
+    """changes: what isn't as it was trusted, each `{"file", "kind", "change"}`; () where nothing was."""
+
     exit_code = 9
+    changes: tuple[Mapping[str, str], ...] = ()
 
 
 class BusyError(DevstackError):

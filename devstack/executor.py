@@ -20,7 +20,7 @@ from devstack.errors import DevstackError, InterruptedRunError
 from devstack.plan import Action, Plan, Step
 from devstack.system import System
 
-Kind = Literal["started", "progress", "finished", "failed", "skipped"]
+Kind = Literal["started", "progress", "told", "finished", "unneeded", "failed", "skipped"]
 
 #: steps mostly wait for other processes; this bounds threads, not cores
 THREADS = 64
@@ -28,7 +28,10 @@ THREADS = 64
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a step. at: seconds since the run began. took: seconds, at its end."""
+    """Something that happened to a step. unneeded: it found its work done. skipped: not begun, or not waited for.
+
+    at: seconds since the run began. took: seconds, at its end.
+    """
 
     kind: Kind
     step: Step
@@ -36,6 +39,7 @@ class Event:
     text: str = ""
     took: float = 0.0
     error: DevstackError | None = None
+    #: something that a person wants to know however much is said besides, such as a new try
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,21 @@ class AbandonedError(Exception):
     """A wait has ended early because another step had failed; the step is neither done nor failed."""
 
 
-class Report:
-    """A performer's way to tell how far it is, and to learn that it is pointless to go on."""
+class UnneededError(Exception):
+    """A step has found that its work is done already; the text says how it knows. Whoever needs the step may go on."""
 
-    def __init__(self, say: Callable[[str], None], abandoned: threading.Event) -> None:
+
+class Report:
+    """A performer's way to tell how far it is, and to learn that it is pointless to go on.
+
+    say: where it is at this moment. tell: what everybody should read, also in a log and in the journal.
+    """
+
+    def __init__(
+        self, say: Callable[[str], None], abandoned: threading.Event, tell: Callable[[str], None] | None = None
+    ) -> None:
         self.say = say
+        self.tell = tell or say
         self._abandoned = abandoned
 
     @property
@@ -165,10 +179,16 @@ class Executor:
         try:
             if self._system.cancelled.is_set():
                 raise InterruptedRunError("interrupted", "stopped on request", fix="devstack up")
-            report = Report(lambda text: self._tell("progress", step, text) if text.strip() else None, abandoned)
+            report = Report(
+                lambda text: self._tell("progress", step, text) if text.strip() else None, abandoned,
+                lambda text: self._tell("told", step, text),
+            )
             self._performers[type(step.action)](step.action, report)
         except AbandonedError:
             self._tell("skipped", step, "not waited for, since another step failed")
+            return None
+        except UnneededError as unneeded:
+            self._tell("unneeded", step, str(unneeded), took=self._system.monotonic() - began)
             return None
         except DevstackError as error:
             error.step = step.id
@@ -187,7 +207,7 @@ class Executor:
             self._listener(event)
         if kind != "progress":
             entry = {"event": kind, "step": step.id, "at": round(event.at, 3)}
-            if kind in ("finished", "failed"):
+            if kind in ("finished", "unneeded", "failed"):
                 entry["took"] = round(took, 3)
             if text:
                 entry["text"] = text

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fnmatch
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -14,10 +12,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from devstack import evidence
 from devstack.errors import InterruptedRunError, StorageError
-
-#: folders whose files are no inputs of a project's own
-_FOREIGN = frozenset({".git", ".devstack", ".venv", "venv", "node_modules", "__pycache__"})
+from devstack.globs import matching
 
 
 class Files:
@@ -25,6 +22,7 @@ class Files:
 
     #: set when the run is to end; waits for a lock end with it
     cancelled: threading.Event
+    _distrusted: Path | None = None
 
     @contextlib.contextmanager
     def open_private(self, path: Path, flags: int = 0) -> Iterator[int]:
@@ -59,6 +57,14 @@ class Files:
         """Add to a private file, best effort: what only informs must not stop what works."""
         with contextlib.suppress(StorageError, OSError), self.open_private(path, os.O_APPEND) as descriptor:
             os.write(descriptor, text.encode(errors="surrogateescape"))
+
+    def stamp(self, path: Path, at: float) -> None:
+        """Give a private file this time; make it, empty, where it isn't there. at: seconds since the epoch."""
+        with self.open_private(path):
+            pass
+        with storage_errors(path):
+            # a hair before, so that no rounding makes it later
+            os.utime(path, ns=(int(at * 1e9) - 1000,) * 2)
 
     def sync_folder(self, folder: Path) -> None:
         """Make a rename inside this folder durable."""
@@ -174,6 +180,28 @@ class Files:
         """Permission bits of a file that exists."""
         return stat.S_IMODE(path.stat().st_mode)
 
+    def which(self, program: str, path: str) -> str | None:
+        """Absolute path of a program on a PATH. Entries that are relative, or inside the project at hand, don't count:
+        a repository must not choose what devstack runs."""
+        entries = [Path(entry) for entry in path.split(os.pathsep)]
+        trusted = [entry for entry in entries if entry.is_absolute() and not self._is_distrusted(entry)]
+        return shutil.which(program, path=os.pathsep.join(map(str, trusted))) if trusted else None
+
+    def distrust(self, folder: Path) -> None:
+        """Run no program of this folder where one is looked for by its name."""
+        self._distrusted = folder.resolve()
+
+    def _is_distrusted(self, folder: Path) -> bool:
+        try:
+            return self._distrusted is not None and folder.resolve().is_relative_to(self._distrusted)
+        except OSError:
+            return True
+
+    def free_disk(self, path: Path) -> int:
+        """Bytes that this user may still write where `path` is."""
+        info = os.statvfs(path)
+        return info.f_bavail * info.f_frsize
+
     def folder(self, path: Path, mode: int) -> None:
         """Make a folder and its parents. Raises StorageError."""
         with storage_errors(path):
@@ -192,27 +220,14 @@ class Files:
 
     def matching(self, root: Path, globs: Sequence[str]) -> tuple[Path, ...]:
         """Files below root that a glob matches, sorted; generated and foreign folders are never entered."""
-        if not globs:
-            return ()
-        wanted = re.compile("|".join(map(_glob_pattern, globs)))
-        found = []
-        for folder, folders, files in os.walk(root):
-            folders[:] = [name for name in folders if name not in _FOREIGN]
-            inside = os.path.relpath(folder, root)
-            prefix = "" if inside == "." else f"{inside}/"
-            found += [root / f"{prefix}{name}" for name in files if wanted.fullmatch(f"{prefix}{name}")]
-        # a socket, a pipe or a link to nowhere can't be read as an input
-        return tuple(sorted(path for path in found if path.is_file()))
+        with evidence.walking(str(root), globs) as answer:
+            found = matching(str(root), globs)
+            answer(found)
+        return tuple(root / path for path in found)
 
-
-def _glob_pattern(glob: str) -> str:
-    """A glob with `**` as a regular expression (`glob.translate` comes with Python 3.13)."""
-    # fnmatch's `*` would match a slash too
-    parts = [
-        "(?:[^/]+/)*" if part == "**" else fnmatch.translate(part)[4:-3].replace(".*", "[^/]*") + "/"
-        for part in glob.split("/") if part != "."
-    ]
-    return "".join(parts).removesuffix("/") + (".*" if glob.endswith("**") else "")
+    def missing(self, root: Path, globs: Sequence[str]) -> tuple[str, ...]:
+        """Those of these paths and globs below root that nothing is there for; folders count, generated ones too."""
+        return tuple(glob for glob in globs if next(root.glob(glob), None) is None)
 
 
 @contextlib.contextmanager

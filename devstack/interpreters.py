@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from devstack import evidence
 from devstack.detect import scrub
 from devstack.errors import DevstackError, PrerequisiteError, UsageError
 from devstack.system import System
@@ -56,6 +57,7 @@ class Interpreter:
 
 def stamp(path: str | Path) -> str:
     """Time (ns) and size of a file or folder, "" where there is none."""
+    evidence.timed(str(path))
     try:
         info = Path(path).stat()
     except OSError:

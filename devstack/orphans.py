@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from devstack import supervisor_logs
 from devstack.errors import ProcessError
 from devstack.processes import Identity
 from devstack.state import Orphan
 
 if TYPE_CHECKING:
+    from devstack.layout import Layout
     from devstack.profile.model import SignalName
-    from devstack.render import Layout
     from devstack.system import System
 
 #: what an orphaned supervisord is called
@@ -83,6 +84,15 @@ def by_program(system: System, layout: Layout) -> dict[str, tuple[Identity, ...]
 def of_program(system: System, name: str, found: Iterable[Identity]) -> tuple[Orphan, ...]:
     """What a program left behind."""
     return _orphans(system, ((identity, name) for identity in found))
+
+
+def in_background(system: System, layout: Layout, name: str, pid: int | None) -> tuple[Orphan, ...]:
+    """What a program left running when it ended with status 0. pid: its present process, if it was started again."""
+    status, _ = supervisor_logs.ending(system, layout, name, "")
+    identity = system.identity(pid) if pid else None
+    own = {identity, *system.descendants(identity)} if identity else set()
+    found = by_program(system, layout).get(name, ()) if status == 0 else ()
+    return of_program(system, name, (one for one in found if one not in own))
 
 
 def of_identity(system: System, identity: Identity, program: str) -> tuple[Orphan, ...]:

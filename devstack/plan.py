@@ -7,11 +7,12 @@ for readiness, tasks, clean-up. The executor walks the plan and decides nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
+from devstack.project_files import ProjectFile
 from devstack.render import RenderedFile
-from devstack.state import Orphan
+from devstack.state import Foreground, Orphan
 
 # --- goals -----------------------------------------------------------------------------------------------------------
 
@@ -20,13 +21,17 @@ from devstack.state import Orphan
 class Up:
     """Everything named (all, if nothing is) running and ready. force: started anew, or run again, even if unchanged.
 
-    start: False prepares only: environment, servers, folders.
+    start: False prepares only: environment, servers, folders. words: more of them for the command of a forced task.
+    foreground: the program that is kept, or taken, out of supervisord's hands, to be run on this terminal when all else
+    is ready; "" for none.
     """
 
     names: tuple[str, ...] = ()
     force: frozenset[str] = frozenset()
     start: bool = True
+    foreground: str = ""
     name: str = "up"
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class CheckedOut:
     destination: str
     ref: str | None
     exists: bool
+    sparse: tuple[str, ...] = ()
     name: str = "checkout"
 
 
@@ -60,10 +66,29 @@ class Action:
 
 @dataclass(frozen=True)
 class Clone(Action):
+    """sparse: the part of the project to check out, as far as it is known before."""
+
     verb: ClassVar[str] = "clone"
     url: str
     destination: str
     ref: str | None
+    sparse: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GetSubmodules(Action):
+    """Check these submodules of the project out, and theirs."""
+
+    verb: ClassVar[str] = "get"
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PullLargeFiles(Action):
+    """Put in place what Git LFS holds of these files."""
+
+    verb: ClassVar[str] = "pull"
+    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -80,10 +105,11 @@ class WriteFiles(Action):
 
 @dataclass(frozen=True)
 class MakePaths(Action):
-    """Make these entries of `[files]`."""
+    """Make these entries of `[files]`: folders, by their paths in the project, and files."""
 
     verb: ClassVar[str] = "make"
-    paths: tuple[str, ...]
+    folders: tuple[str, ...]
+    files: tuple[ProjectFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -156,6 +182,23 @@ class StopProgram(Action):
 
 
 @dataclass(frozen=True)
+class ReleaseProgram(Action):
+    """All is ready for this program to be run by the person: its command, its folder, its ports."""
+
+    verb: ClassVar[str] = "release"
+    program: str
+
+
+@dataclass(frozen=True)
+class StopForeground(Action):
+    """End a program that was started on somebody's terminal."""
+
+    verb: ClassVar[str] = "stop"
+    program: str
+    running: Foreground
+
+
+@dataclass(frozen=True)
 class AwaitProgram(Action):
     verb: ClassVar[str] = "await"
     program: str
@@ -164,8 +207,13 @@ class AwaitProgram(Action):
 
 @dataclass(frozen=True)
 class RunTask(Action):
+    """words: more of them for its command; it doesn't count as done then. is_forced: a person asked for it: `unless`
+    isn't."""
+
     verb: ClassVar[str] = "run"
     task: str
+    words: tuple[str, ...] = ()
+    is_forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -202,11 +250,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in an order in which each comes after what it needs."""
+    """Steps in an order in which each comes after what it needs.
+
+    warnings: worth knowing before it runs. lasting: those among them that hold beyond this run; once is enough.
+    """
 
     goal: str
     steps: tuple[Step, ...] = ()
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
+    lasting: frozenset[str] = frozenset()
 
     @property
     def is_empty(self) -> bool:
@@ -262,5 +314,12 @@ class Draft:
     def __contains__(self, step: str) -> bool:
         return step in self._steps
 
-    def finished(self, warnings: tuple[str, ...]) -> Plan:
-        return Plan(self.goal, tuple(self._steps.values()), warnings)
+    def finished(self, warnings: tuple[str, ...], lasting: Iterable[str] = ()) -> Plan:
+        return Plan(self.goal, tuple(self._steps.values()), warnings, frozenset(lasting))
+
+
+def few(names: Iterable[str]) -> str:
+    """At most four names and how many more."""
+    listed = list(names)
+    more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""
+    return ", ".join(listed[:4]) + more

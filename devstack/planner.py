@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+from devstack import project_files, watching
+from devstack.away import Away
+from devstack.completing import PROJECT, complete, completion
 from devstack.errors import UsageError
 from devstack.plan import (
     AwaitProgram,
@@ -12,8 +15,6 @@ from devstack.plan import (
     CheckedOut,
     Clone,
     CreateEnvironment,
-    DiscardData,
-    Down,
     Draft,
     FetchServer,
     Goal,
@@ -24,24 +25,27 @@ from devstack.plan import (
     PrepareData,
     ProvisionService,
     ReapOrphans,
+    ReleaseProgram,
     ReloadSupervisor,
     RunTask,
     StartProgram,
     StartSupervisor,
     StopProgram,
-    StopSupervisor,
     Up,
     VerifyPrograms,
     WriteFiles,
+    few,
 )
 from devstack.profile import graph
-from devstack.profile.model import Profile
-from devstack.programs import all_programs, layout
+from devstack.profile.model import Profile, Task
+from devstack.programs import all_programs, layout, owners, processes
 from devstack.render import RenderedFile, render
-from devstack.state import ServiceState, State
+from devstack.state import ProgramState, ServiceState, State, TaskState
+from devstack.taking_down import SUPERVISOR, down
 
+#: whoever has died so often is started anew: what made it die may be mended
+_DEATHS = 2
 PYTHON = "python"
-SUPERVISOR = "supervisor"
 
 
 def build(profile: Profile, state: State, goal: Goal, template: str) -> Plan:
@@ -56,14 +60,15 @@ def checkout(goal: CheckedOut) -> Plan:
     """The first of a bootstrap's two plans."""
     draft = Draft(goal.name)
     if not goal.exists:
-        draft.add("project", Clone(goal.url, goal.destination, goal.ref), f"{goal.destination} is not there")
+        action = Clone(goal.url, goal.destination, goal.ref, goal.sparse)
+        draft.add(PROJECT, action, f"{goal.destination} is not there")
     return draft.finished(())
 
 
 def selected(profile: Profile, names: tuple[str, ...]) -> frozenset[str]:
     """The named services, tasks and processes with all that they need; everything where nothing is named."""
     known = {*profile.services, *profile.tasks, *profile.processes}
-    programs = owners(profile)
+    programs = {program: name for program, name in owners(profile).items() if name in profile.processes}
     for name in names:
         if name not in known and name not in programs:
             raise UsageError(
@@ -82,13 +87,6 @@ def selected(profile: Profile, names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def owners(profile: Profile) -> dict[str, str]:
-    """The process of each program."""
-    return {
-        program: name for name, process in profile.processes.items() for program, _ in graph.programs_of(name, process)
-    }
-
-
 class _Up:
     """Writes the plan for `Up`, part by part; the order of the parts is the order of the plan."""
 
@@ -98,16 +96,23 @@ class _Up:
         self.goal = goal
         self.draft = Draft(goal.name)
         self.programs = {program.name: program for program in all_programs(profile, state)}
-        self.files = render(tuple(self.programs.values()), layout(state), template)
+        self.files = (
+            *render(tuple(self.programs.values()), layout(state), template), *watching.files(profile, layout(state))
+        )
         (self.config,) = [file.digest for file in self.files if file.path == layout(state).config]
         self.owners = owners(profile)
         # supervisord takes over its whole configuration: what changed and runs is restarted with what was named
         changed = tuple(name for name in self.programs if self._has_changed(name)) if goal.names else ()
-        self.wanted = selected(profile, (*goal.names, *changed))
+        self.away = Away(profile, state, goal)
+        named = (*goal.names, *(name for name in changed if name != watching.NAME))
+        self.wanted = selected(profile, named) - self.away.stranded.keys()
+        if watching.NAME in changed or self.wanted.intersection(watching.watched(profile)):
+            self.wanted |= {watching.NAME}
         self.started: list[str] = []
 
     def plan(self) -> Plan:
         self._reap()
+        complete(self.draft, self.state.parts)
         self._files()
         self._python()
         services = {name: service for name, service in self.state.services.items() if name in self.wanted}
@@ -115,7 +120,7 @@ class _Up:
         if not self.goal.start:
             for name, service in services.items():
                 self._data(name, service)
-            return self.draft.finished(self._warnings())
+            return self._finished()
         restarts = self._stops()
         self._supervisor(restarts)
         for name, service in services.items():
@@ -126,14 +131,21 @@ class _Up:
                 self._task(name)
             elif name in self.wanted and name in self.profile.processes:
                 self._process(name)
+        if watching.NAME in self.wanted:
+            self._process(watching.NAME)
         self._verify()
-        return self.draft.finished(self._warnings())
+        self._release()
+        return self._finished()
 
-    def _warnings(self) -> tuple[str, ...]:
+    def _finished(self) -> Plan:
         parity = tuple(service.warning for service in self.state.services.values() if service.warning)
         python = self.state.python
         foreign = (f".venv isn't devstack's and stays as it is: commands use {self.state.venv}",)
-        return (*self.state.warnings, *parity, *(foreign if python and python.foreign else ()))
+        edited = project_files.notes(self.profile, self.state)
+        lacks = (f"this machine lacks {python.lacks}: {python.remedy}",) if python and python.lacks else ()
+        others = (*(foreign if python and python.foreign else ()), *lacks)
+        lasting = (*self.state.warnings, *self.state.parts.warnings, *edited, *parity, *others)
+        return self.draft.finished((*lasting, *self.away.warnings), lasting)
 
     # --- before anything runs ----------------------------------------------------------------------------------------
 
@@ -148,10 +160,18 @@ class _Up:
         stale = tuple(file for file in self.files if self.state.files.get(file.path) != digest(file))
         if stale:
             new = not any(file.path in self.state.files for file in stale)
-            shown = _few([file.path.rpartition("/.devstack/")[2] for file in stale])
+            shown = few([file.path.rpartition("/.devstack/")[2] for file in stale])
             self.draft.add("files", WriteFiles(stale), f"{'not written yet' if new else 'changed'}: {shown}")
-        if missing := tuple(path for path in self.profile.files if path in self.state.missing_paths):
-            self.draft.add("paths", MakePaths(missing), f"missing: {_few(missing)}")
+        self._paths()
+
+    def _paths(self) -> None:
+        folders, files = project_files.folders(self.profile, self.state), project_files.wanted(self.profile, self.state)
+        if not folders and not files:
+            return
+        missing = [path for path in self.profile.files if path in self.state.missing_paths]
+        causes = [f"missing: {few(missing)}"] if missing else []
+        causes += [f"{file.path}: {file.cause}" for file in files if file.replaces]
+        self.draft.add("paths", MakePaths(folders, files), "; ".join(causes), needs=[PROJECT])
 
     def _python(self) -> None:
         python = self.state.python
@@ -160,7 +180,7 @@ class _Up:
         steps = []
         if not python.is_built:
             cause = python.problem or f"no environment is built for Python {python.version} and these requirements"
-            steps.append(self.draft.add(PYTHON, CreateEnvironment(), cause))
+            steps.append(self.draft.add(PYTHON, CreateEnvironment(), cause, needs=[PROJECT]))
             steps.append(self.draft.add(PYTHON, InstallPackages(), "into the new environment", needs=steps[-1:]))
         if python.linked != python.wanted and not python.foreign:
             cause = "another environment is linked as .venv" if python.linked else ".venv is not there"
@@ -178,35 +198,60 @@ class _Up:
             if owner not in self.wanted:
                 continue
             now = live.get(name)
-            if now is None or not now.is_running:
-                starts[name] = f"not running: {now.reason}" if now and now.reason else "not running"
-            elif self._has_changed(name):
-                starts[name] = "its declaration or environment changed"
-            elif name in self.goal.force or owner in self.goal.force:
-                starts[name] = "restart was asked for"
-            elif name in self.state.services and not self.state.services[name].has_data:
-                starts[name] = "its data is gone"
-            else:
+            if name in self.away.programs:
+                if name == self.goal.foreground and now is not None and now.is_running:
+                    needs = [f"{SUPERVISOR}:reap", PYTHON]
+                    self.draft.add(name, StopProgram(name), "it will run on this terminal instead", needs=needs)
                 continue
+            if not (cause := self._why_anew(name, now)):
+                continue
+            starts[name] = cause
             if now is not None and now.is_running:
                 # an installation that fails leaves what runs alone
                 needs = [f"{SUPERVISOR}:reap", f"{name}:fetch" if name in self.state.services else PYTHON]
                 self.draft.add(name, StopProgram(name), starts[name], needs=needs)
         for name, now in live.items():
             if name not in self.programs and now.is_running:
-                self.draft.add(name, StopProgram(name), "the profile doesn't have it any more")
+                self.draft.add(name, StopProgram(name), self._farewell(name))
         return starts
 
+    def _why_anew(self, name: str, now: ProgramState | None) -> str:
+        """Why a program has to be started, "" where it runs as it should."""
+        if now is None or not (now.is_running or self._is_over(name)):
+            return f"not running: {now.reason}" if now and now.reason else "not running"
+        if self._has_changed(name):
+            return "its declaration or environment changed"
+        if now.restarts >= _DEATHS and (seen := self.state.replicas.get(name)) and not seen.ready:
+            return f"it has died {now.restarts} times and isn't ready: {seen.reason}"
+        if name in self.goal.force or self._owner(name) in self.goal.force:
+            return "restart was asked for"
+        if name in self.state.services and not self.state.services[name].has_data:
+            return "its data is gone"
+        return ""
+
+    def _farewell(self, program: str) -> str:
+        """Why a program that runs is no part of the stack any more."""
+        name, _, number = program.rpartition("-")
+        owner = self.profile.processes.get(name if number.isdecimal() else program)
+        if owner is None or owner.replicas == owner.declared_replicas:
+            return "the profile doesn't have it any more"
+        return f"scaled to {owner.replicas}"
+
     def _has_changed(self, name: str) -> bool:
-        """Does the program run as it was declared before?"""
+        """Does the program run, or has it ended, as it was declared before?"""
         supervisor = self.state.supervisor
         now = supervisor.programs.get(name)
-        if now is None or not now.is_running:
+        if now is None or not (now.is_running or self._is_over(name)):
             return False
         if now.phase == "starting" and not now.digest:
             # supervisord restarts it this very moment, and it hasn't noted yet what it was started as
             return supervisor.config != self.config
         return now.digest != self.programs[name].digest
+
+    def _is_over(self, name: str) -> bool:
+        """Has it ended by itself as it may?"""
+        now = self.state.supervisor.programs.get(name)
+        return now is not None and now.has_ended_well and self.programs[name].restart != "always"
 
     def _supervisor(self, starts: dict[str, str]) -> None:
         self._starts = starts
@@ -251,7 +296,7 @@ class _Up:
         elif probe is None or not probe.ok:
             cause = probe.detail if probe else "it has not answered yet"
         elif probe.missing:
-            cause = f"missing: {_few(probe.missing)}"
+            cause = f"missing: {few(probe.missing)}"
         else:
             return
         provision = self.draft.add(name, ProvisionService(name), cause, needs=[f"{name}:start"])
@@ -260,27 +305,26 @@ class _Up:
 
     def _task(self, name: str) -> None:
         task, state = self.profile.tasks[name], self.state.tasks[name]
-        if name in self.goal.force:
-            cause = "asked for"
-        elif not state.done:
-            cause = "not done yet with this data"
-        elif state.done != state.key:
-            cause = "its inputs, command, environment or data changed"
-        else:
+        cause = "asked for" if name in self.goal.force else _task_cause(task, state)
+        if not cause:
             # done already: whoever needs it still comes after what it needs
             self.draft.point(name, graph.needs(self.profile, name))
             return
-        needs = [f"{SUPERVISOR}:reap", PYTHON, "paths:make", *graph.needs(self.profile, name)]
-        step = self.draft.add(name, RunTask(name), cause, needs=needs, optional=task.optional)
+        needs = [f"{SUPERVISOR}:reap", PROJECT, PYTHON, "paths:make", *graph.needs(self.profile, name)]
+        is_forced = name in self.goal.force
+        action = RunTask(name, self.goal.words if is_forced else (), is_forced)
+        step = self.draft.add(name, action, cause, needs=needs, optional=task.optional)
         self.draft.point(name, [step])
 
     def _process(self, name: str) -> None:
-        process = self.profile.processes[name]
+        process = processes(self.profile)[name]
         awaited = []
         for program, _ in graph.programs_of(name, process):
             replica = self.state.replicas.get(program)
+            if program in self.away.programs:
+                continue
             if program in self._starts:
-                needs = [SUPERVISOR, f"{program}:stop", PYTHON, "paths:make", *graph.needs(self.profile, name)]
+                needs = [SUPERVISOR, f"{program}:stop", PROJECT, PYTHON, "paths:make", *graph.needs(self.profile, name)]
                 self.draft.add(
                     program, StartProgram(program), self._starts[program], needs=needs, optional=process.optional
                 )
@@ -307,30 +351,28 @@ class _Up:
             needs = [f"{name}:await" for name in self.programs]
             self.draft.add("stack", VerifyPrograms(required), "all must still be running at the end", needs=needs)
 
-
-def down(state: State, goal: Down) -> Plan:
-    """Processes first, then services, then supervisord; then whatever outlived them."""
-    draft = Draft(goal.name)
-    supervisor = state.supervisor
-    running = [name for name, program in supervisor.programs.items() if program.phase in _ALIVE]
-    cause = "the stack goes down"
-    # whoever has data is a service: known even where the profile can't be read any more
-    processes = [draft.add(n, StopProgram(n), cause) for n in running if n not in state.data]
-    services = [draft.add(n, StopProgram(n), cause, needs=processes) for n in running if n in state.data]
-    stopped = [*processes, *services]
-    if supervisor.is_running:
-        stopped = [draft.add(SUPERVISOR, StopSupervisor(), cause, needs=stopped)]
-    if supervisor.orphans:
-        stopped.append(
-            draft.add(SUPERVISOR, ReapOrphans(supervisor.orphans), "left over from a killed run", needs=stopped)
-        )
-    if goal.volumes and state.data:
-        cause = f"--volumes: the data of {_few(state.data)} goes to the trash"
-        draft.add("data", DiscardData(), cause, needs=stopped, destructive=True)
-    return draft.finished(())
+    def _release(self) -> None:
+        """Last of all: everything else is up before a person gets a program into their hands."""
+        program = self.goal.foreground
+        if program:
+            awaited = [f"{name}:await" for name in (*self.programs, *self.state.services)]
+            before = [PYTHON, "paths:make", f"{program}:stop", *(f"{task}:run" for task in self.profile.tasks)]
+            ready = ["stack:verify"] if "stack:verify" in self.draft else awaited
+            self.draft.add(
+                program, ReleaseProgram(program), "it runs on this terminal when all else is ready",
+                needs=[*before, *ready],
+            )
 
 
-_ALIVE = ("running", "starting", "backoff", "stopping")
+def _task_cause(task: Task, state: TaskState) -> str:
+    """Why a task has to run; "" where it is done (decision 0006)."""
+    if not state.done:
+        return "not done yet with this data"
+    if state.missing:
+        return f"not there any more: {few(state.missing)}"
+    if task.once:
+        return "" if state.has_same_data else "the data it was done with began anew"
+    return "" if state.done == state.key else "its inputs, command, environment or data changed"
 
 
 def digest(file: RenderedFile) -> str:
@@ -338,11 +380,4 @@ def digest(file: RenderedFile) -> str:
     return hashlib.sha256(b"%o\0" % file.mode + file.content).hexdigest()
 
 
-def _few(names: Iterable[str]) -> str:
-    """At most four names and how many more."""
-    listed = list(names)
-    more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""
-    return ", ".join(listed[:4]) + more
-
-
-__all__ = ["build", "checkout", "digest", "down", "selected"]
+__all__ = ["build", "checkout", "completion", "digest", "down", "selected"]

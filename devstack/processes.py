@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 _HAS_PROC = Path("/proc/self/stat").exists()
 
@@ -38,6 +38,16 @@ class Processes:
             return pwd.getpwuid(os.geteuid()).pw_name
         except KeyError:
             return str(os.geteuid())
+
+    def available_memory(self) -> int | None:
+        """Bytes of memory that new processes may take, the limits of this process's cgroups counted; None: unknown."""
+        import psutil
+
+        try:
+            free = int(psutil.virtual_memory().available)
+        except (psutil.Error, OSError, ValueError, KeyError):
+            return None
+        return min([free, *_left_in_cgroups()])
 
     def has_user(self, name: str) -> bool:
         import pwd
@@ -81,20 +91,6 @@ class Processes:
         if _HAS_PROC:
             return time.clock_gettime(time.CLOCK_BOOTTIME) - int(identity.start) / os.sysconf("SC_CLK_TCK")
         return time.time() - float(identity.start)
-
-    def slept(self, identity: Identity) -> float | None:
-        """Seconds since a process was started in which it neither ran nor waited for a processor. None where it has
-        children, which may be at work for it, or where this can't be known (not Linux, proc(5))."""
-        folder = Path(f"/proc/{identity.pid}")
-        try:
-            fields = (folder / "stat").read_bytes().rpartition(b") ")[2].split()
-            # of the first thread; the processor time above is that of all
-            waited = int((folder / "schedstat").read_bytes().split()[1]) / 1e9
-            children = (folder / "task" / str(identity.pid) / "children").read_bytes()
-        except (OSError, IndexError, ValueError):
-            return None
-        ran = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        return None if children.strip() else self.age(identity) - ran - waited
 
     def signal(self, identity: Identity, sign: int) -> bool:
         """Send a signal to exactly this process; False where it is gone."""
@@ -168,9 +164,10 @@ class Processes:
             if pid not in own and (identity := self.identity(pid)):
                 yield identity, variables
 
-    def ancestry(self) -> set[int]:
-        """Pids of this process and its parents, which nobody may end from here."""
-        line, pid = {os.getpid()}, os.getppid()
+    def ancestry(self, of: int | None = None) -> set[int]:
+        """Pids of a process and its parents; without one, of this process: those that nobody may end from here."""
+        first = os.getpid() if of is None else of
+        line, pid = {first}, self.parent(Identity(first, "")) or 0
         while pid and pid not in line:
             line.add(pid)
             pid = self.parent(Identity(pid, "")) or 0
@@ -201,6 +198,17 @@ class Processes:
         except psutil.Error:
             return ()
         return tuple(found for child in children if (found := self.identity(child.pid)))
+
+
+def _left_in_cgroups() -> Iterator[int]:
+    """Bytes left below each memory limit around this process (cgroup v2, kernel's admin-guide/cgroup-v2)."""
+    with contextlib.suppress(OSError, ValueError):
+        (line,) = [line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")]
+        place = PurePosixPath(line.removeprefix("0::"))
+        for group in (place, *place.parents):
+            folder = Path(f"/sys/fs/cgroup{group}")
+            with contextlib.suppress(OSError, ValueError):
+                yield int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text())
 
 
 def _parsed(environ: bytes) -> dict[str, str]:

@@ -7,15 +7,20 @@ declared process. A task and a check get the same environment as a process (`com
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+from typing import Literal
 
+from devstack import watching
+from devstack.errors import UsageError
+from devstack.layout import Layout
 from devstack.profile import graph
 from devstack.profile.interpolation import resolve
-from devstack.profile.model import Command, Process, Profile
+from devstack.profile.model import Command, EnvFile, Process, Profile
+from devstack.profile.rules import is_reserved
 from devstack.profile.secret import Secret
-from devstack.render import Layout, Program, reveal
+from devstack.render import Program, reveal
 from devstack.services import NativeService, kind_of
 from devstack.state import ServiceState, State
 
@@ -41,7 +46,7 @@ def layout(state: State) -> Layout:
 
 def free_command(profile: Profile, state: State, argv: tuple[str, ...], cwd: str) -> Resolved:
     """A command that the profile doesn't know, in the environment that its tasks get."""
-    return Resolved(argv, {**_machine(profile, state, ""), **environment(profile, state)}, cwd)
+    return Resolved(argv, merged(layers(profile, state)), cwd)
 
 
 def port_names(name: str, process: Process) -> tuple[str, ...]:
@@ -49,6 +54,43 @@ def port_names(name: str, process: Process) -> tuple[str, ...]:
     programs = [program for program, _ in graph.programs_of(name, process)]
     own = programs if graph.has_port(process) else []
     return (*own, *(f"{program}.{port}" for program in programs for port in process.ports))
+
+
+def ports_of(state: State, program: str) -> dict[str, int]:
+    """The leases of a program: its own port and its named ones, by the lease's name."""
+    return {name: port for name, port in state.ports.items() if name.partition(".")[0] == program}
+
+
+@dataclass(frozen=True)
+class Single:
+    """One program of a declared process. replica: its number, from 1."""
+
+    process: str
+    program: str
+    replica: int
+
+
+def single(profile: Profile, name: str, fix: str) -> Single:
+    """The one program that is meant by a process's or a replica's name. fix: the command to print before the right one.
+
+    Raises UsageError for a name that no process has, and for a process that runs more than once.
+    """
+    found = {
+        program: Single(process, program, number)
+        for process, declared in profile.processes.items()
+        for program, number in graph.programs_of(process, declared)
+    }
+    if name in found:
+        return found[name]
+    if name in profile.processes and (replicas := [one.program for one in found.values() if one.process == name]):
+        raise UsageError(
+            "several-replicas", f"{name} runs {len(replicas)} times", why=f"there are {', '.join(replicas)}",
+            fix=f"{fix} {replicas[0]}",
+        )
+    raise UsageError(
+        "unknown-process", f"no process is named {name!r}", why=f"there are {', '.join(found) or 'none'}",
+        fix=f"{fix} {next(iter(found), 'NAME')}",
+    )
 
 
 def is_fixed(profile: Profile, port_name: str) -> bool:
@@ -75,25 +117,107 @@ def environment(profile: Profile, state: State) -> dict[str, Value]:
     return values
 
 
+def with_words(resolved: Resolved, words: tuple[str, ...], *, shell: bool) -> Resolved:
+    """The same with more words behind it; a text for a shell gets them behind its last command."""
+    if not words:
+        return resolved
+    if not shell:
+        return replace(resolved, argv=(*resolved.argv, *words))
+    *start, text = resolved.argv
+    return replace(resolved, argv=(*start, f'{text} "$@"', "sh", *words))
+
+
+def notes(profile: Profile, state: State) -> tuple[str, ...]:
+    """The profile's `notes`, filled in. A secret shows as `***`: the loader refuses those that it can see."""
+    answer = lookup(profile, state)
+    return tuple(str(resolve(text, answer)) for text in profile.notes)
+
+
 def command(profile: Profile, state: State, declared: Command, program: str = "", replica: int = 1) -> Resolved:
     """A declared command as it is executed. program: whose port and logs it uses, "" for a task or a check."""
-    shared = environment(profile, state)
-    answer = _lookup(profile, state, lambda name: shared[name], program, replica)
-    env: dict[str, Value] = {**_machine(profile, state, program), **shared}
-    if program in state.ports:
-        env.setdefault("PORT", str(state.ports[program]))
-    env |= {name: resolve(text, answer) for name, text in declared.env.items()}
+    found = layers(profile, state, declared, program, replica)
+    answer = lookup(profile, state, program, replica)
     argv = tuple(reveal(resolve(word, answer)) for word in declared.argv())
-    return Resolved(argv, env, str(PurePosixPath(state.root) / declared.cwd))
+    return Resolved(argv, merged(found), str(PurePosixPath(state.root) / declared.cwd))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Variables of one origin. file: the env file they come from. profile: `[env]`; command: the `env` of the
+    command itself."""
+
+    origin: Literal["machine", "devstack", "file", "profile", "command"]
+    values: Mapping[str, Value]
+    file: str = ""
+
+
+def layers(
+    profile: Profile, state: State, declared: Command | None = None, program: str = "", replica: int = 1
+) -> tuple[Layer, ...]:
+    """Where a command's environment comes from, the lowest first. declared: None for a command of the person's own.
+
+    What a file says is laid below the table beside it: the profile's files below `[env]`, a command's below its `env`.
+    """
+    answer = lookup(profile, state, program, replica)
+    own = {"PORT": str(state.ports[program])} if program in state.ports else {}
+    found = [
+        Layer("machine", {
+            name: Secret(value) if name in profile.inherit else value for name, value in state.base.items()
+        }),
+        Layer("devstack", _machine(profile, state, program)),
+        *_file_layers(profile, state, profile.env_file, own),
+        Layer("devstack", own),
+        Layer("profile", environment(profile, state)),
+    ]
+    if declared is not None:
+        found += _file_layers(profile, state, declared.env_file, own)
+        found.append(Layer("command", {name: resolve(text, answer) for name, text in declared.env.items()}))
+    return tuple(layer for layer in found if layer.values)
+
+
+def merged(found: Iterable[Layer]) -> dict[str, Value]:
+    """One environment of all layers, higher ones winning."""
+    env: dict[str, Value] = {}
+    for layer in found:
+        env |= layer.values
+    return env
+
+
+def _file_layers(
+    profile: Profile, state: State, files: Iterable[EnvFile], own: Mapping[str, str]
+) -> Iterator[Layer]:
+    """own: what the program is given itself, which a file shared with other ways to run it must not move (PORT)."""
+    for file in files:
+        values = state.env_files.get(file.path, {})
+        yield Layer("file", {
+            name: value for name, value in values.items() if not is_reserved(profile, name) and name not in own
+        }, file.path)  # fmt: skip
+
+
+def processes(profile: Profile) -> dict[str, Process]:
+    """The declared processes, and devstack's own."""
+    watcher = watching.process(profile)
+    return {**profile.processes, **({watching.NAME: watcher} if watcher else {})}
+
+
+def owners(profile: Profile) -> dict[str, str]:
+    """The process of each program, devstack's own too."""
+    return {
+        program: name
+        for name, process in processes(profile).items() for program, _ in graph.programs_of(name, process)
+    }
 
 
 def process_program(profile: Profile, state: State, name: str, program: str, replica: int) -> Program:
     """The program of one replica of a process."""
     process = profile.processes[name]
     resolved = command(profile, state, process, program, replica)
+    argv = resolved.argv
+    if process.schedule is not None:
+        argv = (state.interpreter, "-I", "-m", "devstack.supervised.schedule", process.schedule, "--", *argv)
     return Program(
-        name=program, argv=resolved.argv, env=resolved.env, cwd=resolved.cwd, stop_signal=process.stop.signal,
-        stop_grace=process.stop.grace, user=process.user,
+        name=program, argv=argv, env=resolved.env, cwd=resolved.cwd, stop_signal=process.stop.signal,
+        stop_grace=process.stop.grace, user=process.user, restart=process.restart,
     )
 
 
@@ -118,25 +242,28 @@ def service_program(state: State, service: ServiceState) -> Program:
 
 
 def all_programs(profile: Profile, state: State) -> tuple[Program, ...]:
-    """Every program of the stack, services first."""
+    """Every program of the stack, services first, devstack's own last."""
     services = [service_program(state, service) for service in state.services.values()]
     processes = [
         process_program(profile, state, name, program, replica)
         for name, process in profile.processes.items()
         for program, replica in graph.programs_of(name, process)
     ]
-    return (*services, *processes)
+    return (*services, *processes, *watching.programs(profile, layout(state), state.interpreter))
 
 
 def _machine(profile: Profile, state: State, program: str) -> dict[str, Value]:
-    """What every command of the project gets besides its own environment."""
-    env: dict[str, Value] = dict(state.base)
+    """What devstack gives to every command of the project."""
+    env: dict[str, Value] = {}
     env["PATH"] = f"{state.venv}/bin:{state.base.get('PATH', '/usr/bin:/bin')}"
     env["VIRTUAL_ENV"] = state.venv
     # a pipe would make Python keep log lines back for minutes
     env["PYTHONUNBUFFERED"] = "1"
     # servers put control sockets here (else below HOME), where two stacks, or two replicas, would meet
     env["XDG_RUNTIME_DIR"] = f"{state.sockets}/{program}" if program else state.sockets
+    if program and state.files_version:
+        # a process that has read such a file at its start is started anew when devstack makes it anew
+        env["DEVSTACK_FILES"] = state.files_version
     if profile.home == "private":
         env["HOME"] = f"{state.folder}/home"
     return env

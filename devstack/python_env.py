@@ -3,26 +3,29 @@
 `.devstack/venvs/<key>` is an environment; its marker `devstack.json`, written last, makes it one. `.venv` in the
 project is a link to the one in use. A `.venv` that devstack didn't make is never touched. Every act may be killed at
 any point: what has no marker is built again. Nothing here decides when to build: the planner does, from `PythonState`.
+A few environments that were used before stay, so that the way back to them is only a link.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
-import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from devstack import interpreters, site_packages
+from devstack import interpreters, site_packages, system_packages
 from devstack.detect import install_failure, python_inputs, scrub
-from devstack.detect.python_inputs import InstallPlan, InstallStep
+from devstack.detect.install_failure import Context
+from devstack.detect.install_steps import InstallPlan
 from devstack.errors import DevstackError, PrerequisiteError, ProcessError, StorageError
-from devstack.files import storage_errors
+from devstack.files import storage_error, storage_errors
+from devstack.installers import BUILDER, Installers, Job, OnLine
 from devstack.interpreters import Interpreter
 from devstack.profile.model import Python
 from devstack.state import PythonState
@@ -30,12 +33,13 @@ from devstack.system import Completed, System
 
 MARKER = "devstack.json"
 _CHOICE = "interpreter.json"
-#: environment variable of every process that writes into an environment: the folder
-_BUILDER = "DEVSTACK_BUILDS"
+#: a complete but damaged environment, while the one in its place is built
+_ASIDE = ".old"
+#: environments kept besides the one in use, the last used ones
+_KEPT = 3
 _CREATE_DEADLINE = 120.0
 _CHECK_DEADLINE = 60.0
 _END_DEADLINE = 5.0
-OnLine = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -83,16 +87,16 @@ class PythonEnvironments:
         self._venvs = folder / "venvs"
         self._folder = folder
         self._link = root / ".venv"
-        self._offline = offline
+        self._installers = Installers(system, root, folder, offline=offline)
 
     # --- observing ---------------------------------------------------------------------------------------------------
 
     def observe(self, python: Python) -> Observed:
         """Changes nothing but what is remembered of the last look; starts no process when nothing changed. Raises
         UsageError for requirements that can't be read and PrerequisiteError where no interpreter fits."""
-        plan = python_inputs.plan(self._read, python)
         wanted, asker = python_inputs.wanted_version(self._read, python)
         interpreter = self._chosen(wanted) or interpreters.find(self._system, wanted, asker=asker, root=self._root)
+        plan = python_inputs.plan(self._read, python, interpreter.version)
         key = python_inputs.environment_key(plan, f"{interpreter.path} {interpreter.version}", str(self._venvs))
         folder = self._venvs / key
         linked, foreign = self._linked()
@@ -100,11 +104,14 @@ class PythonEnvironments:
         is_built = problem == ""
         if problem is None:
             problem = self._difference(linked, interpreter, plan)
+        # asked only where something will be built: the packages of a sound environment are there
+        lacks = system_packages.Lacks() if is_built else system_packages.look(self._system, python.system)
         state = PythonState(
             wanted=key, linked=linked, is_built=is_built, interpreter=interpreter.path, version=interpreter.version,
-            foreign=foreign, problem=problem,
+            foreign=foreign, problem=problem, lacks=str(lacks), remedy=lacks.fix if str(lacks) else "",
         )
-        return Observed(state, interpreter, plan, folder, wanted, python.timeout, plan.warnings)
+        warnings = (*plan.warnings, *((lacks.note,) if lacks.note else ()))
+        return Observed(state, interpreter, plan, folder, wanted, python.timeout, warnings)
 
     def damage(self, observed: Observed) -> str:
         """A look at every installed file, for `doctor`: in words what is missing, "" where all is there."""
@@ -190,48 +197,83 @@ class PythonEnvironments:
     # --- building ----------------------------------------------------------------------------------------------------
 
     def create(self, observed: Observed) -> None:
-        """Make the wanted environment, empty; what is left of an earlier try goes. Raises DevstackError."""
+        """Make the wanted environment, empty; what is left of an earlier try goes. A complete one in its place that is
+        damaged is put aside until the new one is sound. Raises DevstackError."""
         self._system.private_folder(self._folder)
         self._system.private_folder(self._venvs)
         choice = {"wanted": observed.wanted, "interpreter": asdict(observed.interpreter)}
         self._system.write(self._venvs / _CHOICE, json.dumps(choice))
         if observed.folder.exists():
             self._end_builders(observed.folder)
-        with storage_errors(observed.folder):
-            # the marker goes first: killed in the middle of the removal, it is a half-built environment
-            (observed.folder / MARKER).unlink(missing_ok=True)
-            if observed.folder.exists():
-                shutil.rmtree(observed.folder)
+        if (observed.folder / MARKER).exists() and not _aside(observed.folder).exists():
+            with storage_errors(observed.folder):
+                observed.folder.rename(_aside(observed.folder))
+        _discard(observed.folder)
+        seed = () if self._brings_pip(observed) else ("--no-seed",)
         argv = [
-            sys.executable, "-m", "virtualenv", "--quiet", "--no-seed", "--no-periodic-update",
+            sys.executable, "-m", "virtualenv", "--quiet", *seed, "--no-periodic-update",
             "--prompt", self._root.name, "--python", observed.interpreter.path, "--", str(observed.folder),
         ]
-        env = scrub.plain(self._system.environ) | {_BUILDER: str(observed.folder)}
+        env = scrub.plain(self._system.environ) | {BUILDER: str(observed.folder)}
         done = self._system.run(argv, timeout=_CREATE_DEADLINE, env=env, cwd=self._folder)
+        if done.timed_out or done.returncode:
+            self._restore(observed.folder)
+            raise self._not_created(done, observed.interpreter)
+
+    def _brings_pip(self, observed: Observed) -> bool:
+        # virtualenv's own wheels begin with this version
+        return observed.plan.installer == "pip" and observed.interpreter.numbers >= (3, 9)
+
+    def _not_created(self, done: Completed, interpreter: Interpreter) -> DevstackError:
         if done.timed_out:
-            raise ProcessError(
+            return ProcessError(
                 "environment-timeout", f"virtualenv didn't end within {_CREATE_DEADLINE:.0f} s", fix="devstack up",
                 evidence=done.last_lines(),
             )
-        if done.returncode:
-            error = install_failure.diagnose("making the environment", done.output.splitlines(), self._family())
-            if isinstance(error, StorageError):
-                raise error
-            raise PrerequisiteError(
-                "environment-failed", f"virtualenv can't make an environment for Python {observed.interpreter.version}",
-                why=next(reversed(done.last_lines(1)), ""), evidence=done.last_lines(),
-                fix="set [python] version in devstack.toml to a newer one",
-            )
+        machine = system_packages.machine(self._system)
+        error = install_failure.diagnose("making the environment", done.output.splitlines(), Context(machine))
+        if isinstance(error, StorageError):
+            return error
+        # Debian splits a Python's own library into packages
+        is_partial = machine.family == "debian" and "No module named" in done.output
+        name = f"python{interpreter.minor}"
+        return PrerequisiteError(
+            "environment-failed", f"virtualenv can't make an environment for Python {interpreter.version}",
+            why=next(reversed(done.last_lines(1)), ""), evidence=done.last_lines(),
+            fix=machine.command((name, f"{name}-venv")) if is_partial
+            else "set [python] version in devstack.toml to a newer one",
+        )
 
     def install(self, observed: Observed, on_line: OnLine | None = None) -> tuple[str, ...]:
         """Install what the plan says; returns warnings. Repeatable. on_line: called with each line of the installer's
-        output, from another thread. Raises NetworkError, StorageError or ProcessError with the installer's last lines.
+        output, from another thread. Raises NetworkError, StorageError or ProcessError with the installer's last lines;
+        an environment that was put aside is back then.
         """
-        env, warnings = self._environment(observed.folder)
         deadline = self._system.monotonic() + observed.timeout
-        for step in observed.plan.steps:
-            warnings += self._step(observed, step, env, deadline, on_line)
-        return tuple(dict.fromkeys(warnings))
+        job = Job(observed.plan, observed.interpreter, observed.folder, deadline, observed.timeout, on_line)
+        try:
+            notes = self._installers.install(job)
+            if truncated := self._truncated(observed.folder):
+                # what is shorter than its RECORD says came from a damaged cache; if it stays so, it was made like that
+                self._installers.forget(job, truncated)
+                again = [word for name in truncated for word in ("--reinstall-package", name)]
+                notes += (f"{', '.join(truncated)} came damaged from the cache: fetched again",)
+                notes += self._installers.install(job, *again)
+        except DevstackError:
+            self._restore(observed.folder)
+            raise
+        return tuple(dict.fromkeys(notes))
+
+    def _truncated(self, folder: Path) -> tuple[str, ...]:
+        site = site_packages.folder_of(folder)
+        return site_packages.truncated(site) if site else ()
+
+    def _restore(self, folder: Path) -> None:
+        """Bring back what `create` put aside: damaged, it is still more than nothing."""
+        if _aside(folder).exists():
+            _discard(folder)
+            with storage_errors(folder):
+                _aside(folder).rename(folder)
 
     def verify(self, observed: Observed) -> None:
         """Prove that the environment works and mark it complete. Raises ProcessError."""
@@ -244,6 +286,7 @@ class PythonEnvironments:
         found = "" if version == observed.interpreter.version else f"its Python says {version or asked.output!r}"
         found = found or (site_packages.damage(site) if site else "it has no site-packages")
         if found or site is None:
+            self._restore(observed.folder)
             raise ProcessError(
                 "environment-unsound", "the environment that was just built doesn't pass its check", why=found,
                 fix="devstack up",
@@ -255,100 +298,64 @@ class PythonEnvironments:
             observed.folder.name, observed.interpreter, observed.plan.digests(), site_packages.distributions(site),
             interpreters.stamp(site), self._system.now(),
         ))
+        _discard(_aside(observed.folder))
 
     def link(self, observed: Observed) -> None:
         """Switch `.venv` to the environment as one act; a `.venv` that isn't devstack's stays as it is."""
         linked, foreign = self._linked()
         if foreign or linked == observed.folder.name:
             return
+        with storage_errors(observed.folder):
+            # says when it was used last
+            os.utime(observed.folder / MARKER)
+        self._switch(os.path.relpath(observed.folder, self._root))
+        self._system.sync_folder(self._root)
+
+    def _switch(self, target: str) -> None:
         # made in our own folder, so that a kill leaves nothing in the project
         fresh = self._venvs / ".link"
         with storage_errors(self._link):
             fresh.unlink(missing_ok=True)
-            fresh.symlink_to(os.path.relpath(observed.folder, self._root))
+            fresh.symlink_to(target)
+        try:
             fresh.rename(self._link)
-        self._system.sync_folder(self._root)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise storage_error(self._link, error) from None
+            # `.devstack` is on another file system than the project
+            fresh.unlink()
+            self._system.link(self._link, target)
+
+    def prune(self, observed: Observed) -> int:
+        """Remove environments but this one, the linked one and the few used last; returns how many went."""
+        linked, _ = self._linked()
+        others = [
+            folder for folder in self._venvs.iterdir()
+            if folder.is_dir() and not folder.is_symlink() and folder.name not in (observed.folder.name, linked)
+        ]
+        # what was put aside or is half-built helps nobody
+        whole = [folder for folder in others if (folder / MARKER).exists() and folder.suffix != _ASIDE]
+        kept = sorted(whole, key=lambda folder: (folder / MARKER).stat().st_mtime, reverse=True)[:_KEPT]
+        for folder in others:
+            if folder not in kept:
+                _discard(folder)
+        return len(others) - len(kept)
 
     def _end_builders(self, folder: Path) -> None:
         """End what a killed devstack left writing into this folder: an installer outlives the one who started it."""
-        for builder in self._system.marked(_BUILDER, str(folder)):
+        for builder in self._system.marked(BUILDER, str(folder)):
             self._system.signal(builder, signal.SIGKILL)
-        self._system.until(lambda: not self._system.marked(_BUILDER, str(folder)), _END_DEADLINE)
-
-    def _step(
-        self, observed: Observed, step: InstallStep, env: Mapping[str, str], deadline: float, on_line: OnLine | None
-    ) -> tuple[str, ...]:
-        done = self._uv(observed, step, env, deadline, on_line)
-        lines = done.output.splitlines()
-        if done.returncode and not self._offline and install_failure.is_unreachable(lines):
-            again = self._uv(observed, step, {**env, "UV_OFFLINE": "1"}, deadline, on_line)
-            if again.returncode == 0:
-                return ("offline: used the cache",)
-            lines += again.output.splitlines()
-        if done.returncode:
-            raise install_failure.diagnose(step.what, lines, self._family())
-        return ()
-
-    def _uv(
-        self, observed: Observed, step: InstallStep, env: Mapping[str, str], deadline: float, on_line: OnLine | None
-    ) -> Completed:
-        count = 1 if step.is_sync else 2
-        argv = [interpreters.uv_program(), *step.args[:count], "--python", str(observed.python), *step.args[count:]]
-        left = max(deadline - self._system.monotonic(), 1.0)
-        log = self._system.private_folder(self._folder / "logs") / "install.log"
-        done = self._system.run(argv, timeout=left, env=env, cwd=self._root, on_line=on_line, log=log)
-        if done.timed_out:
-            under_way = ", ".join(install_failure.building(done.output.splitlines()))
-            raise ProcessError(
-                "install-timeout", f"{step.what} took more than {observed.timeout:.0f} s", evidence=done.last_lines(),
-                why=f"{under_way} was being built from source: no wheel fits Python {observed.interpreter.minor}"
-                if under_way else "",
-                fix="set [python] timeout higher, or [python] version to one that has wheels, in devstack.toml",
-            )
-        return done
-
-    def _environment(self, folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-        """The environment of an installation, and what the machine's pip configuration gives reason to warn of."""
-        environ = self._system.environ
-        texts = (self._system.read(path) if path.is_file() else None for path in _pip_files(environ))
-        pip = scrub.pip_settings((text for text in texts if text), environ)
-        # uv refuses a folder that isn't there, pip overlooks it
-        there = tuple(place for place in pip.find_links if "://" in place or Path(place).is_dir())
-        env = scrub.reaching(environ, replace(pip, find_links=there)) | {
-            _BUILDER: str(folder), "UV_PROJECT_ENVIRONMENT": str(folder), "UV_PYTHON_DOWNLOADS": "never",
-            "UV_NO_PROGRESS": "1", "NO_COLOR": "1",
-            # a requirement from git may want a password: nobody is there to type it
-            "GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=15",
-        }
-        if self._offline:
-            env["UV_OFFLINE"] = "1"
-        if not _same_device(env, self._venvs):
-            env.setdefault("UV_LINK_MODE", "copy")
-        return env, pip.warnings()
-
-    def _family(self) -> str:
-        if sys.platform == "darwin":
-            return "macos"
-        release = self._system.read(Path("/etc/os-release")) or ""
-        return "fedora" if re.search(r"^ID(_LIKE)?=.*\b(fedora|rhel)\b", release, re.M) else "debian"
+        self._system.until(lambda: not self._system.marked(BUILDER, str(folder)), _END_DEADLINE)
 
 
-def _pip_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where pip looks for its configuration, in its order."""
-    home = environ.get("HOME", "")
-    config = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
-    names = ["/etc/xdg/pip/pip.conf", "/etc/pip.conf", "/Library/Application Support/pip/pip.conf"]
-    names += [f"{home}/.pip/pip.conf", f"{home}/Library/Application Support/pip/pip.conf"] if home else []
-    names += [f"{config}/pip/pip.conf"] if config else []
-    names += [environ["PIP_CONFIG_FILE"]] if environ.get("PIP_CONFIG_FILE") else []
-    return tuple(Path(name) for name in names if name.startswith("/"))
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}{_ASIDE}")
 
 
-def _same_device(env: Mapping[str, str], folder: Path) -> bool:
-    """Can uv link files from its cache, or must it copy them?"""
-    base = Path(env.get("XDG_CACHE_HOME") or Path(env.get("HOME", "/"), ".cache"))
-    cache = Path(env.get("UV_CACHE_DIR") or base / "uv")
-    existing = next((place for place in (cache, *cache.parents) if place.exists()), Path("/"))
-    with contextlib.suppress(OSError):
-        return existing.stat().st_dev == folder.stat().st_dev
-    return False
+def _discard(folder: Path) -> None:
+    """Remove an environment. Raises StorageError."""
+    with storage_errors(folder):
+        # the marker goes first: killed in the middle of the removal, it is a half-built environment
+        (folder / MARKER).unlink(missing_ok=True)
+        if folder.exists():
+            shutil.rmtree(folder)

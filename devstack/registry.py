@@ -1,4 +1,4 @@
-"""What one user's stacks share on this machine: who they are, their port leases, and which projects are trusted.
+"""What one user's stacks share on this machine: who they are, and their port leases.
 
 Kept in the XDG state folder; every change is made under one lock, so that two stacks never lease the same port.
 """
@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from devstack import evidence
 from devstack.errors import BusyError, ConflictError
 from devstack.system import System
 
@@ -54,7 +55,6 @@ class Registry:
         self._system = system
         self._folder = folder
         self._file = folder / "registry.json"
-        self._trust = folder / "trust.json"
 
     def entries(self) -> tuple[Entry, ...]:
         """Every stack known, last used first. A damaged file reads as empty: stacks enter again at their next use."""
@@ -63,19 +63,30 @@ class Registry:
             with contextlib.suppress(TypeError, KeyError, ValueError, AttributeError, OverflowError):
                 ports = {str(name): int(port) for name, port in raw["ports"].items()}
                 name, root, runtime = (str(raw[name]) for name in ("name", "root", "runtime"))
-                found.append(Entry(stack, name, root, runtime, ports, float(raw["last_used"])))
+                found.append(Entry(stack, name, root, runtime, ports, max(float(raw["last_used"]), self._used(stack))))
         return tuple(sorted(found, key=lambda entry: -entry.last_used))
 
     def record(self, entry: Entry) -> None:
         """Enter a stack, or what changed of it."""
         with self._locked():
-            self._put(entry)
+            known = next((one for one in self.entries() if one.id == entry.id), None)
+            if known is None or replace(known, last_used=entry.last_used) != entry:
+                self._put(entry)
+            mark = self.mark(entry.id)
+            self._system.private_folder(mark.parent)
+            self._system.stamp(mark, entry.last_used)
+
+    def mark(self, id: str) -> Path:
+        """The file whose time says when a stack was used last: most uses change nothing else. It holds the digest of
+        the memo that the stack stands (`standing`)."""
+        return self._folder / "used" / id
 
     def forget(self, id: str) -> None:
         with self._locked():
             stacks = self._read(self._file)
             if stacks.pop(id, None) is not None:
                 self._write(self._file, stacks)
+            self.mark(id).unlink(missing_ok=True)
 
     def lease(self, entry: Entry, wishes: Mapping[str, Wish], *, keep: bool) -> Leases:
         """Ports for the wishes: those `entry` has stay; new ones are the standard ones where they are free.
@@ -106,16 +117,6 @@ class Registry:
                 self._put(replace(entry, ports=ports))
         return Leases(ports, tuple(notes))
 
-    def trusted(self, root: Path) -> str | None:
-        """Digest of what was trusted at this place; None if nothing was."""
-        digest = self._read(self._trust).get(str(root))
-        return digest if isinstance(digest, str) else None
-
-    def trust(self, root: Path, digest: str) -> None:
-        """Bind trust to this content at this place."""
-        with self._locked():
-            self._write(self._trust, {**self._read(self._trust), str(root): digest})
-
     def _find(self, name: str, standard: int | None, others: Set[int], own: set[int]) -> tuple[int, str]:
         """A port that nobody has nor listens on, and a note where it isn't the standard one because of others."""
         taken = others | own
@@ -127,6 +128,14 @@ class Registry:
             return port, ""
         holder = "leased to another stack" if standard in others else f"taken by {self._system.port_holder(standard)}"
         return port, f"{name} gets port {port}: {standard} is {holder}"
+
+    def _used(self, id: str) -> float:
+        try:
+            # it says nothing that a plan could depend on
+            with evidence.unheard():
+                return self.mark(id).stat().st_mtime
+        except OSError:
+            return 0.0
 
     def _put(self, entry: Entry) -> None:
         values = asdict(entry)

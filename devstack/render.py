@@ -20,14 +20,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from devstack.errors import UsageError
-from devstack.profile.model import SignalName
+from devstack.layout import Layout
+from devstack.profile.model import Restart, SignalName
 from devstack.profile.secret import Secret
 
 if TYPE_CHECKING:
     import jinja2
 
 #: what a shell won't let itself be told by `export`; env(1) passes them
-_SHELL_OWN = frozenset(
+SHELL_OWN = frozenset(
     {"BASHOPTS", "EUID", "GROUPS", "LINENO", "OPTIND", "PPID", "RANDOM", "SECONDS", "SHELLOPTS", "UID"}
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -41,7 +42,7 @@ _LONGEST_SOCKET = 92
 class Program:
     """One process under supervisord. env: everything added to supervisord's own scrubbed environment. cwd: absolute.
 
-    stop_grace: seconds. user: run as this account (needs root and `setpriv`).
+    stop_grace: seconds. restart: when it has ended by itself. user: run as this account (needs root and `setpriv`).
     """
 
     name: str
@@ -51,14 +52,14 @@ class Program:
     stop_signal: SignalName = "TERM"
     stop_grace: float = 10.0
     user: str | None = None
-    autorestart: bool = True
+    restart: Restart = "always"
 
     @functools.cached_property
     def digest(self) -> str:
         """Changes whenever a running process would have to be replaced."""
         facts = [
             self.name, self.argv, sorted((name, reveal(value)) for name, value in self.env.items()), self.cwd,
-            self.stop_signal, self.stop_grace, self.user, self.autorestart,
+            self.stop_signal, self.stop_grace, self.user, self.restart,
         ]
         return digest(json.dumps(facts))
 
@@ -66,55 +67,6 @@ class Program:
     def shown_argv(self) -> tuple[str, ...]:
         """The words for the Procfile: none where a word can't stand on one line of text; its script knows them too."""
         return self.argv if all(is_one_line(word) for word in self.argv) else ()
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where a stack keeps what runs it. stack: its id. root, folder (`ROOT/.devstack`), sockets: absolute folders."""
-
-    stack: str
-    root: str
-    folder: str
-    sockets: str
-
-    def script(self, program: str) -> str:
-        return f"{self.folder}/env/{program}"
-
-    def record(self, program: str) -> str:
-        """Where a starting program notes its identity."""
-        return f"{self.folder}/pids/{program}"
-
-    def log(self, program: str) -> str:
-        return f"{self.folder}/logs/{program}.log"
-
-    @property
-    def folders(self) -> tuple[str, ...]:
-        """All private folders, parents first."""
-        return (self.folder, *(f"{self.folder}/{name}" for name in ("env", "pids", "logs")), self.sockets)
-
-    @property
-    def procfile(self) -> str:
-        return f"{self.folder}/Procfile"
-
-    @property
-    def config(self) -> str:
-        return f"{self.folder}/supervisord.conf"
-
-    @property
-    def socket(self) -> str:
-        return f"{self.sockets}/supervisor.sock"
-
-    @property
-    def supervisor_log(self) -> str:
-        return f"{self.folder}/logs/supervisord.log"
-
-    @property
-    def supervisor_pid(self) -> str:
-        return f"{self.folder}/supervisord.pid"
-
-    @property
-    def supervisor_record(self) -> str:
-        return f"{self.folder}/supervisor.json"
 
 
 @dataclass(frozen=True)
@@ -191,7 +143,8 @@ def _check_layout(layout: Layout) -> None:
         if not is_one_line(path) or not path.startswith("/"):
             raise UsageError(
                 "path-unusable", f"the folder {path!r} can't be written into supervisord's configuration",
-                why="it is relative, has a line break, or isn't UTF-8", fix="mv PROJECT to a folder with a plain name",
+                why="it is relative, has a line break, or isn't UTF-8",
+                fix=f'mv -- {shlex.quote(path)} "$HOME"/{re.sub("[^A-Za-z0-9._-]+", "-", path.rpartition("/")[2])}',
             )
     if len(layout.socket.encode()) > _LONGEST_SOCKET or re.search(r"\s[;#]|^\s|\s$", layout.sockets):
         raise UsageError(
@@ -217,7 +170,7 @@ def _check_program(program: Program) -> None:
     for name, value in program.env.items():
         if not _NAME.fullmatch(name):
             raise refuse(f"{name!r} isn't a variable's name")
-        if name in _SHELL_OWN and isinstance(value, Secret):
+        if name in SHELL_OWN and isinstance(value, Secret):
             raise refuse(f"{name} is the shell's own variable and can't hold a secret")
         texts.append((name, reveal(value)))
     for what, text in texts:
@@ -285,6 +238,15 @@ class _Settings:
     def stop_seconds(self) -> int:
         return max(1, math.ceil(self.program.stop_grace))
 
+    @property
+    def autorestart(self) -> str:
+        return {"always": "true", "on-failure": "unexpected", "never": "false"}[self.program.restart]
+
+    @property
+    def start_seconds(self) -> int:
+        """supervisord tries a program again that ended before, whatever autorestart says."""
+        return 0 if self.program.restart == "never" else 1
+
 
 def _ini_command(command: str) -> str:
     """A shell's command line as supervisord reads it: `%` expands, and a `;` or `#` after a space starts a comment."""
@@ -326,8 +288,8 @@ command={{ item.command | ini }}
 environment=DEVSTACK_STACK="{{ layout.stack }}",DEVSTACK_PROGRAM="{{ item.program.name }}",\
 DEVSTACK_DIGEST="{{ item.program.digest }}"
 autostart=false
-autorestart={{ "true" if item.program.autorestart else "false" }}
-startsecs=1
+autorestart={{ item.autorestart }}
+startsecs={{ item.start_seconds }}
 startretries=3
 stopsignal={{ item.program.stop_signal }}
 stopwaitsecs={{ item.stop_seconds }}
@@ -347,10 +309,10 @@ stdout_logfile_backups=2
 def _script(program: Program, layout: Layout) -> str:
     exports = [
         f"export {name}={shlex.quote(reveal(value))}"
-        for name, value in sorted(program.env.items()) if name not in _SHELL_OWN
+        for name, value in sorted(program.env.items()) if name not in SHELL_OWN
     ]
     own = [
-        shlex.quote(f"{name}={reveal(value)}") for name, value in sorted(program.env.items()) if name in _SHELL_OWN
+        shlex.quote(f"{name}={reveal(value)}") for name, value in sorted(program.env.items()) if name in SHELL_OWN
     ]
     run = f'exec env {" ".join(own)} "$@"' if own else 'exec "$@"'
     return _SCRIPT.format(

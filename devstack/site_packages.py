@@ -41,27 +41,44 @@ def damage(site: Path, expected: tuple[str, ...] = ()) -> str:
     return "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
 
 
+def truncated(site: Path) -> tuple[str, ...]:
+    """Names of distributions with a file of another size than its RECORD says."""
+    return tuple(
+        _name(info) for info in sorted(site.glob("*.dist-info"))
+        if any(size.isdigit() and found != int(size) for found, size in _sizes(site, info) or ())
+    )
+
+
 def _missing_files(site: Path, info: Path) -> int | None:
+    sizes = _sizes(site, info)
+    return None if sizes is None else sum(
+        1 for found, size in sizes if found is None or (found == 0 and size not in ("", "0"))
+    )
+
+
+def _sizes(site: Path, info: Path) -> list[tuple[int | None, str]] | None:
+    """Size on disk (None where it is gone) and size by its RECORD, of each file of a distribution; None without one."""
     try:
         text = (info / "RECORD").read_text(errors="replace")
     except OSError:
         return None
     base = str(site)
-    missing = 0
+    sizes: list[tuple[int | None, str]] = []
     for line in text.splitlines():
         # path,hash,size: only the path may be quoted
         quoted, _, size = line.rpartition(",")
         path = quoted.rpartition(",")[0].strip('"').replace('""', '"')
-        if not path or path.endswith(".pyc"):
+        # virtualenv's own seeds list folders of bytecode too
+        if not path or path.endswith((".pyc", "__pycache__")):
             continue
         try:
             # RECORD's paths may be absolute; join keeps those
             found = os.stat(os.path.join(base, path)).st_size  # noqa: PTH116,PTH118 - thousands of files, on every doubt
         except OSError:
-            missing += 1
-            continue
-        missing += found == 0 and size not in ("", "0")
-    return missing
+            sizes.append((None, size))
+        else:
+            sizes.append((found, size))
+    return sizes
 
 
 def _name(info: Path) -> str:

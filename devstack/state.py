@@ -22,8 +22,8 @@ ProgramPhase = Literal["stopped", "starting", "running", "backoff", "stopping", 
 
 @dataclass(frozen=True)
 class ProgramState:
-    """One supervisord program as it is now. uptime: seconds. digest: of the program text the live process was started
-    with, "" where none lives."""
+    """One supervisord program as it is now. uptime: seconds. digest: of the program text that the process was started
+    with, "" where none lives or has ended by itself."""
 
     name: str
     phase: ProgramPhase
@@ -38,6 +38,11 @@ class ProgramState:
     def is_running(self) -> bool:
         return self.phase in ("running", "starting") and self.pid is not None
 
+    @property
+    def has_ended_well(self) -> bool:
+        """It ended by itself with status 0, and isn't started again."""
+        return self.phase == "exited" and self.exit_status == 0
+
 
 @dataclass(frozen=True)
 class Orphan:
@@ -47,6 +52,14 @@ class Orphan:
     start: str
     program: str
     command: str = ""
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """A program that `up --foreground` runs on a terminal, by its process."""
+
+    pid: int
+    start: str
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,8 @@ class SupervisorState:
 class PythonState:
     """The environment: key wanted now, key linked as `.venv`, and whether the wanted one is built and sound.
 
-    foreign: a `.venv` is there that devstack didn't make. problem: why a built environment can't be used.
+    foreign: a `.venv` is there that devstack didn't make. problem: why a built environment can't be used. lacks: what
+    of `[python.system]` an environment to be made would miss; remedy: the command that brings it.
     """
 
     wanted: str
@@ -78,6 +92,8 @@ class PythonState:
     version: str = ""
     foreign: bool = False
     problem: str = ""
+    lacks: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,10 +115,16 @@ class ServiceState:
 
 @dataclass(frozen=True)
 class TaskState:
-    """key: of inputs, command, environment and data as they are now; done: the key of the last success."""
+    """key: as it is now, `DATA.REST`: of the data it works on, and of inputs, command and environment. done: the key of
+    the last success. missing: outputs that aren't there."""
 
     key: str
     done: str = ""
+    missing: tuple[str, ...] = ()
+
+    @property
+    def has_same_data(self) -> bool:
+        return self.done.partition(".")[0] == self.key.partition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -114,14 +136,36 @@ class ReplicaState:
 
 
 @dataclass(frozen=True)
+class Written:
+    """A file that devstack made in the project. digest: of its content; source: of the text it was made of."""
+
+    digest: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.digest} {self.source}"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a checkout lacks. submodules: paths of those that aren't there. moved: of those at another commit than the
+    project wants. pointers: files whose content Git LFS holds. warnings: about submodules that are left as they are."""
+
+    submodules: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+    pointers: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class State:
     """Everything the planner may know.
 
-    folder: `.devstack` of the project. sockets: a short private folder. venv: the environment that commands use. base:
-    what the project's commands inherit of the machine's environment, the same for the life of one supervisord.
-    wrapper: words put before a server's command so that it runs unprivileged. ports: leases, by `postgres`, `web`,
-    `rabbitmq.dist`, `web.metrics`. decided: generated and asked values of `[env]`. replicas: by program name. files:
-    digest of each generated file on disk, by path.
+    folder: `.devstack` of the project. sockets: a short private folder. venv: the environment that commands use.
+    interpreter: the Python that devstack itself runs on. base: what the project's commands inherit of the machine's
+    environment, the same for the life of one supervisord. wrapper: words put before a server's command so that it runs
+    unprivileged. ports: leases, by `postgres`, `web`, `rabbitmq.dist`, `web.metrics`. decided: generated and asked
+    values of `[env]`. replicas: by program name. files: digest of each generated file on disk, by path.
     """
 
     stack: str
@@ -130,6 +174,7 @@ class State:
     sockets: str
     venv: str
     base: Mapping[str, str]
+    interpreter: str = "python3"
     supervisor: SupervisorState = SupervisorState()
     python: PythonState | None = None
     runtime: str = "native"
@@ -144,6 +189,21 @@ class State:
     """Services that have a data folder, declared or not."""
     missing_paths: frozenset[str] = frozenset()
     """Entries of `[files]` that don't exist yet."""
+    templates: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Text of the template of each entry of `[files]` that has one, by the entry's path."""
+    keys: Mapping[str, Secret] = field(default_factory=dict)
+    """Generated content of key files, by their path in `[files]`."""
+    on_disk: Mapping[str, str] = field(default_factory=dict)
+    """Digest of each file of `[files]` as it is now."""
+    written: Mapping[str, Written] = field(default_factory=dict)
+    """What devstack wrote last to each file of `[files]`."""
+    files_version: str = ""
+    """Changes with what devstack has in the files of `[files]`."""
+    env_files: Mapping[str, Mapping[str, Secret]] = field(default_factory=dict)
+    """Variables of each `env_file` that is there or that this run makes, by its path in the project."""
+    foreground: Mapping[str, Foreground] = field(default_factory=dict)
+    """Programs that run on a terminal, by name."""
+    parts: Parts = Parts()
     warnings: tuple[str, ...] = ()
 
 
@@ -153,7 +213,9 @@ class Record:
 
     profile: what `--profile` named, "" for the project's own. ports: leases by name. generations: by service, changed
     when a database had to be made again. tasks: key of the last success, by task. ready: by program, the `pid:start`
-    that was seen ready. base: see `State.base`.
+    that was seen ready. base: see `State.base`. files: digests of what was written to each entry of `[files]`, and of
+    its source. scale: replicas by process, where `devstack scale` said so. told: lasting warnings that were shown
+    already, as its keys.
     """
 
     stack: str
@@ -166,6 +228,14 @@ class Record:
     tasks: Mapping[str, str] = field(default_factory=dict)
     ready: Mapping[str, str] = field(default_factory=dict)
     base: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    scale: Mapping[str, int] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def written(self) -> dict[str, Written]:
+        """`files` as values."""
+        return {path: Written(*value.split(" ", 1)) for path, value in self.files.items() if " " in value}
 
     def with_entry(self, table: str, name: str, value: str | int | None) -> Record:
         """A copy in which `table[name]` is `value` (None removes it)."""
@@ -196,7 +266,10 @@ def parse(text: str) -> Record | None:
             "state-newer", "this stack was last used by a newer devstack",
             why=f"its state file has version {raw['version']}, this one knows {VERSION}", fix="update devstack",
         )
-    tables = {"ports": int, "generations": str, "tasks": str, "ready": str, "base": str}
+    tables = {
+        "ports": int, "generations": str, "tasks": str, "ready": str, "base": str, "files": str, "scale": int,
+        "told": str,
+    }
     values: dict[str, Any] = {}
     for name, kind in tables.items():
         table = raw.get(name, {})

@@ -30,16 +30,14 @@ from devstack.supervisor_rpc import (
 )
 
 if TYPE_CHECKING:
+    from devstack.layout import Layout
     from devstack.orphans import Stops
-    from devstack.render import Layout
     from devstack.system import System
 
 _START_SECONDS = 15.0
 #: a supervisord that lives but has no socket yet may have been started a moment ago
 _SOCKET_SECONDS = 1.0
 _RELOAD_STOP_SECONDS = 60.0
-#: seconds of sleep after which a process isn't expected to be still on the way to its end
-_ASLEEP = 0.25
 _AT_REST = ("stopped", "exited", "fatal")
 
 
@@ -74,13 +72,11 @@ class Supervisor:
         """One program, as `programs` says; what others were told meanwhile makes no answer too old."""
         return self._answers.program(name, max_age)
 
-    def has_settled(self, name: str, settle: float) -> bool | None:
-        """Has the program's present process lived for `settle` seconds, or gone to sleep before? Read off the machine,
-        without a question to supervisord; None where there is no process, or only that can know."""
+    def lived(self, name: str) -> float | None:
+        """For how many seconds the program's present process has lived, read off the machine without a question to
+        supervisord; None where there is none, or this can't be known."""
         identity = self._answers.identity(name)
-        if identity is None:
-            return None
-        return self._system.age(identity) >= settle or (self._system.slept(identity) or 0.0) >= _ASLEEP
+        return self._system.age(identity) if identity else None
 
     @property
     def run(self) -> str:
@@ -256,7 +252,7 @@ class Supervisor:
         }.get(fault.code, fault.why)
         return ProcessError(
             "program-failed", f"{name} didn't start", why=why, fix=f"devstack logs {name}",
-            evidence=self.last_lines(name, 20),
+            evidence=self.last_lines(name, 12),
         )
 
     def stop_program(self, name: str, timeout: float) -> tuple[Orphan, ...]:
@@ -327,8 +323,8 @@ class Supervisor:
         return supervisor_logs.since_start(self._log(name), name, state.pid) if state and state.pid else ""
 
     def last_lines(self, name: str, count: int) -> tuple[str, ...]:
-        """The last lines of a program's log; none where there is no log."""
-        return tuple(self._log(name).splitlines()[-count:])
+        """The last lines of a program's log, repetitions told once; none where there is no log."""
+        return supervisor_logs.folded(self._log(name).splitlines())[-count:]
 
     def _log(self, name: str) -> str:
         path = self.log_path(name)

@@ -17,7 +17,7 @@ from devstack.state import ProgramState
 from devstack.supervisor_rpc import BAD_NAME, FaultError, Rpc
 
 if TYPE_CHECKING:
-    from devstack.render import Layout
+    from devstack.layout import Layout
     from devstack.system import System
 
 
@@ -152,9 +152,11 @@ class Answers:
             is_same = record.names(self._system.identity(record.pid))
         status, reason = None, ""
         if phase in ("backoff", "fatal", "exited"):
-            status, reason = supervisor_logs.ending(
-                self._system, self._layout, name, "" if phase == "exited" else info["spawnerr"]
-            )
+            said = "" if phase == "exited" else info["spawnerr"]
+            status, reason = supervisor_logs.ending(self._system, self._layout, name, said)
+        if phase == "exited":
+            # the log may have been flooded since; a signal is -1
+            status, is_same = info["exitstatus"] if info["exitstatus"] >= 0 else None, True
         return ProgramState(
             name, phase, pid, float(info["now"] - info["start"]) if pid else 0.0, status,
             record.digest if record and is_same else "", record.restarts if record else 0, reason,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devstack.errors import ProcessError
 
 if TYPE_CHECKING:
-    from devstack.render import Layout
+    from devstack.layout import Layout
     from devstack.system import System
 
 _LIMIT = 1 << 20
+_FOLDED = 2000
+_DIGITS = re.compile(r"\d+")
 _SUPERVISOR_LIMIT = 64 << 10
 #: supervisord's words for "look into the log of exits"
 _TOO_QUICKLY = "Exited too quickly"
@@ -32,6 +35,20 @@ def tail(path: Path, limit: int = _LIMIT) -> str:
     if size > limit:
         data = data.partition(b"\n")[2]
     return data.decode(errors="replace")
+
+
+def folded(lines: Sequence[str]) -> tuple[str, ...]:
+    """Neighbours that differ in digits only, such as a server's line for each try of a check, as one and their number.
+
+    Otherwise the cause of a failure would be pushed out by the echoes of asking for it.
+    """
+    found: list[tuple[str, int]] = []
+    for line in lines[-_FOLDED:]:
+        if found and _DIGITS.sub("0", found[-1][0]) == _DIGITS.sub("0", line):
+            found[-1] = (line, found[-1][1] + 1)
+        else:
+            found.append((line, 1))
+    return tuple(line if count == 1 else f"{line}  ({count} times)" for line, count in found)
 
 
 def since_start(log: str, name: str, pid: int) -> str:

@@ -7,12 +7,11 @@ Every call that could wait has a deadline, measured on the monotonic clock, and 
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import os
 import re
+import select
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -24,14 +23,17 @@ from typing import TYPE_CHECKING
 
 from devstack.errors import InterruptedRunError, PrerequisiteError
 from devstack.files import Files, storage_error, storage_errors
+from devstack.network import Holder, Network
 from devstack.processes import Identity, Processes
 
-__all__ = ["Completed", "Files", "Holder", "Identity", "Processes", "System", "storage_error", "storage_errors"]
+__all__ = [
+    "Child", "Completed", "Files", "Holder", "Identity", "Processes", "System", "storage_error", "storage_errors",
+]
 
 if TYPE_CHECKING:
-    from http.client import HTTPConnection
+    pass
 
-LOOPBACK = "127.0.0.1"
+Child = subprocess.Popen[bytes]
 _TAIL = 200
 #: seconds between two looks at whether a command is to be ended
 _SLICE = 0.1
@@ -48,25 +50,11 @@ class Completed:
     stdout: str = ""
     timed_out: bool = False
 
-    def last_lines(self, count: int = 20) -> tuple[str, ...]:
+    def last_lines(self, count: int = 12) -> tuple[str, ...]:
         return tuple(self.output.splitlines()[-count:])
 
 
-@dataclass(frozen=True)
-class Holder:
-    """Who listens on a port, as far as this user may know."""
-
-    pid: int | None
-    name: str
-    command: str
-
-    def __str__(self) -> str:
-        if self.pid is None:
-            return "a process of another user"
-        return f"{self.name} (pid {self.pid}: {self.command[:80]})"
-
-
-class System(Files, Processes):
+class System(Files, Network, Processes):
     """The machine, as this process may see and change it."""
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
@@ -173,11 +161,13 @@ class System(Files, Processes):
         return Completed(child.returncode, err.decode(errors="replace"), out.decode(errors="replace"), timed_out)
 
     def foreground(
-        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, is_aside: bool = False
+        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, is_aside: bool = False,
+        timeout: float | None = None, on_start: Callable[[int], None] = lambda pid: None,
     ) -> int:
         """Run a command on this terminal, its signals its own; returns its status as a shell would (128 + signal).
 
-        is_aside: its output goes to stderr, where stdout is for a document.
+        is_aside: its output goes to stderr, where stdout is for a document. timeout: seconds, None: as long as it
+        likes. on_start: gets its pid. Raises TimeoutError.
         """
         # the child gets the terminal's Ctrl-C itself; this process only waits for what it makes of it
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -190,10 +180,28 @@ class System(Files, Processes):
                 )
             except OSError as error:
                 raise _cannot_execute(argv[0], error) from None
-            code = child.wait()
+            threading.Thread(target=self._end_with_this, args=(child,), daemon=True).start()
+            on_start(child.pid)
+            try:
+                code = child.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self._end_one(child)
+                raise TimeoutError(f"no end after {timeout:g} s") from None
         finally:
             signal.signal(signal.SIGINT, previous)
         return 128 - code if code < 0 else code
+
+    def beside(self, argv: Sequence[str]) -> Child:
+        """Start a command whose streams, environment, folder and process group are this process's own."""
+        try:
+            return subprocess.Popen(argv)
+        except OSError as error:
+            raise _cannot_execute(argv[0], error) from None
+
+    def _end_with_this(self, child: subprocess.Popen[bytes]) -> None:
+        """Whoever ends this process means the command that it waits for."""
+        self.cancelled.wait()
+        child.terminate()
 
     def spawn(
         self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path, lock: int | None = None
@@ -222,6 +230,17 @@ class System(Files, Processes):
             why = "only root can run as another user" if self.user_id() else "there is no such account"
             raise PrerequisiteError("no-such-user", f"nothing can run as {user!r}", why=why, fix=f"id {user}")
         return ("setpriv", f"--reuid={user}", f"--regid={self.group_id(user)}", "--init-groups", "--", *argv)
+
+    def read_input(self, timeout: float) -> bytes | None:
+        """What has come on stdin, as soon as there is any; b"" at its end, None where none came in time.
+
+        timeout: seconds. A terminal that has gone away is an end too.
+        """
+        try:
+            ready, _, _ = select.select([0], [], [], timeout)
+            return os.read(0, 65536) if ready else None
+        except (OSError, ValueError):
+            return b""
 
     def cancel(self) -> None:
         """End every command under way and every wait; called from a signal handler."""
@@ -263,6 +282,13 @@ class System(Files, Processes):
             self._end(child)
             raise InterruptedRunError("interrupted", f"{argv[0]} was stopped on request", fix="devstack up")
 
+    def _end_one(self, child: subprocess.Popen[bytes]) -> None:
+        """Ask a command of this terminal's group to end, then kill it."""
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            child.send_signal(sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(3.0)
+
     def _end(self, child: subprocess.Popen[bytes]) -> None:
         """Ask the whole group to end; then kill what is left of it, also of one whose leader has ended."""
         for sign, grace in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
@@ -270,86 +296,6 @@ class System(Files, Processes):
                 os.killpg(child.pid, sign)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(grace)
-
-    # --- network -----------------------------------------------------------------------------------------------------
-
-    def is_port_free(self, port: int) -> bool:
-        """Could a server listen on 127.0.0.1:port now? Raises ConflictError never; a port below 1024 may be refused."""
-        for family, address in ((socket.AF_INET, LOOPBACK), (socket.AF_INET6, "::1")):
-            try:
-                probe = socket.socket(family, socket.SOCK_STREAM)
-            except OSError:
-                continue
-            with probe:
-                # as servers do: a socket in TIME_WAIT doesn't make the port taken
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((address, port))
-                except OSError as error:
-                    if error.errno == errno.EADDRINUSE or family == socket.AF_INET:
-                        return False
-        return True
-
-    def free_port(self) -> int:
-        """A port that nobody listens on, chosen by the kernel."""
-        with socket.socket() as probe:
-            probe.bind((LOOPBACK, 0))
-            port: int = probe.getsockname()[1]
-            return port
-
-    def port_holder(self, port: int) -> Holder | None:
-        """Who listens on this TCP port, or None where nobody does."""
-        import psutil
-
-        try:
-            connections = psutil.net_connections("tcp")
-        except (psutil.Error, OSError):
-            connections = []
-        for connection in connections:
-            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
-                try:
-                    process = psutil.Process(connection.pid) if connection.pid else None
-                    if process:
-                        return Holder(process.pid, process.name(), " ".join(process.cmdline()))
-                except psutil.Error:
-                    pass
-                return Holder(None, "", "")
-        return None if self.is_port_free(port) else Holder(None, "", "")
-
-    def connect(self, port: int, timeout: float) -> str | None:
-        """Open and close a TCP connection to 127.0.0.1:port; None: accepted, else why not."""
-        try:
-            with socket.create_connection((LOOPBACK, port), timeout):
-                return None
-        except OSError as error:
-            return error.strerror or str(error)
-
-    def http_status(self, port: int, path: str, timeout: float) -> tuple[int | None, str]:
-        """Status and first line of the body of GET http://127.0.0.1:port/path; (None, why) where there is no answer."""
-        import http.client
-
-        connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
-        try:
-            connection.request("GET", path, headers={"Host": f"{LOOPBACK}:{port}", "User-Agent": "devstack"})
-            response = connection.getresponse()
-            body = response.read(500).decode(errors="replace").strip()
-            return response.status, body.splitlines()[0][:200] if body else response.reason
-        except (OSError, http.client.HTTPException) as error:
-            return None, getattr(error, "strerror", None) or str(error) or type(error).__name__
-        finally:
-            connection.close()
-
-    def unix_connection(self, path: str, timeout: float) -> HTTPConnection:
-        """An HTTP connection over a Unix socket (supervisord's)."""
-        from http.client import HTTPConnection
-
-        class UnixConnection(HTTPConnection):
-            def connect(self) -> None:
-                self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                self.sock.settimeout(self.timeout)
-                self.sock.connect(path)
-
-        return UnixConnection("localhost", timeout=timeout)
 
 
 def _cannot_execute(program: str, error: OSError) -> PrerequisiteError:

@@ -82,3 +82,31 @@ def make_bench(tmp_path: Path) -> Bench:
     built = Bench(root, environ)
     built.require("alpha")
     return built
+
+
+#: a build backend that needs nothing from an index; NAME stands for the package, a module beside it
+BACKEND = '''
+import os, zipfile
+
+
+def _write(folder, body):
+    name = "NAME-1-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as archive:
+        for file, text in body.items():
+            archive.writestr(file, text)
+        info = "NAME-1.dist-info"
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: NAME\\nVersion: 1\\n")
+        tag = "Wheel-Version: 1.0\\nGenerator: tests\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+        archive.writestr(f"{info}/WHEEL", tag)
+        names = [*body, f"{info}/METADATA", f"{info}/WHEEL", f"{info}/RECORD"]
+        archive.writestr(f"{info}/RECORD", "".join(f"{name},,\\n" for name in names))
+    return name
+
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    return _write(folder, {"NAME.py": open("NAME.py").read()})
+
+
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    return _write(folder, {"NAME.pth": os.getcwd() + "\\n"})
+'''

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from devstack.layout import Layout
 from devstack.processes import Identity
-from devstack.render import Layout, Program, RenderedFile, render
+from devstack.render import Program, RenderedFile, render
 from devstack.state import ProgramState
 from devstack.supervisor import Supervisor
 from devstack.system import System

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from devstack.errors import InterruptedRunError, ProcessError
-from devstack.executor import Event, Executor, Journal, Outcome, Report
+from devstack.executor import Event, Executor, Journal, Outcome, Report, UnneededError
 from devstack.plan import Action, Plan, Step
 from devstack.system import System
 
@@ -78,6 +78,18 @@ def test_a_step_begins_after_all_that_it_needs(bench: Bench) -> None:
     order = [(event.kind, event.step.target) for event in bench.events]
     for early, late in ("ab", "ac", "bd", "cd"):
         assert order.index(("finished", early)) < order.index(("started", late))
+
+
+def test_a_step_that_finds_its_work_done_holds_nothing_up(bench: Bench) -> None:
+    def unneeded(report: Report) -> None:
+        raise UnneededError("it is there")
+
+    bench.acts["a"] = unneeded
+    outcome = bench.run(step("a"), step("b", "a"))
+    assert [(event.kind, event.text) for event in outcome.events] == [
+        ("started", ""), ("unneeded", "it is there"), ("started", ""), ("finished", ""),
+    ]
+    assert bench.lines()[2]["text"] == "it is there"
 
 
 def test_independent_steps_run_at_the_same_time(bench: Bench) -> None:

@@ -141,7 +141,7 @@ def test_devstack_killed_while_it_starts_supervisord_leaves_one_daemon(bench: Be
     bench.write(bench.program("web", "sleep", "600"))
     layout = bench.layout
     script = (
-        "import sys; from devstack.render import Layout; from devstack.supervisor import Supervisor;"
+        "import sys; from devstack.layout import Layout; from devstack.supervisor import Supervisor;"
         "from devstack.system import System;"
         f"Supervisor(System(), {layout!r}, sys.executable).start({base()!r})"
     )

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devstack import watching
 from devstack.errors import UsageError
-from devstack.plan import CheckedOut, Down, Goal, Plan, Up
-from devstack.planner import build, checkout, digest, selected
+from devstack.plan import CheckedOut, Down, Goal, Plan, RunTask, Up
+from devstack.planner import build, checkout, completion, digest, selected
 from devstack.profile.model import Profile
 from devstack.programs import all_programs, layout
 from devstack.render import render
@@ -20,6 +21,7 @@ from devstack.resources import shared
 from devstack.services import Probe
 from devstack.state import (
     Orphan,
+    Parts,
     ProgramState,
     PythonState,
     ReplicaState,
@@ -81,7 +83,7 @@ class Desk:
             missing_paths=frozenset(),
         )
         programs = all_programs(self.profile, state)
-        files = render(programs, layout(state), TEMPLATE)
+        files = (*render(programs, layout(state), TEMPLATE), *watching.files(self.profile, layout(state)))
         (config,) = [file.digest for file in files if file.path == layout(state).config]
         return replace(
             state,
@@ -378,6 +380,99 @@ migrate:run  its inputs, command, environment or data changed
 """
 
 
+@pytest.mark.parametrize(
+    ("keys", "state", "cause"),
+    [
+        ("", TaskState("d1.r1"), "not done yet with this data"),
+        ("", TaskState("d1.r1", "d1.r1"), ""),
+        ("", TaskState("d1.r2", "d1.r1"), "its inputs, command, environment or data changed"),
+        ("once = true", TaskState("d1.r1"), "not done yet with this data"),
+        ("once = true", TaskState("d1.r2", "d1.r1"), ""),
+        ("once = true", TaskState("d2.r1", "d1.r1"), "the data it was done with began anew"),
+        ("outputs = ['dist']", TaskState("d1.r1", "d1.r1"), ""),
+        ("outputs = ['dist']", TaskState("d1.r1", "d1.r1", ("dist",)), "not there any more: dist"),
+        ("once = true\noutputs = ['dist']", TaskState("d1.r2", "d1.r1", ("dist",)), "not there any more: dist"),
+        # asked when its turn comes, and only if there is another reason to run
+        ("unless = 'true'", TaskState("d1.r1", "d1.r1"), ""),
+        ("unless = 'true'", TaskState("d1.r1"), "not done yet with this data"),
+    ],
+)
+def test_when_a_task_runs_again(desk: MakeDesk, keys: str, state: TaskState, cause: str) -> None:
+    made = desk(f"name = 'one'\n[tasks.task]\nrun = 'x'\n{keys}")
+    plan = made.plan(replace(made.settled, tasks={"task": state}))
+    assert [step.cause for step in plan.steps] == ([cause] if cause else [])
+
+
+def test_a_task_that_was_asked_for_runs_without_asking_whether_it_is_done(desk: MakeDesk) -> None:
+    made = desk("name = 'one'\n[tasks.task]\nrun = 'x'\nonce = true\nunless = 'true'")
+    (step,) = made.plan(made.settled, Up(("task",), frozenset({"task"}))).steps
+    assert step.action == RunTask("task", is_forced=True)
+
+
+def test_a_process_that_has_ended_as_it_may_is_left_alone(desk: MakeDesk) -> None:
+    made = desk("name = 'one'\n[processes.once]\nrun = 'x'\nrestart = 'never'")
+    state = made.settled
+    live = replace(state.supervisor.programs["once"], phase="exited", pid=None, exit_status=0)
+
+    def text(**changes: Any) -> str:
+        programs = {"once": replace(live, **changes)}
+        return made.plan(replace(state, supervisor=replace(state.supervisor, programs=programs))).text()
+
+    assert text() == ""
+    assert "its declaration or environment changed" in text(digest="other")
+    assert "not running: it ends with status 3" in text(exit_status=3, reason="it ends with status 3")
+    always = desk("name = 'one'\n[processes.once]\nrun = 'x'")
+    live = replace(live, digest=always.settled.supervisor.programs["once"].digest)
+    ended = replace(always.settled.supervisor, programs={"once": live})
+    assert "once:start" in always.plan(replace(always.settled, supervisor=ended)).text()
+
+
+def test_a_process_that_keeps_dying_is_started_anew(shop: Desk) -> None:
+    """What made it die may be mended; its deaths are counted from there."""
+    state = shop.settled
+    worker = replace(state.supervisor.programs["worker-1"], restarts=5)
+    programs = {**state.supervisor.programs, "worker-1": worker}
+    state = replace(state, supervisor=replace(state.supervisor, programs=programs))
+    assert shop.plan(state).is_empty
+    state = replace(state, replicas={**state.replicas, "worker-1": ReplicaState(False, "no answer")})
+    assert shop.text(state) == """
+worker-1:stop   it has died 5 times and isn't ready: no answer
+worker-1:start  it has died 5 times and isn't ready: no answer  (after worker-1:stop)
+worker-1:await  after its start  (after worker-1:start)
+stack:verify    all must still be running at the end  (after worker-1:await)
+"""
+
+
+def test_the_watcher_is_part_of_the_stack_where_somebody_watches(desk: MakeDesk) -> None:
+    text = """
+name = "one"
+[processes.web]
+run = "x"
+watch = ["*.py"]
+[processes.other]
+run = "y"
+"""
+    made, none = desk(text), desk(text.replace("watch", "# "))
+    stopped = made.without("devstack-watch")
+    assert made.plan(made.settled).is_empty
+    assert made.text(stopped) == made.text(stopped, Up(("web",))) == """
+devstack-watch:start  not running: exited too quickly
+devstack-watch:await  after its start  (after devstack-watch:start)
+stack:verify          all must still be running at the end  (after devstack-watch:await)
+"""
+    assert made.plan(stopped, Up(("other",))).is_empty
+    assert "devstack-watch" not in none.plan(none.fresh).text()
+    other = desk(text.replace("*.py", "*.txt"))
+    assert other.text(made.settled, Up(("other",))) == """
+files:write           changed: env/devstack-watch, supervisord.conf, watch.json
+devstack-watch:stop   its declaration or environment changed
+supervisor:reload     programs of its configuration changed  (after files:write, devstack-watch:stop)
+devstack-watch:start  its declaration or environment changed  (after supervisor:reload, devstack-watch:stop)
+devstack-watch:await  after its start  (after devstack-watch:start)
+stack:verify          all must still be running at the end  (after devstack-watch:await)
+"""
+
+
 def test_a_finished_task_passes_on_what_it_needs(shop: Desk) -> None:
     """The seed needs the migrations alone: they are done, and it still waits for their database."""
     stopped = shop.without("postgres")
@@ -538,6 +633,24 @@ def test_down_of_what_is_down(shop: Desk) -> None:
     assert shop.plan(replace(stopped, data=()), Down(volumes=True)).is_empty
     left = replace(stopped, supervisor=SupervisorState(orphans=(dead("web"),)))
     assert shop.text(left, Down()) == "\nsupervisor:reap  left over from a killed run\n"
+
+
+def test_what_a_checkout_lacks_comes_before_all_that_reads_it(shop: Desk) -> None:
+    parts = Parts(("vendor/a", "vendor/b"), ("vendor/c",), ("film.bin",), ("vendor/d is at 1",))
+    state = replace(shop.fresh, parts=parts)
+    plan = shop.plan(state)
+    moved = "submodule vendor/c is at another commit than the project wants"
+    assert completion(parts, "up").text() == "\n".join([
+        f"submodules:get  submodules are not there: vendor/a, vendor/b; {moved}",
+        "lfs:pull        only pointers to what Git LFS holds: film.bin  (after submodules:get)",
+    ])  # fmt: skip
+    assert plan.steps[:2] == completion(parts, "up").steps
+    needs = {step.id: step.needs for step in plan.steps}
+    for step in ("python:create", "paths:make", "migrate:run", "web:start"):
+        assert {"submodules:get", "lfs:pull"} <= {*needs[step], *needs["python:create"]}
+    assert "lfs:pull" in needs["python:create"]
+    assert plan.warnings == ("vendor/d is at 1",)
+    assert completion(Parts(), "up").is_empty
 
 
 def test_a_project_is_cloned_once() -> None:

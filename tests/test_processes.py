@@ -176,25 +176,3 @@ def test_accounts(system: System) -> None:
     assert system.group_id("root") == 0
     assert not system.has_user("no-such-account")
     assert system.user_name()
-
-
-@needs_proc
-def test_a_process_that_sleeps_is_told_from_one_at_work(system: System, start: Start) -> None:
-    sleeps = living(system, start().pid)
-    works = living(system, start(sys.executable, "-c", "while True: pass").pid)
-    assert system.until(lambda: (system.slept(sleeps) or 0) > 0.25, 20)
-    assert system.until(lambda: system.age(works) > 0.5, 20)
-    # whether it got a processor or waited for one
-    assert (system.slept(works) or 0) < 0.25
-
-
-@needs_proc
-def test_a_process_with_children_is_not_known_to_sleep(system: System, start: Start) -> None:
-    parent = living(system, start("/bin/sh", "-c", "sleep 60; true").pid)
-    assert system.until(lambda: system.descendants(parent) != (), 20)
-    assert system.slept(parent) is None
-
-
-def test_age_counts_from_the_start(system: System, start: Start) -> None:
-    identity = living(system, start().pid)
-    assert -0.1 <= system.age(identity) < 20

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from devstack import interpreters
-from devstack.errors import DevstackError, StorageError, UsageError
+from devstack.errors import DevstackError, PrerequisiteError, StorageError, UsageError
 from devstack.profile.model import Python
 from devstack.python_env import MARKER
 from devstack.system import System
@@ -41,6 +41,7 @@ def test_a_look_when_nothing_changed_starts_no_process(bench: Bench, monkeypatch
     assert bench.observe().state.is_built
 
 
+@pytest.mark.fault("F1")
 def test_half_built_is_not_built_and_is_built_again_in_place(bench: Bench) -> None:
     """Fault F1: without the marker nothing else counts."""
     built = bench.build()
@@ -58,6 +59,7 @@ def test_a_damaged_marker_counts_as_none(bench: Bench, text: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["/nonexistent/python3.11", "/bin/sh"])
+@pytest.mark.fault("F2", "F3")
 def test_a_dangling_or_swapped_interpreter_is_noticed_and_mended(bench: Bench, target: str) -> None:
     """Faults F2 and F3."""
     built = bench.build()
@@ -70,6 +72,7 @@ def test_a_dangling_or_swapped_interpreter_is_noticed_and_mended(bench: Bench, t
     assert bench.run("import alpha; print(1)") == "1"
 
 
+@pytest.mark.fault("F4")
 def test_changed_requirements_build_beside_and_the_way_back_is_only_a_link(bench: Bench) -> None:
     """Fault F4."""
     first = bench.build()
@@ -86,6 +89,95 @@ def test_changed_requirements_build_beside_and_the_way_back_is_only_a_link(bench
     assert bench.observe().state.linked == first.state.wanted
 
 
+def test_a_branch_that_is_switched_back_starts_no_installer(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The instant way back: nothing runs, not even to look."""
+    first = bench.build()
+    wheel(bench.root / "wheels", "gamma")
+    bench.require("gamma")
+    bench.build()
+    bench.run("import gamma")
+    bench.require("alpha")
+    monkeypatch.setattr(System, "_popen", lambda *_a, **_k: pytest.fail("a process was started"))
+    back = bench.observe()
+    assert (back.state.is_built, back.state.wanted) == (True, first.state.wanted)
+    bench.environments().link(back)
+    monkeypatch.undo()
+    assert bench.observe().state.linked == first.state.wanted
+    assert bench.run("import alpha; print(1)") == "1"
+
+
+def test_a_few_environments_of_before_are_kept(bench: Bench) -> None:
+    """Never the linked one's turn, however old; what is half-built or was put aside goes."""
+    first = bench.build()
+    venvs = first.folder.parent
+    for number in range(6):
+        shutil.copytree(first.folder, venvs / f"used-{number}", symlinks=True)
+        os.utime(venvs / f"used-{number}" / MARKER, (number + 2, number + 2))
+    os.utime(first.folder / MARKER, (1, 1))
+    (venvs / "half" / "bin").mkdir(parents=True)
+    shutil.copytree(first.folder, venvs / "gone.old", symlinks=True)
+    bench.require("beta")
+    observed = bench.observe()
+    environments = bench.environments()
+    environments.create(observed)
+    environments.install(observed)
+    environments.verify(observed)
+    assert environments.prune(observed) == 5
+    kept = {"used-3", "used-4", "used-5", first.state.wanted, observed.state.wanted}
+    assert {path.name for path in venvs.iterdir() if path.is_dir()} == kept
+    assert bench.run("import alpha; print(1)") == "1"
+
+
+@pytest.mark.fault("A9")
+def test_debians_python_without_its_venv_package_serves(bench: Bench, tmp_path: Path) -> None:
+    """Fault A9: neither ensurepip nor venv is asked for anything."""
+    real = bench.observe().interpreter.path
+    crippled = tmp_path / "crippled" / "python3.11"
+    crippled.parent.mkdir()
+    crippled.write_text(
+        f'#!/bin/sh\ncase "$*" in *ensurepip*|*"-m venv"*) echo "No module named ensurepip" >&2; exit 1;; esac\n'
+        f'exec {real} "$@"\n'
+    )
+    crippled.chmod(0o755)
+    there = Bench(bench.root, bench.environ | {"PATH": f"{crippled.parent}:{bench.environ['PATH']}"})
+    assert there.build().state.is_built
+    assert bench.run("import alpha; print(1)") == "1"
+
+
+@pytest.mark.fault("A9")
+def test_a_python_that_lacks_its_library_names_debians_package(bench: Bench, tmp_path: Path) -> None:
+    """Fault A9: what virtualenv needs of the standard library isn't there."""
+    broken = tmp_path / "broken" / "python3.10"
+    broken.parent.mkdir()
+    broken.write_text(
+        '#!/bin/sh\ncase "$*" in *version_info*) echo \'["3.10.99", "final", "cpython", false, true]\';;\n'
+        '*) echo "ModuleNotFoundError: No module named \'sysconfig\'" >&2; exit 1;; esac\n'
+    )
+    broken.chmod(0o755)
+    there = Bench(bench.root, bench.environ | {"PATH": f"{broken.parent}:{bench.environ['PATH']}"})
+    with pytest.raises(PrerequisiteError) as caught:
+        there.build(Python(version="3.10.99"))
+    assert (caught.value.id, caught.value.exit_code) == ("environment-failed", 3)
+    assert "3.10.99" in caught.value.what
+    assert caught.value.fix
+    assert caught.value.evidence
+
+
+@pytest.mark.fault("B12", "F5")
+def test_a_package_whose_files_never_came_is_named_and_comes_back(bench: Bench) -> None:
+    """Fault B12: an installer that was killed leaves its record without the package."""
+    built = bench.build()
+    site = next(built.folder.glob("lib/*/site-packages"))
+    (site / "beta-1.0.dist-info" / "RECORD").unlink()
+    shutil.rmtree(site / "beta")
+    assert bench.observe().state.problem.startswith("package beta is half-installed")
+    assert bench.build().state.is_built
+    assert bench.run("import beta; print(1)") == "1"
+
+
+@pytest.mark.fault("F5")
 def test_a_package_removed_by_hand_is_named_and_comes_back(bench: Bench) -> None:
     """Fault F5."""
     built = bench.build()
@@ -118,6 +210,7 @@ def test_what_a_person_adds_by_hand_is_no_damage(bench: Bench) -> None:
     assert str(site.stat().st_mtime_ns) in (built.folder / MARKER).read_text()
 
 
+@pytest.mark.fault("F6")
 def test_what_the_shell_exports_doesn_t_leak_into_a_build(bench: Bench, tmp_path: Path) -> None:
     """Fault F6."""
     trap = tmp_path / "trap"
@@ -135,6 +228,7 @@ def test_what_the_shell_exports_doesn_t_leak_into_a_build(bench: Bench, tmp_path
     assert not (tmp_path / "target").exists()
 
 
+@pytest.mark.fault("F7")
 def test_scripts_run_from_a_path_too_long_for_a_shebang(bench: Bench) -> None:
     """Fault F7."""
     deep = bench.root / ("d" * 90) / ("e" * 90)
@@ -147,6 +241,7 @@ def test_scripts_run_from_a_path_too_long_for_a_shebang(bench: Bench) -> None:
     assert done.stdout == "alpha 1.0\n"
 
 
+@pytest.mark.fault("F8")
 def test_a_failed_build_leaves_the_old_environment_in_use(bench: Bench) -> None:
     """Fault F8."""
     first = bench.build()

@@ -25,6 +25,7 @@ def bench(tmp_path: Path) -> Bench:
     return make_bench(tmp_path)
 
 
+@pytest.mark.fault("B11")
 def test_a_wrong_hash_installs_nothing(bench: Bench) -> None:
     """Fault B11."""
     bench.require("beta==1.0 --hash=sha256:" + "0" * 64)
@@ -51,6 +52,7 @@ def test_requirements_that_contradict_are_explained(bench: Bench) -> None:
     assert "beta" in caught.value.why
 
 
+@pytest.mark.fault("A13")
 def test_a_build_that_lacks_a_tool_names_its_package(bench: Bench) -> None:
     """Fault A13: the header package comes from the build's own words. The backend is in the tree: no download."""
     source = bench.root / "native"
@@ -110,6 +112,7 @@ class Unplugged(System):
         return super().run(argv, **options)
 
 
+@pytest.mark.fault("B1")
 def test_without_a_network_the_cache_serves_and_says_so(bench: Bench) -> None:
     """Fault B1."""
     environ = {name: value for name, value in bench.environ.items() if name != "UV_OFFLINE"}
@@ -120,6 +123,7 @@ def test_without_a_network_the_cache_serves_and_says_so(bench: Bench) -> None:
     environments.verify(observed)
 
 
+@pytest.mark.fault("B2")
 def test_without_a_network_what_was_never_fetched_is_named(bench: Bench) -> None:
     """Fault B2."""
     (bench.root / "requirements.txt").write_text("six==1.15.0\n")
@@ -176,6 +180,7 @@ environments.link(observed)
     (1, "0"), (2, "0"), (3, "0"), (3, "0.05"), (3, "0.2"), (3, "0.4"), (4, "0"), (4, "0.03"), (4, "0.08"), (5, "0"),
     (6, "0"), (7, "0"), (8, "0"),
 ])
+@pytest.mark.fault("B12", "F1")
 def test_killed_at_any_point_the_next_build_converges(bench: Bench, call: int, delay: str) -> None:
     """kill -9 before each act on the machine, and in the middle of virtualenv and of uv, whose orphans go on."""
     version = bench.build().interpreter.version

@@ -69,6 +69,7 @@ def test_a_lease_stays_although_its_port_is_in_use(registry: Registry, entry: Ma
 
 
 @pytest.mark.usefixtures("listener")
+@pytest.mark.fault("D7")
 def test_a_taken_standard_port_is_left_with_a_note(registry: Registry, entry: MakeEntry, standard: int) -> None:
     """The next one is leased and the note names who has it."""
     leases = registry.lease(entry("shop"), {"web": Wish(standard)}, keep=True)
@@ -78,6 +79,7 @@ def test_a_taken_standard_port_is_left_with_a_note(registry: Registry, entry: Ma
     assert f"pid {os.getpid()}" in note
 
 
+@pytest.mark.fault("D2")
 def test_two_stacks_never_have_the_same_port(registry: Registry, entry: MakeEntry, standard: int) -> None:
     """Although the first one's server doesn't run now."""
     registry.lease(entry("shop"), {"web": Wish(standard)}, keep=True)
@@ -294,34 +296,12 @@ def test_a_root_that_is_no_text_is_no_crash(registry: Registry, entry: MakeEntry
     assert registry.lease(entry("shop"), {"web": Wish(None)}, keep=True).ports
 
 
-# --- trust -----------------------------------------------------------------------------------------------------------
-
-
-def test_trust_is_bound_to_a_place_and_a_content(registry: Registry, tmp_path: Path) -> None:
-    assert registry.trusted(tmp_path) is None
-    registry.trust(tmp_path, "digest")
-    registry.trust(tmp_path / "other", "another")
-    assert registry.trusted(tmp_path) == "digest"
-    assert registry.trusted(tmp_path / "other") == "another"
-    assert registry.trusted(tmp_path / "third") is None
-    registry.trust(tmp_path, "changed")
-    assert registry.trusted(tmp_path) == "changed"
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"%s": true}', '{"%s": ["digest"]}'])
-def test_damaged_trust_is_no_trust(registry: Registry, tmp_path: Path, text: str) -> None:
-    registry.trust(tmp_path, "digest")
-    (tmp_path / "registry" / "trust.json").write_text(text.replace("%s", str(tmp_path)))
-    assert registry.trusted(tmp_path) is None
-
-
 def test_everything_is_private(registry: Registry, entry: MakeEntry, tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         registry.record(entry("shop"))
-        registry.trust(tmp_path, "digest")
     finally:
         os.umask(before)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "registry").iterdir()}
-    assert modes == {"registry.json": 0o600, "trust.json": 0o600, "registry.lock": 0o600}
+    assert modes == {"registry.json": 0o600, "registry.lock": 0o600, "used": 0o700}
     assert (tmp_path / "registry").stat().st_mode & 0o777 == 0o700

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from supervisor.options import ServerOptions
 
 from devstack.errors import UsageError
+from devstack.layout import Layout
 from devstack.profile.secret import Secret
-from devstack.render import Layout, Program, RenderedFile, digest, key, render
+from devstack.render import Program, RenderedFile, digest, key, render
 
 TEMPLATE = (Path(__file__).parent.parent / "Procfile.template").read_text()
 NASTY = "it's 100% é $HOME #1 ;x"
@@ -173,7 +174,7 @@ def test_honcho_and_supervisord_read_the_same_words(layout: Layout, words: list[
 
 
 def test_supervisord_understands_what_was_meant(layout: Layout) -> None:
-    web = replace(program(layout), stop_signal="INT", stop_grace=2.5, autorestart=False)
+    web = replace(program(layout), stop_signal="INT", stop_grace=2.5, restart="never")
     write(render((web, program(layout, "worker-1")), layout, TEMPLATE), layout)
     found = configs(layout)
     assert list(found) == ["web", "worker-1"]
@@ -264,7 +265,7 @@ def test_an_id_that_supervisord_would_expand_or_split_is_refused(layout: Layout,
     "change",
     [
         {"argv": ("sleep", "2")}, {"env": {"A": "1"}}, {"env": {"A": Secret("1")}}, {"cwd": "/"},
-        {"stop_signal": "INT"}, {"stop_grace": 1.0}, {"user": "nobody"}, {"autorestart": False},
+        {"stop_signal": "INT"}, {"stop_grace": 1.0}, {"user": "nobody"}, {"restart": "never"},
     ],
 )
 def test_whatever_changes_a_process_changes_its_digest_and_the_key(layout: Layout, change: dict[str, object]) -> None:

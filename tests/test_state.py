@@ -17,7 +17,7 @@ tables = st.dictionaries(texts, texts, max_size=4)
 records = st.builds(
     Record, stack=st.text(min_size=1, max_size=20), root=texts, version=st.just(VERSION), runtime=texts, profile=texts,
     ports=st.dictionaries(texts, st.integers(1, 65535), max_size=4), generations=tables, tasks=tables, ready=tables,
-    base=tables,
+    base=tables, told=tables,
 )
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts,

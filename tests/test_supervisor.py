@@ -13,7 +13,8 @@ import pytest
 
 from devstack import orphans
 from devstack.errors import ProcessError, UsageError
-from devstack.render import Layout, Program, render
+from devstack.layout import Layout
+from devstack.render import Program, render
 from tests.supervisor_bench import TEMPLATE, Bench, base, running_bench
 
 #: a folder's name with everything that a shell, an INI file or a format string may stumble on

@@ -306,6 +306,7 @@ def test_a_listener_on_ipv6_alone_takes_the_port(system: System) -> None:
         assert not system.is_port_free(port_of(server))
 
 
+@pytest.mark.fault("D4")
 def test_a_port_in_time_wait_is_free(system: System, listener: socket.socket) -> None:
     """A server that ended a moment ago doesn't make its port taken: the next one may listen there at once."""
     port = port_of(listener)

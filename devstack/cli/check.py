@@ -6,25 +6,26 @@ from pathlib import Path
 
 import click
 
+from devstack.cli.completion import names_of
 from devstack.cli.context import Context, common, pass_context, run_flags
 from devstack.cli.converge import converge
-from devstack.errors import UsageError
+from devstack.errors import ProcessError, UsageError
 from devstack.plan import Up
 from devstack.profile.needs import check_needs
-from devstack.stack import Stack
+from devstack.stack import Stack, by_hand
 
 
 @click.command("check")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=names_of("checks"))
 @run_flags
 @common
 @pass_context
-def command(context: Context, names: tuple[str, ...], trust: bool, yes: bool, new_ports: bool) -> int:
+def command(context: Context, names: tuple[str, ...], *, trust: bool, yes: bool, new_ports: bool, offline: bool) -> int:
     """Run the project's checks in its environment, with what they need brought up first.
 
     All of them, or those named, one after the other; ends with the exit code of the first that fails.
     """
-    stack = context.stack(trust=trust, new_ports=new_ports, yes=yes)
+    stack = context.stack(trust=trust, new_ports=new_ports, yes=yes, offline=offline)
     wanted = names or tuple(stack.profile.checks)
     for name in wanted:
         if name not in stack.profile.checks:
@@ -41,12 +42,19 @@ def command(context: Context, names: tuple[str, ...], trust: bool, yes: bool, ne
 
 def _run(context: Context, stack: Stack, names: tuple[str, ...]) -> int:
     outcomes: dict[str, int] = {}
-    for name in names:
-        resolved = stack.check_command(name)
-        context.output.say(f"{name}: {stack.profile.checks[name].run}")
-        outcomes[name] = context.system.foreground(
-            resolved.argv, env=resolved.revealed(), cwd=Path(resolved.cwd), is_aside=context.output.is_json
-        )
+    for name, resolved in by_hand.check_commands(stack, names).items():
+        declared = stack.profile.checks[name]
+        context.output.say(f"{name}: {declared.run}")
+        try:
+            outcomes[name] = context.system.foreground(
+                context.system.as_user(declared.user, resolved.argv), env=resolved.revealed(), cwd=Path(resolved.cwd),
+                is_aside=context.output.is_json, timeout=declared.timeout,
+            )
+        except TimeoutError as error:
+            raise ProcessError(
+                "check-timeout", f"the check {name} did not end: {declared.run}", why=str(error),
+                fix=f"devstack check {name}",
+            ) from None
         if outcomes[name]:
             break
     if context.output.is_json:

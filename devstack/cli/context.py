@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from devstack.cli.calling import prefix
 from devstack.errors import UsageError
 from devstack.system import System
 
 if TYPE_CHECKING:
     from devstack.output import Output
-    from devstack.profile.model import Ask, Profile
+    from devstack.profile.model import Ask
     from devstack.stack import Options, Stack
+    from devstack.stack.trusting import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
+#: `devstack up`, `cd shop && DEVSTACK_ENV_A=b devstack up`
+_DEVSTACK = re.compile(
+    r"(?P<cd>cd (?P<folder>.+?) && )?(?P<env>(?:DEVSTACK_\w+=\S+ )*)devstack (?P<verb>.*)", re.DOTALL
+)
 
 
 class Context:
-    """One invocation."""
+    """One invocation. words: the command line after the command's name."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, words: Sequence[str] = ()) -> None:
         self.output = output
+        self.words = words
         self.system = System()
+        #: of the project that this command is about, once that is known
+        self.root: Path | None = None
 
     def stack(self, root: Path | None = None, **flags: Any) -> Stack:
         """The stack of the project that this command is run in."""
         from devstack.stack import Stack
         from devstack.stack.paths import find_root
 
-        return Stack(self.system, root or find_root(self.here()), self.options(**flags))
+        self.root = root or find_root(self.here())
+        return Stack(self.system, self.root, self.options(**flags))
 
     def here(self) -> Path:
         try:
@@ -45,46 +56,76 @@ class Context:
     def options(self, **flags: Any) -> Options:
         from devstack.stack import Options
 
+        current = click.get_current_context(silent=True)
+        if current is not None and current.get_parameter_source("runtime") is ParameterSource.ENVIRONMENT:
+            # the variable is a layer of its own below the flag, for verbs without the flag too
+            flags["runtime"] = ""
         asks = self.output.is_interactive
-        return Options(ask=self._ask if asks else lambda name, question: None,
+        return Options(verbose=self.output.verbose, ask=self._ask if asks else lambda name, question: None,
                        ask_trust=self._ask_trust if asks else None,
                        ask_consent=self._ask_consent if asks else None, **flags)  # fmt: skip
 
     def prefix(self, folder: Path) -> str:
         """How the person calls devstack in this folder, for the commands that are printed."""
-        bootstrap = os.environ.get("DEVSTACK_BOOTSTRAP")
-        if bootstrap is None or shutil.which("devstack"):
-            return "devstack"
-        return f"python3 {shlex.quote(min(bootstrap, os.path.relpath(bootstrap, folder), key=len))}"
+        return prefix(str(folder))
+
+    def placed(self, fix: str) -> str:
+        """A printed command as it works in this folder: the project may have been cloned elsewhere."""
+        found = _DEVSTACK.fullmatch(fix)
+        # what names a repository works anywhere
+        is_anywhere = found and found["verb"].startswith("bootstrap ") and not found["verb"].startswith("bootstrap . ")
+        if self.root is None or found is None or is_anywhere:
+            return fix
+        here = Path(os.curdir).absolute()
+        if not found["cd"] and here.resolve().is_relative_to(self.root.resolve()):
+            return fix
+        folder = self.root / (shlex.split(found["folder"])[0] if found["cd"] else "")
+        return f"cd {shlex.quote(os.path.relpath(folder, here))} && {fix.removeprefix(found['cd'] or '')}"
 
     def spelled(self, fix: str) -> str:
-        """A printed command as it works here: `devstack` may not be on this person's PATH."""
-        verb = fix.removeprefix("devstack ")
-        return fix if verb == fix else f"{self.prefix(Path(os.curdir).absolute())} {verb}"
+        """A printed command as this person can call it: `devstack` may not be on their PATH."""
+        found = _DEVSTACK.fullmatch(fix)
+        if found is None:
+            return fix
+        folder = shlex.split(found["folder"])[0] if found["cd"] else os.curdir
+        prefix = self.prefix(Path(folder).absolute())
+        # without a verb, bootstrap.py takes what it is given for a repository
+        verb = found["verb"] if prefix == "devstack" else found["verb"].removeprefix("bootstrap ")
+        return f"{found['cd'] or ''}{found['env']}{prefix} {verb}"
+
+    def confirm(self, question: str) -> bool:
+        from devstack.cli import questions
+
+        return questions.confirm(self.system, question)
 
     def _ask(self, name: str, question: Ask) -> str | None:
-        import questionary
+        from devstack.cli import questions
 
-        ask = questionary.password if question.secret else questionary.text
-        answer = ask(f"{question.ask} ({name})", default=question.default or "").ask()
-        if answer is None:
-            raise click.Abort
-        return str(answer)
+        return questions.value(self.system, f"{question.ask} ({name})", secret=question.secret)
 
-    def _ask_trust(self, profile: Profile, changed: bool) -> bool:
-        import questionary
-
-        self.output.trust_summary(profile, changed=changed)
-        return bool(questionary.confirm("Trust it?", default=False).ask())
+    def _ask_trust(self, request: Request) -> bool:
+        self.output.trust_summary(request)
+        return self.confirm("Trust it?")
 
     def _ask_consent(self, command: tuple[str, ...]) -> bool:
-        import questionary
-
         self.output.say(f"There is no other way to this server than: {shlex.join(command)}")
-        return bool(questionary.confirm("Run it?", default=False).ask())
+        return self.confirm("Run it?")
 
 
 pass_context = click.make_pass_decorator(Context)
+
+
+def variable_of(option: click.Option) -> str | None:
+    """The variable that mirrors a flag of any verb: `DEVSTACK_NEW_PORTS` for `--new-ports`."""
+    if option.is_eager:
+        return None
+    name = max(option.opts, key=len)
+    return f"DEVSTACK_{name.lstrip('-').replace('-', '_').upper()}"
+
+
+def is_on(variable: str) -> bool:
+    """Whether a variable that mirrors a flag says yes; what is neither yes nor no, click refuses."""
+    return os.environ.get(variable, "").strip().lower() in ("1", "true", "t", "yes", "y", "on")
 
 
 def common(function: F) -> F:
@@ -97,22 +138,31 @@ def common(function: F) -> F:
 
 def stack_flags(function: F) -> F:
     """Which profile and which runtime."""
-    function = click.option(
-        "--profile", default="", envvar="DEVSTACK_PROFILE", metavar="NAME|PATH",
+    return click.option(
+        "--runtime", default="", type=click.Choice(["", "auto", "docker", "native"]),
+        metavar="auto|docker|native", help="Where services run.",
+    )(profile_flag(function))
+
+
+def profile_flag(function: F) -> F:
+    """Which profile."""
+    return click.option(
+        "--profile", default="", metavar="NAME|PATH",
         help="A shipped profile or a file, instead of the project's own.",
     )(function)
-    return click.option(
-        "--runtime", default="", envvar="DEVSTACK_RUNTIME", type=click.Choice(["", "auto", "docker", "native"]),
-        metavar="auto|docker|native", help="Where services run.",
-    )(function)
+
+
+def timings_flag(function: F) -> F:
+    return click.option("--timings", is_flag=True, help="Show at the end where the time went.")(function)
 
 
 def run_flags(function: F) -> F:
     """Flags of the verbs that change a stack."""
-    for name, variable, text in (
-        ("--trust", "DEVSTACK_TRUST", "Trust this repository's commands, without a question."),
-        ("--yes", "DEVSTACK_YES", "Answer yes to every question about destructive steps."),
-        ("--new-ports", None, "Lease new ports where a stranger has taken the leased ones."),
+    for name, text in (
+        ("--trust", "Trust this repository's commands, without a question."),
+        ("--yes", "Answer yes to every question about destructive steps."),
+        ("--new-ports", "Lease new ports where a stranger has taken the leased ones."),
+        ("--offline", "Use what is on this machine, ask no network."),
     ):
-        function = click.option(name, is_flag=True, envvar=variable, help=text)(function)
+        function = click.option(name, is_flag=True, help=text)(function)
     return function

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -29,6 +31,19 @@ def take_down(context: Context, stack: Stack, goal: Down, *, yes: bool) -> Outco
         return stack.down(goal, shown.listen, shown.show)
 
 
+@contextlib.contextmanager
+def timed(context: Context, stack: Stack, *, wanted: bool, before: Path | None = None) -> Iterator[None]:
+    """Draw where the time of the stack's runs went, of a failed one too. before: journal of a run before those."""
+    try:
+        yield
+    finally:
+        if wanted:
+            from devstack.timings import timings
+
+            journals = [*([before] if before else []), *stack.journals]
+            context.output.timings(timings(context.system.read(path) or "" for path in journals))
+
+
 class Shown(contextlib.ExitStack):
     """A run on the screen: its warnings, the question before destructive steps, its progress."""
 
@@ -40,6 +55,9 @@ class Shown(contextlib.ExitStack):
         self._progress: Progress | None = None
 
     def show(self, plan: Plan) -> None:
+        # the picture of the plan before, where there was one, ends here
+        self.close()
+        self._progress = None
         self._context.output.note(*plan.warnings)
         confirm(self._context, plan, yes=self._yes)
         self._progress = self.enter_context(self._context.output.progress(plan, self._title))
@@ -53,21 +71,25 @@ def confirm(context: Context, plan: Plan, *, yes: bool) -> None:
     """Nothing destructive without a yes. Raises UsageError where nobody can be asked, Abort on a no."""
     if not plan.destructive or yes:
         return
-    context.output.say("This can't be done without losing something:")
-    for step in plan.destructive:
-        context.output.say(f"  {step.target}: {step.cause}")
+    lost = [f"{step.target}: {step.cause}" for step in plan.destructive]
     if not context.output.is_interactive:
-        raise UsageError("not-confirmed", "this needs a yes", why=plan.destructive[0].cause, fix="add --yes")
-    import questionary
-
-    if not questionary.confirm("Go on?", default=False).ask():
+        command = shlex.join(["devstack", *context.words, "--yes"])
+        raise UsageError("not-confirmed", "this can't be done without a yes", why="; ".join(lost), fix=command)
+    context.output.say("This can't be done without losing something:")
+    for line in lost:
+        context.output.say(f"  {line}")
+    if not context.confirm("Go on?"):
         raise click.Abort
 
 
-def finish(context: Context, run: Run, root: Path | None = None) -> None:
-    """The final block of a run that ends with the stack up. root: where to go for the next commands, if not here."""
+def finish(context: Context, run: Run, root: Path | None = None, here: str = "") -> None:
+    """The final block of a run that ends with the stack up. root: where to go for the next commands, if not here.
+
+    here: the program that runs on this terminal from now on.
+    """
     notes = [f"{event.step.target} (optional) failed: {event.text}" for event in run.outcome.failed_optional]
-    context.output.ready(run.status, run.outcome.took, call(context, root), notes)
+    notes += run.remarks
+    context.output.ready(run.status, run.outcome.took, replace(call(context, root), here=here), notes)
 
 
 def call(context: Context, root: Path | None = None) -> Call:

@@ -11,7 +11,7 @@ from devstack.plan import Down
 
 @click.command("down")
 @click.option("--volumes", is_flag=True, help="Move the services' data to the trash too.")
-@click.option("--yes", is_flag=True, envvar="DEVSTACK_YES", help="Don't ask.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
 @common
 @pass_context
 def command(context: Context, volumes: bool, yes: bool) -> None:

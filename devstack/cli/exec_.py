@@ -13,7 +13,9 @@ from devstack.cli.context import Context, common, pass_context
 @pass_context
 def command(context: Context, words: tuple[str, ...]) -> int:
     """Run a command in the project's environment, here, on this terminal; its exit code is this command's."""
+    from devstack.stack import by_hand
+
     stack = context.stack()
     stack.ensure_trusted()
-    resolved = stack.command(words, context.here())
+    resolved = by_hand.command(stack, words, context.here())
     return context.system.foreground(resolved.argv, env=resolved.revealed(), cwd=context.here())

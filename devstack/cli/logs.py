@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from devstack.cli.completion import names_of
 from devstack.cli.context import Context, common, pass_context
 from devstack.errors import InterruptedRunError
 
 
 @click.command("logs")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=names_of("processes", "services", "tasks"))
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is printed from now on.")
 @click.option("-n", "--tail", default=20, show_default=True, metavar="LINES", help="How many last lines of each.")
 @common

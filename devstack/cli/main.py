@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -14,28 +13,11 @@ from typing import NoReturn
 import click
 
 from devstack import __version__
-from devstack.cli.context import Context
+from devstack.cli.context import Context, is_on, variable_of
+from devstack.cli.streams import open_streams, settle
+from devstack.cli.verbs import ABOUT, MODULES, VERBS
 from devstack.errors import DevstackError, InterruptedRunError, PrerequisiteError, StorageError, UsageError
 from devstack.output import Output
-
-#: verb → module (where they differ) and the line that `--help` shows, so that it need load none of them
-VERBS = {
-    "bootstrap": "Clone a project and bring its whole stack up",
-    "up": "Converge to everything running and ready",
-    "down": "Stop everything, keep the data",
-    "status": "What runs, where, ready or why not",
-    "ps": "The same as status",
-    "urls": "Where everything is",
-    "logs": "What services and processes print",
-    "restart": "Stop and start services or processes",
-    "run": "Run a task of the profile",
-    "exec": "Run a command in the project's environment",
-    "check": "Run the project's checks in its environment",
-    "plan": "What `up` would do, and why; changes nothing",
-    "list": "Every stack on this machine",
-    "trust": "Allow this repository's commands to run",
-}
-_MODULES = {"ps": "status", "exec": "exec_", "list": "list_"}
 
 
 class Verbs(click.Group):
@@ -47,7 +29,10 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
-        command: click.Command = import_module(f"devstack.cli.{_MODULES.get(name, name)}").command
+        command: click.Command = import_module(f"devstack.cli.{MODULES.get(name, name)}").command
+        for option in command.params:
+            if isinstance(option, click.Option):
+                option.envvar = variable_of(option)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -57,7 +42,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
+        if args and args[0] not in VERBS and not args[0].startswith("-") and not ctx.resilient_parsing:
             import difflib
 
             near = difflib.get_close_matches(args[0], VERBS, 1)
@@ -69,32 +54,25 @@ class Verbs(click.Group):
 
 
 @click.group(
-    cls=Verbs, subcommand_metavar="VERB [ARG]...", options_metavar="",
+    cls=Verbs, help=ABOUT, subcommand_metavar="VERB [ARG]...", options_metavar="",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="devstack")
 def cli() -> None:
-    """From a git URL to a running, checked stack.
-
-    `python3 bootstrap.py GIT_URL` clones a project, builds its environment, provisions its services and launches its
-    processes; every verb below then works anywhere inside the project.
-    """
+    """All verbs."""
 
 
 def main() -> NoReturn:
     """Run the command line; never returns, never shows a traceback for what a user or a machine can do."""
-    _open_streams()
+    open_streams()
     words = _words(sys.argv[1:])
-    output = Output(json="--json" in _own(words), verbose=any(word in ("-v", "--verbose") for word in _own(words)))
-    context = Context(output)
+    own = _own(words)
+    output = Output(
+        json="--json" in own or is_on("DEVSTACK_JSON"),
+        verbose=any(word in ("-v", "--verbose") for word in own) or is_on("DEVSTACK_VERBOSE"),
+    )
+    context = Context(output, words)
     sys.exit(_run(context, words))
-
-
-def _open_streams() -> None:
-    """Called with `>&-` or the like there is no stream at all: nothing is said then, and no file becomes stdout."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the process ends
 
 
 def _run(context: Context, words: list[str]) -> int:
@@ -103,16 +81,19 @@ def _run(context: Context, words: list[str]) -> int:
     try:
         try:
             code = _execute(context, words)
+            if code == 130 and received:
+                code = 128 + received[0]
         except DevstackError as error:
             code = error.exit_code
             if isinstance(error, InterruptedRunError) and received:
                 error.exit_code = code = 128 + received[0]
+            error.fix = context.placed(error.fix)
             if not context.output.is_json:
                 error.fix = context.spelled(error.fix)
             context.output.error(error)
     except (BrokenPipeError, SystemExit):
         pass  # the reader (`| head`) has seen enough; click makes an exit of it where a verb hit the closed pipe
-    _settle()
+    settle()
     return code
 
 
@@ -144,15 +125,6 @@ def _listen_to_signals(context: Context) -> list[int]:
     return received
 
 
-def _settle() -> None:
-    """What could not be written to stdout is dropped, so that Python doesn't try again, and complain, at its end."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _execute(context: Context, words: list[str]) -> int:
     """Hand over to the verb; click's own ends become codes and errors of ours."""
     if os.environ.get("SUDO_UID") and os.geteuid() == 0:
@@ -165,7 +137,7 @@ def _execute(context: Context, words: list[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.Abort:
-        context.output.say("Nothing was done.")
+        context.output.aside("Nothing was done.")
         return 130
     except BrokenPipeError:
         raise

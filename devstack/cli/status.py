@@ -12,4 +12,7 @@ from devstack.cli.context import Context, common, pass_context
 @pass_context
 def command(context: Context) -> None:
     """What runs, where, and whether it is ready; why not, if not."""
-    context.output.status(context.stack().status())
+    stack = context.stack()
+    if context.output.verbose:
+        context.output.note(*stack.remarks())
+    context.output.status(stack.status(), context.system.now())

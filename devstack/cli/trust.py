@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import click
 
-from devstack.cli.context import Context, common, pass_context
+from devstack.cli.context import Context, common, pass_context, profile_flag
 
 
 @click.command("trust")
+@profile_flag
 @common
 @pass_context
-def command(context: Context) -> None:
-    """Allow this project's profile, as it is now and where it is now, to run its commands."""
-    stack = context.stack()
-    context.output.trust_summary(stack.profile, changed=False)
-    stack.trust()
-    if context.output.is_json:
-        context.output.document({"trusted": str(stack.project.root)})
-    context.output.done(f"{stack.project.root} is trusted")
+def command(context: Context, profile: str) -> None:
+    """Allow this project to run its commands, as it is now and where it is now.
+
+    Shows them first, and what has changed since it was trusted last. Trust ends when the profile, its templates, an env
+    file or a script that it starts is changed by anybody.
+    """
+    stack = context.stack(profile=profile)
+    request = stack.trust_request()
+    context.output.trust_summary(request)
+    stack.trust(request)
+    context.output.trusted(request)

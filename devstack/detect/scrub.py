@@ -32,10 +32,14 @@ _MEDDLING = re.compile(r"(PYTHON|PIP_|CONDA|PG|DJANGO_|CELERY_|FLASK_)\w*|VIRTUA
 
 @dataclass(frozen=True)
 class PipSettings:
-    """What a machine's pip configuration says about reaching packages; uv doesn't read it itself."""
+    """What a machine's pip configuration says about reaching packages; uv doesn't read it itself.
+
+    index_folders: extra indexes that are folders (`file:`), which only pip understands.
+    """
 
     index: str = ""
     extra_indexes: tuple[str, ...] = ()
+    index_folders: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
     no_index: bool = False
     certificate: str = ""
@@ -79,6 +83,7 @@ def pip_settings(texts: Iterable[str], environ: Mapping[str, str]) -> PipSetting
         index=values.get("index-url", ""),
         # a folder given as an extra index holds part of what pip also sees elsewhere; uv would look no further
         extra_indexes=tuple(url for url in values.get("extra-index-url", "").split() if url.startswith("http")),
+        index_folders=tuple(url for url in values.get("extra-index-url", "").split() if url.startswith("file:")),
         find_links=tuple(places),
         no_index=values.get("no-index", "").lower() in ("1", "true", "yes", "on"),
         certificate=values.get("cert", ""),
@@ -104,6 +109,16 @@ def reaching(environ: Mapping[str, str], pip: PipSettings | None = None) -> dict
     for name, value in _translated(pip or PipSettings()).items():
         kept.setdefault(name, value)
     return kept
+
+
+def for_pip(pip: PipSettings) -> dict[str, str]:
+    """The same settings as pip's own variables, and none of the others that its configuration may hold."""
+    values = {
+        "PIP_INDEX_URL": pip.index, "PIP_EXTRA_INDEX_URL": " ".join((*pip.extra_indexes, *pip.index_folders)),
+        "PIP_FIND_LINKS": " ".join(pip.find_links), "PIP_NO_INDEX": "1" if pip.no_index else "",
+        "PIP_CERT": pip.certificate, "PIP_DEFAULT_TIMEOUT": pip.timeout if pip.timeout.isdigit() else "",
+    }
+    return {name: value for name, value in values.items() if value} | {"PIP_CONFIG_FILE": "/dev/null"}
 
 
 def ignored(environ: Mapping[str, str]) -> tuple[str, ...]:

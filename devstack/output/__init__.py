@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from devstack.errors import DevstackError
-from devstack.output import documents, results
+from devstack.output import bars, documents, results
 from devstack.output.results import Call
-from devstack.output.terminal import Terminal, is_interactive
+from devstack.output.stream import Cleaned, Lines
+from devstack.output.terminal import Terminal, is_interactive, is_terminal
 from devstack.output.text import clean, one_line
 
 if TYPE_CHECKING:
+    from devstack.environment import Variable
     from devstack.executor import Progress
+    from devstack.output.explanations import Origins
     from devstack.output.live import LiveProgress
     from devstack.plan import Plan
-    from devstack.profile.model import Profile
+    from devstack.profile.explain import Explanation
+    from devstack.profile.source import SourceFile
     from devstack.registry import Entry
-    from devstack.stack.status import Status
+    from devstack.stack.trusting import Request
+    from devstack.status import ScaleRow, Status
+    from devstack.timings import Timings
 
 __all__ = ["Call", "Output", "clean", "one_line"]
 
@@ -34,15 +42,42 @@ class Output:
         self._aside = Terminal(sys.stderr, is_result=False)
         self._human = self._aside if json else self._result
         self._live: LiveProgress | None = None
+        #: keys that a flag adds to this command's document
+        self._extra: dict[str, Any] = {}
 
     @property
     def is_interactive(self) -> bool:
         """Somebody is there to look at a moving picture and to answer."""
         return is_interactive() and not self.is_json
 
+    @property
+    def is_typed(self) -> bool:
+        """Does a person type what comes on stdin, line by line?"""
+        return is_terminal(sys.stdin)
+
+    def typed(self, prompt: str) -> Iterator[str]:
+        """What is typed, or comes through a pipe, line by line."""
+        if self.is_typed:
+            with contextlib.suppress(ImportError):
+                # makes the terminal's lines editable
+                import readline  # noqa: F401
+        while True:
+            try:
+                line = input(prompt) if self.is_typed else sys.stdin.readline()
+            except EOFError:
+                self.say()
+                return
+            if not line and not self.is_typed:
+                return
+            yield line
+
     def say(self, text: str = "") -> None:
         """A line for people."""
         self._lines([clean(text)])
+
+    def aside(self, text: str) -> None:
+        """A line for people that is no part of what was asked for."""
+        self._aside.write(f"{self._aside.look.paint(clean(text), 'dim')}\n")
 
     def done(self, text: str) -> None:
         """What was asked for is done."""
@@ -51,6 +86,10 @@ class Output:
     def note(self, *texts: str) -> None:
         """Worth knowing, nothing to do about."""
         self._lines(results.notes(self._human.look, texts))
+
+    def warn(self, text: str) -> None:
+        """Worth knowing, beside a result that another program may read."""
+        self._aside.write("".join(f"{line}\n" for line in results.notes(self._aside.look, (text,))))
 
     def line(self, text: str) -> None:
         """A line of the result itself (a log, a child's output)."""
@@ -84,12 +123,21 @@ class Output:
         else:
             self.line(f"{self._result.look.paint(f'{name:<{width}} |', 'cyan')} {shown}")
 
+    @contextlib.contextmanager
+    def stream(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Shows what a process prints as it comes; NDJSON of whole lines under --json."""
+        shown = Lines(lambda line: self.log(name, line, 0)) if self.is_json else Cleaned(self._result.write)
+        try:
+            yield shown
+        finally:
+            shown.end()
+
     # --- results -----------------------------------------------------------------------------------------------------
 
     def error(self, error: DevstackError) -> None:
         """What happened, why, the lines that prove it, and one command."""
         if self.is_json:
-            self.document(documents.error(error))
+            self.document(documents.error(error) | self._extra)
         self._aside.write("".join(f"{line}\n" for line in results.error(self._aside.look, error)))
 
     def plan(self, plan: Plan) -> None:
@@ -98,24 +146,41 @@ class Output:
         else:
             self._lines(results.plan(self._human.look, plan, verbose=self.verbose))
 
-    def status(self, status: Status) -> None:
+    def status(self, status: Status, now: float = 0.0) -> None:
+        """now: seconds since the epoch."""
         if self.is_json:
             self.document(documents.status(status))
         else:
-            self._lines(results.status(self._human.look, status))
+            self._lines(results.status(self._human.look, status, now))
+
+    def scale(self, rows: Sequence[ScaleRow]) -> None:
+        if self.is_json:
+            self.document({"processes": [asdict(row) for row in rows]})
+        else:
+            self._lines(results.scale(self._human.look, rows))
 
     def urls(self, status: Status) -> None:
         if self.is_json:
-            self.document({"urls": results.url_pairs(status)})
+            self.document({"urls": results.url_pairs(status), "notes": list(status.notes)})
         else:
             self._lines(results.urls(self._human.look, status))
 
     def ready(self, status: Status, took: float, call: Call, notes: Iterable[str]) -> None:
         """The end of a successful `up`: where everything is and what to do next. took: seconds, 0: nothing to do."""
         if self.is_json:
-            self.document(documents.status(status))
+            self.document(documents.status(status) | self._extra)
         self.note(*notes)
         self._lines(results.ready(self._human.look, status, took, call))
+
+    def after_foreground(self, name: str, code: int, command: str) -> None:
+        """The end of a program that ran on this terminal. command: how the person calls devstack."""
+        words = results.after_foreground(self._aside.look, name, code, Call(command))
+        self._aside.write("".join(f"{line}\n" for line in words))
+
+    def timings(self, timings: Timings) -> None:
+        """Where the time went; under --json also in the document that ends this command."""
+        self._extra["timings"] = bars.document(timings)
+        self._lines([*bars.lines(self._human.look, timings), ""])
 
     def prepared(self, name: str, took: float, call: Call) -> None:
         """The end of a run that was told to start nothing."""
@@ -129,9 +194,64 @@ class Output:
         else:
             self._lines(results.stacks(self._human.look, entries, states, now))
 
-    def trust_summary(self, profile: Profile, *, changed: bool) -> None:
+    def environment(self, variables: Sequence[Variable], shown: Mapping[str, str], *, is_explained: bool) -> None:
+        """shown: what may be shown of each value. is_explained: it is one, and what it wins over is told too."""
+        from devstack.output import variables as rendered
+
+        if self.is_json:
+            self.document(rendered.document(variables, shown))
+        elif is_explained:
+            self._lines(rendered.explanation(self._human.look, variables[0], shown[variables[0].name]))
+        else:
+            self._lines(rendered.table_of(self._human.look, variables, shown))
+
+    def environment_text(self, form: str, values: Mapping[str, str]) -> None:
+        """For another program to read: `dotenv`, `shell`, `json`."""
+        from devstack.output import variables as rendered
+
+        self._result.write_exactly(rendered.formatted(form, values))
+
+    def profile(self, values: Mapping[str, Any], origins: Origins) -> None:
+        from devstack.output import explanations
+
+        if self.is_json:
+            self.document(explanations.profile_document(values, origins))
+        else:
+            self._copied(explanations.profile(values, origins, verbose=self.verbose))
+
+    def profile_files(self, layers: Iterable[SourceFile]) -> None:
+        """Paths of the profile's files, the lowest first."""
+        files = [layer for layer in layers if layer.is_file]
+        if self.is_json:
+            self.document({"files": [{"name": file.name, "path": file.path} for file in files]})
+        else:
+            self._copied([file.path for file in files])
+
+    def explanation(self, found: Explanation) -> None:
+        from devstack.output import explanations
+
+        if self.is_json:
+            self.document(explanations.explanation_document(found))
+        else:
+            self._lines(explanations.explanation(self._human.look, found))
+
+    def trust_summary(self, request: Request) -> None:
         """What a repository would run here, before anyone says that it may."""
-        self._lines(results.trust_summary(self._human.look, profile, changed=changed))
+        from devstack.output import trust
+
+        self._lines(trust.summary(self._human.look, request))
+
+    def trusted(self, request: Request) -> None:
+        """The end of `trust`."""
+        if self.is_json:
+            from devstack.output import trust
+
+            self.document(trust.document(request))
+        self.done(f"{request.material.root} is trusted")
+
+    def _copied(self, lines: Iterable[str]) -> None:
+        """Lines that are read by programs too: never cut, signs of ours not replaced."""
+        self._result.write("".join(f"{clean(line)}\n" for line in lines))
 
     def _lines(self, lines: Iterable[str]) -> None:
         self._human.write("".join(f"{line}\n" for line in lines))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from devstack.errors import NotTrustedError, ProfileError
 
 if TYPE_CHECKING:
     from devstack.errors import DevstackError
@@ -14,10 +15,15 @@ if TYPE_CHECKING:
     from devstack.stack.status import Status
 
 
-def error(error: DevstackError) -> Any:
-    return {"error": {
+def error(error: DevstackError) -> dict[str, Any]:
+    said: dict[str, Any] = {
         "id": error.id, "what": error.what, "why": error.why, "fix": error.fix, "exit_code": error.exit_code,
-    }}  # fmt: skip
+    }  # fmt: skip
+    if isinstance(error, ProfileError):
+        said["mistakes"] = [asdict(mistake) for mistake in error.mistakes]
+    if isinstance(error, NotTrustedError):
+        said["changes"] = [dict(change) for change in error.changes]
+    return {"error": said}
 
 
 def plan(plan: Plan) -> Any:
@@ -29,8 +35,13 @@ def plan(plan: Plan) -> Any:
     return {"goal": plan.goal, "steps": steps, "warnings": list(plan.warnings)}
 
 
-def status(status: Status) -> Any:
-    return asdict(status)
+def status(status: Status) -> dict[str, Any]:
+    found, busy = asdict(status), status.busy
+    return {
+        "stack": found["stack"], "services": found["services"],
+        "processes": [{key: row[key] for key in row if key != "program"} for row in found["processes"]],
+        "busy": {"pid": busy.pid, "command": busy.command, "since": moment(busy.since)} if busy else None,
+    }
 
 
 def stacks(entries: Sequence[Entry], states: Sequence[str]) -> Any:
@@ -43,4 +54,6 @@ def stacks(entries: Sequence[Entry], states: Sequence[str]) -> Any:
 
 def moment(at: float) -> str:
     """Seconds since the epoch as RFC 3339 in UTC."""
+    from datetime import UTC, datetime
+
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -25,9 +25,13 @@ Part = tuple[str, Style]
 
 #: the times would be too far from what they belong to
 _WIDEST = 100
+#: so many things that a row waits for are named
+_NAMED = 4
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _ASCII_FRAMES = "|/-\\"
 _FRAMES_PER_SECOND = 10
+#: rows of a terminal that has room for everything
+_WHOLE = 10_000
 #: what people look for comes first when not everything fits
 _URGENT: tuple[Phase, ...] = ("failed", "running", "waiting", "done")
 _NAMES: dict[Phase, Style] = {"running": "bold", "waiting": "dim", "failed": "red", "done": ""}
@@ -69,7 +73,7 @@ class Picture:
         return bool(self._events)
 
     def add(self, event: Event) -> None:
-        if event.kind == "progress":
+        if event.kind in ("progress", "told"):
             self._said[event.step.id] = said(event.text)
             return
         self._events[event.step.id] = event
@@ -116,7 +120,10 @@ class Picture:
         if left is not None:
             words = self._events[left.id].text or "not begun"
             return Row(name, "waiting", ("·", "dim"), ((one_line(words), "dim"),))
-        if all(self._is(step, "finished") for step in steps):
+        if all(self._is_done(step.id) for step in steps):
+            if self._is(steps[-1], "unneeded"):
+                words = f"skipped: {one_line(self._events[steps[-1].id].text)}"
+                return Row(name, "done", ("✓", "green"), ((words, "dim"),), f"{ended - began:.1f} s")
             verbs = {step.action.verb for step in steps}
             told = [word for verb, word in DONE.items() if verb in verbs][-1]
             return Row(name, "done", ("✓", "green"), ((told, "dim"),), f"{ended - began:.1f} s")
@@ -127,10 +134,11 @@ class Picture:
         return Row(name, "waiting", ("·", "dim"), ((self._waits(steps), "dim"),))
 
     def _waits(self, steps: list[Step]) -> str:
-        rest = next((step for step in steps if not self._is(step, "finished")), steps[-1])
+        rest = next((step for step in steps if not self._is_done(step.id)), steps[-1])
         needs = [need.rpartition(":")[0] for need in rest.needs if not self._is_done(need)]
         others = [one_line(need) for need in dict.fromkeys(needs)]
-        return f"waits for {', '.join(others)}" if others else "waits"
+        shown = others if len(others) <= _NAMED else [*others[: _NAMED - 1], f"{len(others) - _NAMED + 1} more"]
+        return f"waits for {', '.join(shown)}" if others else "waits"
 
     def _frame(self, now: float) -> str:
         frames = _FRAMES if self._has_unicode else _ASCII_FRAMES
@@ -142,7 +150,7 @@ class Picture:
 
     def _is_done(self, step: str) -> bool:
         event = self._events.get(step)
-        return event is not None and event.kind == "finished"
+        return event is not None and event.kind in ("finished", "unneeded")
 
 
 class LiveProgress:
@@ -154,6 +162,7 @@ class LiveProgress:
 
         self._picture = Picture(plan, title, has_unicode=has_unicode)
         self._guard = threading.Lock()
+        self._is_over = False
         self._console: Console = Console(stderr=True, highlight=False)
         self._live = Live(self, console=self._console, refresh_per_second=_FRAMES_PER_SECOND)
         self._began = self._console.get_time()
@@ -166,6 +175,7 @@ class LiveProgress:
         self._picture.is_stopping = False
         # refused before its first step: rows of things that nobody began would only hide the reason
         self._live.transient = not self._picture.has_begun
+        self._is_over = True
         self._live.__exit__(None, None, None)
 
     def __call__(self, event: Event) -> None:
@@ -184,7 +194,9 @@ class LiveProgress:
 
         with self._guard:
             now = self._console.get_time() - self._began
-            lines = self._picture.lines(now, Size(options.size.width, options.size.height))
+            # what stays may scroll: at the end nothing is left out
+            height = _WHOLE if self._is_over else options.size.height
+            lines = self._picture.lines(now, Size(options.size.width, height))
         for line in lines:
             yield from (Segment(text, RichStyle.parse(style)) for text, style in line if text)
             yield Segment.line()

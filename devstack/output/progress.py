@@ -14,17 +14,18 @@ if TYPE_CHECKING:
     from devstack.plan import Plan, Step
 
 #: steps that may take long: their beginning is worth a line
-LONG = ("clone", "fetch", "install", "run", "prepare")
-#: seconds between two lines about the same step
-_EVERY = 10.0
+LONG = ("clone", "get", "pull", "fetch", "install", "run", "prepare")
+#: seconds between two lines about the same step: git counts up about once a second, and that it goes on is news
+_EVERY = {"clone": 1.0, "get": 1.0, "pull": 1.0}
+_SELDOM = 10.0
 #: columns of what a step says about itself; of a failure the whole story follows at the end
 _SAID = 120
 #: by weight: of what was done to a target, the last of these is told
 DONE = {
     "write": "written", "link": "linked", "make": "made", "reap": "cleared", "create": "created", "start": "started",
     "reload": "reloaded", "prepare": "prepared", "provision": "provisioned", "discard": "discarded",
-    "fetch": "fetched", "stop": "stopped", "verify": "verified", "clone": "cloned", "install": "installed",
-    "run": "done", "await": "ready",
+    "fetch": "fetched", "stop": "stopped", "verify": "verified", "clone": "cloned", "get": "there", "pull": "pulled",
+    "install": "installed", "release": "released", "run": "done", "await": "ready",
 }  # fmt: skip
 
 
@@ -33,7 +34,8 @@ DOING = {
     "write": "writing", "link": "linking", "make": "making", "reap": "clearing", "create": "creating",
     "start": "starting", "reload": "reloading", "prepare": "preparing", "provision": "provisioning",
     "discard": "discarding", "fetch": "fetching", "stop": "stopping", "verify": "verifying", "clone": "cloning",
-    "install": "installing", "run": "running", "await": "waiting",
+    "get": "getting", "pull": "pulling", "install": "installing", "release": "releasing", "run": "running",
+    "await": "waiting",
 }  # fmt: skip
 _ERRNO = re.compile(r"\[Errno -?\d+\] ")
 
@@ -71,13 +73,19 @@ class PlainProgress:
                 elif step.action.verb in LONG:
                     self._tell(event, f"{step.action.verb} …")
             case "progress":
-                if self._verbose or event.at - self._said.get(step.id, 0) > _EVERY:
+                pause = _EVERY.get(step.action.verb, _SELDOM)
+                if self._verbose or event.at - self._said.get(step.id, 0) >= pause:
                     self._said[step.id] = event.at
                     self._tell(event, f"  {cut(said(event.text), _SAID)}")
+            case "told":
+                self._said[step.id] = event.at
+                self._tell(event, f"  {cut(said(event.text), _SAID)}")
             case "finished":
                 self._finished(event)
             case "failed":
                 self._tell(event, f"{step.action.verb} {_failure(step, event)}")
+            case "unneeded":
+                self._tell(event, f"skipped: {cut(one_line(event.text), _SAID)}")
             case "skipped":
                 if self._verbose:
                     self._tell(event, f"{step.action.verb}: {one_line(event.text) or 'not begun'}")

@@ -3,42 +3,48 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from devstack.errors import DevstackError, InterruptedRunError
 from devstack.output.tables import Cell, table
 from devstack.output.terminal import Look, Style
-from devstack.output.text import clean, cut, one_line, pieces, wrap
+from devstack.output.text import clean, one_line, pieces, wrap
+from devstack.status import FOREGROUND
 
 if TYPE_CHECKING:
     from devstack.plan import Plan, Step
-    from devstack.profile.model import Profile
     from devstack.registry import Entry
-    from devstack.stack.status import ProcessRow, ServiceRow, Status
+    from devstack.status import Holder, ProcessRow, ScaleRow, ServiceRow, Status
 
 #: lines that the reason of one row in `status` may take
 _REASON_LINES = 3
+_NOTE_LINES = 2
 _COMING = ("starting", "running")
 
 
 @dataclass(frozen=True)
 class Call:
-    """How the person calls devstack, and the folder to go to first ("" where this one will do)."""
+    """How the person calls devstack, and the folder to go to first ("" where this one will do).
+
+    here: the program that runs on this terminal from now on, "" for none.
+    """
 
     command: str
     folder: str = ""
+    here: str = ""
 
 
 def error(look: Look, error: DevstackError) -> list[str]:
     """What happened, why, the lines that prove it, and one command."""
     is_wanted = isinstance(error, InterruptedRunError)
     style: Style = "yellow" if is_wanted else "red"
-    lines = _hanging(look, f"{look.paint('•' if is_wanted else '✗', style)} ", 2, one_line(error.what), style)
+    lines = hanging(look, f"{look.paint('•' if is_wanted else '✗', style)} ", 2, one_line(error.what), style)
     evidence = [clean(line).rstrip() for line in error.evidence]
     if error.why and evidence != [error.why]:
-        lines += _hanging(look, "  why: ", 7, one_line(error.why))
+        lines += hanging(look, "  why: ", 7, one_line(error.why))
     lines += [line for text in evidence for part in text.split("\n") for line in _evidence(look, part)]
     if error.fix:
         # never wrapped: it is there to be copied
@@ -57,12 +63,13 @@ def plan(look: Look, plan: Plan, *, verbose: bool) -> list[str]:
         lines.append(line)
         if verbose and step.needs:
             after = one_line(", ".join(step.needs))
-            lines += [look.paint(part, "dim") for part in _hanging(look, "    after ", 10, after)]
+            lines += [look.paint(part, "dim") for part in hanging(look, "    after ", 10, after)]
     lost = f", {len(plan.destructive)} of them destructive (!)" if plan.destructive else ""
     return [*lines, "", f"{_steps(len(plan.steps))}{lost}; nothing was changed."]
 
 
-def status(look: Look, status: Status) -> list[str]:
+def status(look: Look, status: Status, now: float = 0.0) -> list[str]:
+    """now: seconds since the epoch."""
     stack = status.stack
     total, ready = _count(status)
     part = f", {ready} of {total} ready" if stack.state != "down" else ""
@@ -70,14 +77,18 @@ def status(look: Look, status: Status) -> list[str]:
     lines = [
         f"{one_line(stack.name)} is {look.paint(stack.state, style)}{part}",
         look.paint(f"{one_line(stack.root)}, profile {one_line(stack.profile)}", "dim"),
+        *(notes(look, [_at_work(status.busy, now)]) if status.busy else ()),
     ]
     rows = [*_services(status), *_processes(status)]
     if rows:
         drawn = table(look, ("", "NAME", "STATE", "WHAT", "WHERE", "UP"), [row.cells for row in rows])
         lines += ["", drawn[0]]
         for row, line in zip(rows, drawn[1:], strict=True):
-            lines += [line, *(look.paint(f"     {part}", "yellow") for part in row.reason_lines(look))]
-    poor = next((row for row in rows if not row.is_ready), None)
+            tone: Style = "dim" if row.is_ready else "yellow"
+            lines += [line, *(look.paint(f"     {part}", tone) for part in row.reason_lines(look))]
+    if status.scaled:
+        lines += ["", *notes(look, map(scaled, status.scaled))]
+    poor = next((row for row in rows if not row.is_ready and not row.is_away), None)
     if stack.state == "down":
         lines += ["", *table(look, (), [("devstack up", ("start it all", "dim"))])]
     elif poor is not None:
@@ -88,11 +99,30 @@ def status(look: Look, status: Status) -> list[str]:
     return lines
 
 
+def scaled(row: ScaleRow) -> str:
+    return (
+        f"{one_line(row.name)} is scaled to {row.replicas}, the profile says {row.declared} "
+        f"(devstack scale {one_line(row.name)}= goes back)"
+    )
+
+
+def scale(look: Look, rows: Sequence[ScaleRow]) -> list[str]:
+    """How many of each process run."""
+    cells: list[Sequence[Cell]] = [
+        (row.name, str(row.replicas), f"the profile says {row.declared}" if row.replicas != row.declared else "")
+        for row in rows
+    ]
+    return table(look, ("NAME", "REPLICAS", ""), cells, indent="") or ["The profile has no processes."]
+def _at_work(busy: Holder, now: float) -> str:
+    return f"not finished: pid {busy.pid} is at work on it for {duration(now - busy.since)} ({busy.command})"
+
+
 def urls(look: Look, status: Status) -> list[str]:
     rows: list[Sequence[Cell]] = [
         (name, url, "" if ready else ("not ready", "yellow")) for name, url, ready in _urls(status)
     ]
-    return table(look, (), rows, indent="", cuts=False)
+    told = [line for note in status.notes for line in hanging(look, "", 0, one_line(note))]
+    return [*table(look, (), rows, indent="", cuts=False), *([""] if rows and told else []), *told]
 
 
 def url_pairs(status: Status) -> dict[str, str]:
@@ -105,23 +135,38 @@ def ready(look: Look, status: Status, took: float, call: Call) -> list[str]:
     name, (total, count) = one_line(stack.name), _count(status)
     took_words = f" in {took:.1f} s" if took else ", nothing had to be done"
     verdict = f"{name} is up" if stack.state == "up" else f"{count} of {total} of {name} are ready"
+    verdict = verdict if not call.here else f"all of {name} that {one_line(call.here)} needs is ready"
     lines = [f"{look.paint('✓', 'green')} {look.paint(verdict, 'bold')}{took_words}"]
     rows: list[Sequence[Cell]] = [(row, url) for row, url, is_ready in _urls(status) if is_ready]
     shown = {str(row[0]) for row in rows}
     others = [row.name for row in _processes(status) if row.is_ready and row.name not in shown]
-    missing = [row.name for row in [*_services(status), *_processes(status)] if not row.is_ready]
+    every = [*_services(status), *_processes(status)]
+    missing = [row.name for row in every if not row.is_ready and row.name != call.here]
     rows += [*_names(look, "running", others, ""), *_names(look, "not ready", missing, "yellow")]
     if rows:
         lines += ["", *table(look, (), rows, cuts=False)]
+    if status.notes:
+        lines += ["", *(line for note in status.notes for line in hanging(look, "  ", 2, one_line(note)))]
+    if call.here:
+        return [*lines, "", look.paint(f"{one_line(call.here)} runs here: Ctrl-C goes to it, the rest stays up", "dim")]
     return [*lines, "", *next_steps(look, call, ("status", "logs -f", "down"))]
 
 
-def next_steps(look: Look, call: Call, verbs: Iterable[str]) -> list[str]:
-    """Commands to copy, one a line, each with a word on what it does."""
+def after_foreground(look: Look, name: str, code: int, call: Call) -> list[str]:
+    mark = look.paint("✓", "green") if code == 0 else look.paint("•", "yellow")
+    words = {"up": f"put {one_line(name)} back under supervisord"}
+    ended = f"{mark} {one_line(name)} has ended with exit status {code}; the rest of the stack stays up"
+    return ["", ended, "", *next_steps(look, call, ("up", "down"), words)]
+
+
+def next_steps(
+    look: Look, call: Call, verbs: Iterable[str], others: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """Commands to copy, one a line, each with a word on what it does. others: words where the usual ones don't fit."""
     words = {
         "up": "start it all", "status": "what runs, and whether it is ready",
         "logs -f": "follow what everything prints",
-        "down": "stop it all, keep the data",
+        "down": "stop it all, keep the data", **others,
     }  # fmt: skip
     rows: list[Sequence[Cell]] = [(f"cd {call.folder}", "")] if call.folder else []
     rows += [(f"{call.command} {verb}", (words[verb], "dim")) for verb in verbs]
@@ -138,25 +183,14 @@ def stacks(look: Look, entries: Sequence[Entry], states: Sequence[str], now: flo
     return table(look, ("NAME", "STATE", "LAST USED", "WHERE"), rows, indent="")
 
 
-def trust_summary(look: Look, profile: Profile, *, changed: bool) -> list[str]:
-    """What a repository would run here, before anyone says that it may."""
-    lines = [
-        "This repository's profile has changed since it was trusted." if changed
-        else "This repository is not trusted yet.",
-        "It would install its requirements (packages may run code) and run:",
-    ]  # fmt: skip
-    commands = [*profile.tasks.items(), *profile.processes.items()]
-    # whole, whatever the width: nobody should trust what was cut off
-    width = max((len(one_line(name)) for name, _ in commands), default=0)
-    for name, command in commands:
-        lines += _hanging(look, f"  {one_line(name):<{width}}  ", width + 4, one_line(command.run))
-    return lines
-
-
 def notes(look: Look, texts: Iterable[str]) -> list[str]:
-    """One line each on a terminal: a note is worth a look, not a stop."""
-    lines = [f"note: {one_line(text)}" for text in texts]
-    return [look.paint(cut(line, look.width) if look.width else line, "yellow") for line in lines]
+    """Two lines each on a terminal at most: a note is worth a look, not a stop."""
+    found: list[str] = []
+    for text in texts:
+        words = f"note: {one_line(text)}"
+        first, *rest = wrap(words, max(20, look.text_width - 6), _NOTE_LINES) if look.width else [words]
+        found += [look.paint(line, "yellow") for line in (first, *(f"      {line}" for line in rest))]
+    return found
 
 
 def duration(seconds: float) -> str:
@@ -180,6 +214,7 @@ class _Row:
 
     name: str
     is_ready: bool
+    is_away: bool
     cells: Sequence[Cell]
     reason: str
 
@@ -203,9 +238,9 @@ def _processes(status: Status) -> Iterator[_Row]:
 
 def _row(status: Status, row: ServiceRow | ProcessRow, name: str, what: str, where: str, up: str) -> _Row:
     mark, style = _mark(status, row)
-    state = "ready" if row.ready else row.state
-    says_more = row.reason and not row.ready and (status.stack.state != "down" or row.reason != "not running")
-    return _Row(name, row.ready, ((mark, style), name, (state, style), what, where, up),
+    state = "ready" if row.ready and row.state != "exited" else row.state
+    says_more = row.reason and (status.stack.state != "down" or row.reason != "not running")
+    return _Row(name, row.ready, row.state == FOREGROUND, ((mark, style), name, (state, style), what, where, up),
                 (row.reason or "") if says_more else "")  # fmt: skip
 
 
@@ -214,6 +249,8 @@ def _mark(status: Status, row: ServiceRow | ProcessRow) -> tuple[str, Style]:
         return "✓", "green"
     if row.state in _COMING:
         return "•", "yellow"
+    if row.state == "foreground":
+        return "•", "cyan"
     # what was stopped on purpose is no failure
     return ("·", "dim") if row.state == "stopped" and status.stack.state == "down" else ("✗", "red")
 
@@ -222,7 +259,7 @@ def _named(status: Status) -> Iterator[tuple[str, ProcessRow]]:
     """Processes by the names of their programs: `worker-1` where there are several workers."""
     replicas = Counter(row.name for row in status.processes)
     for row in status.processes:
-        yield one_line(row.name) + (f"-{row.replica}" if replicas[row.name] > 1 else ""), row
+        yield one_line(row.program or (f"{row.name}-{row.replica}" if replicas[row.name] > 1 else row.name)), row
 
 
 def _urls(status: Status) -> Iterator[tuple[str, str, bool]]:
@@ -266,7 +303,7 @@ def _evidence(look: Look, text: str) -> list[str]:
     return [f"  {bar} {first}".rstrip(), *(f"  {bar}   {piece}".rstrip() for piece in others)]
 
 
-def _hanging(look: Look, head: str, indent: int, text: str, style: Style = "") -> list[str]:
+def hanging(look: Look, head: str, indent: int, text: str, style: Style = "") -> list[str]:
     """Running text behind a head; on a terminal its further lines begin where the first one's text does."""
     parts = wrap(text, max(20, look.text_width - indent)) if look.width is not None else [text]
     return [f"{head if number == 0 else ' ' * indent}{look.paint(part, style)}" for number, part in enumerate(parts)]

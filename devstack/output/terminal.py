@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
 from devstack.errors import StorageError
-from devstack.output.text import ascii_of
+from devstack.output.text import ascii_of, clean
 
 Style = Literal["", "bold", "dim", "red", "green", "yellow", "cyan"]
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -40,23 +41,34 @@ class Terminal:
         self._is_result = is_result
         self._is_gone = False
         self.has_unicode = _has_unicode(stream)
-        self.is_plain = not _isatty(stream) or _wants_plain()
+        self.is_plain = not is_terminal(stream) or _wants_plain()
 
     @property
     def look(self) -> Look:
         return Look(self._width(), has_colour=not self.is_plain)
+
+    def write_exactly(self, text: str) -> None:
+        """What another program reads, byte for byte; on a terminal, where nobody does, as anything else."""
+        buffer = getattr(self._stream, "buffer", None)
+        if is_terminal(self._stream) or buffer is None:
+            self.write("".join(f"{clean(line)}\n" for line in text.splitlines()))
+            return
+        self._deliver(lambda: buffer.write(text.encode(errors="surrogateescape")))
 
     def write(self, text: str) -> None:
         """A run goes on when nobody looks at it any more.
 
         Where a result can't be written: raises BrokenPipeError when its reader has gone, else StorageError.
         """
-        if self._is_gone:
-            return
         encoding = self._stream.encoding or "ascii"
         shown = text if self.has_unicode else ascii_of(text)
+        self._deliver(lambda: self._stream.write(shown.encode(encoding, "replace").decode(encoding)))
+
+    def _deliver(self, write: Callable[[], object]) -> None:
+        if self._is_gone:
+            return
         try:
-            self._stream.write(shown.encode(encoding, "replace").decode(encoding))
+            write()
             self._stream.flush()
         except OSError as error:
             self._is_gone = True
@@ -65,11 +77,11 @@ class Terminal:
             if self._is_result:
                 raise StorageError(
                     "output-not-written", "the result can't be written", why=error.strerror or str(error),
-                    fix="df -h  (or write it somewhere else)",
+                    fix="df -h",
                 ) from None
 
     def _width(self) -> int | None:
-        if not _isatty(self._stream):
+        if not is_terminal(self._stream):
             return None
         try:
             return os.get_terminal_size(self._stream.fileno()).columns or None
@@ -79,7 +91,7 @@ class Terminal:
 
 def is_interactive() -> bool:
     """Somebody is there to look at a moving picture and to answer."""
-    return _isatty(sys.stdin) and _isatty(sys.stderr) and not _wants_plain()
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr) and not _wants_plain()
 
 
 def _wants_plain() -> bool:
@@ -87,7 +99,7 @@ def _wants_plain() -> bool:
     return bool(environ.get("NO_COLOR")) or environ.get("CI") == "true" or environ.get("TERM") == "dumb"
 
 
-def _isatty(stream: TextIO | None) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
     try:
         return stream is not None and stream.isatty()
     except ValueError:

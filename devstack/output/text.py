@@ -16,7 +16,7 @@ _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u
 #: typographic characters in words of our own, for a terminal that has ASCII only
 _ASCII = str.maketrans({
     "…": "~", "·": "-", "•": "*", "→": "->", "—": "-", "–": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "×": "x",
-    "✓": "+", "✗": "x",
+    "✓": "+", "✗": "x", "█": "#", "▒": "=",
 })  # fmt: skip
 
 

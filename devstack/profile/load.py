@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -29,18 +29,31 @@ from devstack.profile.source import Path, SourceFile, key_text, parse, printable
 @dataclass(frozen=True)
 class Loaded:
     """sources: file name by key path (`services.cache.port`) of everything that a file sets. digest: SHA-256 of the
-    files; of `[tool.devstack]` alone, where the profile is a part of pyproject.toml."""
+    files; of `[tool.devstack]` alone, where the profile is a part of pyproject.toml. What is no file doesn't count.
+    merged: how; its files are the layers, the lowest first. tables: what each of them says."""
 
     profile: Profile
     sources: Mapping[str, str]
     digest: str
+    merged: Merged = field(repr=False, compare=False)
+    tables: tuple[dict[str, Any], ...] = field(repr=False, compare=False)
+
+    @property
+    def files(self) -> tuple[SourceFile, ...]:
+        """The files that the profile was read from, the lowest first."""
+        return tuple(file for file in self.merged.files if file.is_file)
+
+    def place(self, path: Path) -> str:
+        """`devstack.toml:12`, where the key path was set last."""
+        return place_of(self.merged, path)
 
 
 def load(
     files: Sequence[SourceFile], services: Mapping[str, type[Service]], *,
     fields: Mapping[str, Fields] | None = None, default_name: str | None = None,
 ) -> Loaded:  # fmt: skip
-    """Merges the files, lowest precedence first (the bases, devstack.toml, devstack.local.toml), and validates once.
+    """Merges the layers, lowest precedence first (the bases, devstack.toml, devstack.local.toml, what `devstack scale`
+    has kept, variables, flags), and validates once.
 
     services: declaration models by kind. fields: what a kind's `${services.NAME.…}` offers, where it is more than url,
     host, port, user and password. default_name: the stack's name where no file gives one. Raises ProfileError.
@@ -48,8 +61,10 @@ def load(
     tables, mistakes = _parsed(files)
     if mistakes or not files:
         raise _error(mistakes)
+    tables = [_known_only(file, tables[: index + 1]) for index, file in enumerate(files)]
     merged = merge(files, tables, default_name)
     profile, found = _validated(merged.values, services)
+    profile = _scaled(profile, files, tables) if profile else None
     kept = profile or _partial(merged.values, found, services)
     declared = _declared(merged, frozenset(finding.path[:2] for finding in found))
     names = Names(kept, declared, _fields(services, fields or {}))
@@ -57,7 +72,34 @@ def load(
     mistakes = in_file_order(merged, findings, _misplaced(merged, tables))
     if mistakes or profile is None:
         raise _error(mistakes)
-    return Loaded(profile, _sources(merged), _digest(files, tables))
+    return Loaded(profile, _sources(merged), _digest(files, tables), merged, tuple(tables))
+
+
+def _known_only(file: SourceFile, tables: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The last of the tables. What `devstack scale` has kept for a process that is gone waits until it is back."""
+    *below, table = tables
+    if file.origin != "scale":
+        return table
+    known: dict[str, Any] = {}
+    for lower in below:
+        processes = lower.get("processes")
+        known |= processes if isinstance(processes, dict) else {}
+    return {"processes": {name: said for name, said in table["processes"].items() if isinstance(known.get(name), dict)}}
+
+
+def _scaled(profile: Profile, files: Sequence[SourceFile], tables: Sequence[dict[str, Any]]) -> Profile:
+    """The profile, its scaled processes knowing how many the files want."""
+    pairs = list(zip(files, tables, strict=True))
+    scaled = [name for file, table in pairs if file.origin == "scale" for name in table["processes"]]
+    if not scaled:
+        return profile
+    below = merge(files, [table if file.is_file else {} for file, table in pairs])
+    declared = {name: below.values["processes"][name].get("replicas", 1) for name in scaled}
+    processes = {
+        name: process.scaled_from(declared[name]) if name in declared else process
+        for name, process in profile.processes.items()
+    }
+    return profile.model_copy(update={"processes": processes})
 
 
 def _fields(services: Mapping[str, type[Service]], given: Mapping[str, Fields]) -> dict[str, Fields]:
@@ -185,6 +227,8 @@ def _digest(files: Sequence[SourceFile], tables: Sequence[dict[str, Any]]) -> st
     """Over the bytes, lengths between them, so that no two sets of files share one; names don't count."""
     digest = hashlib.sha256()
     for file, table in zip(files, tables, strict=True):
+        if not file.is_file:
+            continue
         text = json.dumps(table, sort_keys=True, default=str) if file.table else file.text
         content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         digest.update(f"{file.origin} {len(content)}\n".encode() + content)

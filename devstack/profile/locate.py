@@ -138,6 +138,8 @@ def _lines(file: SourceFile) -> dict[Path, int]:
 
 def line_of(file: SourceFile, path: Path) -> int:
     """Line (from 1) of a key path of the profile in this file, or of the nearest table around it; 0 for none."""
+    if not file.is_file:
+        return 0
     lines = _lines(file)
     whole = (*file.table, *path)
     return next((lines[whole[:length]] for length in range(len(whole), 0, -1) if whole[:length] in lines), 0)

@@ -8,6 +8,7 @@ file declares.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,9 +30,9 @@ class Merged:
 
     def origin(self, path: Path) -> int:
         """Index of the file that wrote the path, or the nearest table around it; the last file's if none did."""
+        last = max((index for index, file in enumerate(self.files) if file.is_file), default=len(self.files) - 1)
         return next(
-            (self.origins[path[:length]] for length in range(len(path), 0, -1) if path[:length] in self.origins),
-            len(self.files) - 1,
+            (self.origins[path[:length]] for length in range(len(path), 0, -1) if path[:length] in self.origins), last
         )
 
     def forget(self, path: Path) -> None:
@@ -74,7 +75,7 @@ def _merge(merged: Merged, index: int, tables: tuple[dict[str, Any], dict[str, A
             below[key] = {}
             _merge(merged, index, (below[key], value), here)
         else:
-            below[key] = value
+            below[key] = deepcopy(value)
 
 
 def _is_whole(path: Path, lower: dict[str, Any], value: dict[str, Any]) -> bool:

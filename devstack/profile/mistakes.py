@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from devstack.errors import Mistake
 from devstack.profile.locate import line_of
 from devstack.profile.merge import Merged
-from devstack.profile.source import Path, key_text, printable
+from devstack.profile.source import Path, SourceFile, key_text, printable
 from devstack.profile.wanted import got, known_keys, step, wanted
 
 #: what other tools call our keys, so that the hint can be right where the spelling is far away
@@ -115,7 +115,13 @@ def mistake_at(merged: Merged, finding: Finding) -> Mistake:
 def place_of(merged: Merged, path: Path) -> str:
     """`devstack.toml:12`."""
     file = merged.files[merged.origin(path)]
-    return f"{file.name}:{line_of(file, path)}"
+    return place(file, path)
+
+
+def place(file: SourceFile, path: Path) -> str:
+    """`devstack.toml:12`; the name alone of what has no lines."""
+    line = line_of(file, path)
+    return f"{file.name}:{line}" if line else file.name
 
 
 def in_file_order(merged: Merged, findings: Iterable[Finding], others: Iterable[Mistake] = ()) -> tuple[Mistake, ...]:

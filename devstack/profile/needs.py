@@ -40,10 +40,13 @@ def has_port(process: Process) -> bool:
 
 
 def programs_of(name: str, process: Process) -> tuple[tuple[str, int], ...]:
-    """The programs of a process with their replica numbers from 1: its own name for one, `name-1` … `name-n` for n."""
-    if process.replicas == 1:
-        return ((name, 1),)
-    return tuple((f"{name}-{number}", number) for number in range(1, process.replicas + 1))
+    """The programs of a process with their replica numbers from 1: its own name for one, `name-1` … `name-n` for n.
+
+    `devstack scale` renames nothing that runs: the profile's number says what the first one is called. Scaled from one
+    to three they are `name`, `name-2`, `name-3`; from two to one, `name-1`.
+    """
+    first = name if process.declared_replicas == 1 else f"{name}-1"
+    return tuple((f"{name}-{number}" if number > 1 else first, number) for number in range(1, process.replicas + 1))
 
 
 def first_cycle(graph: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

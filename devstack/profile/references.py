@@ -9,7 +9,7 @@ from functools import cached_property
 from devstack.errors import Mistake, ProfileError
 from devstack.profile.interpolation import has_unclosed, references
 from devstack.profile.mistakes import Finding, near
-from devstack.profile.model import Ask, CommandCheck, Generate, Process, Profile
+from devstack.profile.model import Ask, CommandCheck, Generate, Process, Profile, Task
 from devstack.profile.needs import first_cycle, has_port
 from devstack.profile.rules import Declared
 from devstack.profile.source import Path, printable
@@ -118,15 +118,32 @@ def check(names: Names) -> Iterator[Finding]:
     for name, value in profile.env.items():
         if isinstance(value, str):
             yield from _text(names, ("env", name), value, None)
+    for path, file in profile.files.items():
+        if file.content is not None:
+            yield from _text(names, ("files", path, "content"), file.content, None)
     for section in ("tasks", "checks", "processes"):
         for name, command in getattr(profile, section).items():
             process = command if isinstance(command, Process) else None
             yield from _command(names, (section, name, "run"), command.run, process)
             for key, value in command.env.items():
                 yield from _text(names, (section, name, "env", key), value, process)
+            if isinstance(command, Task) and command.unless is not None:
+                yield from _command(names, (section, name, "unless"), command.unless, None)
             if process and isinstance(process.ready, CommandCheck):
                 yield from _command(names, (section, name, "ready", "command"), process.ready.command, process)
+    yield from _notes(names)
     yield from _env_cycle(profile)
+
+
+def _notes(names: Names) -> Iterator[Finding]:
+    for number, note in enumerate(names.profile.notes):
+        yield from _text(names, ("notes", number), note, None)
+        for reference in dict.fromkeys(references(note)):
+            if reference in names.shared and names.is_secret(reference):
+                yield Finding(
+                    ("notes", number), f"`${{{reference}}}` is secret, and notes are shown to everyone who looks",
+                    "say which command shows it, such as `devstack exec -- env`",
+                )  # fmt: skip
 
 
 def _text(names: Names, path: Path, text: str, process: Process | None) -> Iterator[Finding]:

@@ -13,9 +13,16 @@ from dataclasses import dataclass
 from devstack.profile.mistakes import Finding, listed, near
 from devstack.profile.model import Command, Profile
 from devstack.profile.needs import first_cycle, has_port, process_needs, programs_of, task_needs
+from devstack.profile.python_rules import check_python
 from devstack.profile.source import Path, printable
 
+#: what a profile makes must not be what says how devstack, git or Python work here
+_OWN = frozenset({"devstack.toml", "devstack.local.toml"})
+_TOOLS = frozenset({".git", ".devstack", ".venv"})
 SECTIONS = {"services": "service", "tasks": "task", "processes": "process"}
+#: names of devstack's own in a plan and under supervisord; so is all that begins with `devstack-`
+OWN = frozenset({"python", "supervisor", "supervisord"})
+OWN_PREFIX = "devstack-"
 
 
 @dataclass(frozen=True)
@@ -40,14 +47,19 @@ def check(profile: Profile, declared: Declared) -> Iterator[Finding]:
     yield from _programs(profile, declared)
     yield from _ports(profile, declared)
     yield from _readiness(profile, declared)
+    yield from _repetition(profile, declared)
     yield from _paths(profile)
+    yield from _collisions(profile)
     yield from _options(profile)
+    yield from check_python(profile.python)
     yield from _reserved(profile)
 
 
 def _shared_names(declared: Declared) -> Iterator[Finding]:
     for name in sorted(frozenset[str]().union(*(declared.names[section] for section in SECTIONS))):
         first, *others = declared.sections_of(name)
+        if name in OWN or name.startswith(OWN_PREFIX):
+            yield Finding((first, name), f"`{name}` is a name of devstack's own", "give it another name")
         for section in others:
             text = f"the name is a {SECTIONS[first]}'s already ({declared.place((first, name))})"
             yield Finding((section, name), text, "services, tasks and processes share one set of names")
@@ -122,6 +134,30 @@ def _readiness(profile: Profile, declared: Declared) -> Iterator[Finding]:
             yield Finding(("processes", name, "ready"), text, 'give it `role = "web"` or a `port`')
 
 
+def _repetition(profile: Profile, declared: Declared) -> Iterator[Finding]:
+    """What says when a task or a process runs again must not say two things."""
+    for name, task in profile.tasks.items():
+        if task.once and task.inputs:
+            text = "a task that runs a single time doesn't run again for changed `inputs`"
+            yield Finding(("tasks", name, "once"), text, "take out one of them")
+        for index, glob in enumerate(task.outputs):
+            if any("**" in part and part != "**" for part in glob.split("/")):
+                yield Finding(("tasks", name, "outputs", index), f"`{printable(glob)}`: `**` stands between slashes")
+    for name, process in profile.processes.items():
+        if process.schedule is None or ("processes", name) in declared.damaged:
+            continue
+        reasons = {
+            "ready": "it is ready when its schedule runs" if process.ready else "",
+            "restart": "it is started at its times only" if process.restart != "always" else "",
+            "watch": "it begins anew each time anyway" if process.watch else "",
+            "replicas": "one runs it at a time" if process.replicas > 1 else "",
+            "user": "its schedule runs as you" if process.user else "",
+        }
+        for key in (key for key, reason in reasons.items() if reason):
+            text = f"a command with a `schedule` can't have `{key}`: {reasons[key]}"
+            yield Finding(("processes", name, key), text, "take out one of them")
+
+
 def _paths(profile: Profile) -> Iterator[Finding]:
     sections: dict[str, Mapping[str, Command]] = {
         "tasks": profile.tasks, "processes": profile.processes, "checks": profile.checks,
@@ -129,20 +165,43 @@ def _paths(profile: Profile) -> Iterator[Finding]:
     named: list[tuple[Path, str]] = []
     for section, commands in sections.items():
         named += [((section, name, "cwd"), command.cwd) for name, command in commands.items()]
+        for name, command in commands.items():
+            named += [((section, name, "env_file", n), file.path) for n, file in enumerate(command.env_file)]
+    named += [(("env_file", index), file.path) for index, file in enumerate(profile.env_file)]
     for name, task in profile.tasks.items():
         named += [(("tasks", name, "inputs", index), glob) for index, glob in enumerate(task.inputs)]
+        named += [(("tasks", name, "outputs", index), glob) for index, glob in enumerate(task.outputs)]
+    for name, process in profile.processes.items():
+        named += [(("processes", name, "watch", index), glob) for index, glob in enumerate(process.watch)]
     for path, file in profile.files.items():
         named.append((("files", path), path))
+        yield from _not_to_make(path)
         if file.template is not None:
             named.append((("files", path, "template"), file.template))
     installed = enumerate(profile.python.install or ())
     named += [(("python", "install", index), entry.split("[", 1)[0]) for index, entry in installed]
     named += [(("python", "constraints", index), entry) for index, entry in enumerate(profile.python.constraints)]
+    sparse = enumerate(profile.project.sparse)
+    named += [(("project", "sparse", index), entry.removeprefix("!")) for index, entry in sparse]
     for place, path in named:
         if trouble := _outside(path):
             yield Finding(place, f"`{printable(path)}` {trouble}", "paths are relative and stay in the project")
-        elif place[0] == "files" and posixpath.normpath(path).split("/")[0] in (".git", ".devstack", "."):
-            yield Finding(place, f"`{printable(path)}` is not the project's to make")
+
+
+def _collisions(profile: Profile) -> Iterator[Finding]:
+    """Where upper and lower case don't count (macOS, Windows), two such entries are one file."""
+    seen: dict[str, str] = {}
+    for path in profile.files:
+        first = seen.setdefault(posixpath.normpath(path).casefold(), path)
+        if first != path:
+            text = f"`{printable(path)}` and `{printable(first)}` are one file where case doesn't count"
+            yield Finding(("files", path), text, "give one of them another name")
+
+
+def _not_to_make(path: str) -> Iterator[Finding]:
+    parts = posixpath.normpath(path).lower().split("/")
+    if not _outside(path) and (parts == ["."] or parts[0] in _OWN or _TOOLS.intersection(parts)):
+        yield Finding(("files", path), f"`{printable(path)}` is not the project's to make")
 
 
 def _outside(path: str) -> str:
@@ -165,6 +224,7 @@ def _options(profile: Profile) -> Iterator[Finding]:
     ]
     lists = {"install": python.install or (), "constraints": python.constraints, "packages": python.packages,
              "extras": python.extras, "groups": python.groups}  # fmt: skip
+    words += [(("project", "sparse", index), entry) for index, entry in enumerate(profile.project.sparse)]
     words += [(("python", key, index), word) for key, values in lists.items() for index, word in enumerate(values)]
     for family in type(python.system).model_fields:
         values = getattr(python.system, family)
@@ -175,6 +235,9 @@ def _options(profile: Profile) -> Iterator[Finding]:
 
 
 def _reserved(profile: Profile) -> Iterator[Finding]:
+    for index, name in enumerate(profile.inherit):
+        if is_reserved(profile, name):
+            yield Finding(("inherit", index), f"`{name}` is set by devstack")
     places: list[Path] = [("env", key) for key in profile.env]
     for section in ("tasks", "processes", "checks"):
         commands: Mapping[str, Command] = getattr(profile, section)
@@ -183,5 +246,10 @@ def _reserved(profile: Profile) -> Iterator[Finding]:
         key = str(path[-1])
         if key == "HOME" and profile.home == "private":
             yield Finding(path, "`HOME` is set by devstack", 'take out `home = "private"`')
-        elif key == "VIRTUAL_ENV" or key.startswith("DEVSTACK_"):
+        elif is_reserved(profile, key):
             yield Finding(path, f"`{key}` is set by devstack")
+
+
+def is_reserved(profile: Profile, name: str) -> bool:
+    """Is the variable devstack's own to set?"""
+    return name == "VIRTUAL_ENV" or name.startswith("DEVSTACK_") or (name == "HOME" and profile.home == "private")

@@ -17,7 +17,9 @@ MAX_BYTES = 1_000_000
 MAX_KEYS = 20_000
 MAX_DEPTH = 64
 
-Origin = Literal["project", "local", "given", "shipped"]
+#: files, and above them what `devstack scale` has kept, a variable, a flag
+Origin = Literal["project", "local", "given", "shipped", "scale", "variable", "flag"]
+_FILES = frozenset({"project", "local", "given", "shipped"})
 Path = tuple[str | int, ...]
 
 # Possessive, and begun only where a part begins, so that no text makes it slow.
@@ -37,15 +39,21 @@ _CLEARER = {
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file that profiles come from.
+    """One layer of a profile: a file, or something else that sets keys of it and is written as TOML here.
 
-    name: path shown to people. table: where in the file the profile is, `("tool", "devstack")` in pyproject.toml.
+    name: path shown to people, or `DEVSTACK_RUNTIME`, `--runtime`. table: where in the file the profile is,
+    `("tool", "devstack")` in pyproject.toml. path: absolute, links followed; "" for what is no file.
     """
 
     name: str
     text: str | bytes
     origin: Origin
     table: tuple[str, ...] = ()
+    path: str = ""
+
+    @property
+    def is_file(self) -> bool:
+        return self.origin in _FILES
 
     def __str__(self) -> str:
         return self.name

@@ -1,23 +1,33 @@
 """Service kinds: one file each, found by its name; nothing lists them.
 
 A kind is pure: from a declaration and what was decided for this stack (`Instance`) it answers with values: command
-lines, files, URLs. The exceptions are `probe` and `provision`, which talk to the running server with the kind's client
-library, imported inside them; the executor alone calls them (docs/decisions/0002-provision-beside-probe.md).
+lines, files, URLs. The exceptions are `probe` and `provision`, which talk to the running server; the executor alone
+calls them. `provision` uses the kind's client library, imported inside it
+(docs/decisions/0002-provision-beside-probe.md), `probe` the few messages in `devstack/wire`
+(docs/decisions/0007-a-standing-stack.md).
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import importlib
 import pkgutil
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from devstack.errors import UsageError
 from devstack.profile.model import Service, SignalName
 from devstack.profile.secret import Secret
+from devstack.wire import Probe, Question
+
+__all__ = [
+    "Hint", "Installed", "Instance", "Kind", "NativeService", "Packages", "Prepare", "Probe", "Question", "Server",
+    "ServerFile", "Source", "System", "Wheel", "declarations", "get", "kind_of", "names",
+]
 
 
 @dataclass(frozen=True)
@@ -189,14 +199,35 @@ class NativeService:
 
 
 @dataclass(frozen=True)
-class Probe:
-    """Answer of one authenticated round trip. detail: what the server or the client library said, one line."""
+class Hint:
+    """What a server's own words mean, wherever a command of the project repeats them.
 
-    ok: bool
-    detail: str
-    version: str | None = None
-    missing: tuple[str, ...] = ()
-    """Declared things that aren't there yet, such as databases; provisioning makes them."""
+    pattern: regular expression searched in the command's output. why, fix: may use its groups as `{1}`; `{name}` is the
+    service's.
+    """
+
+    pattern: str
+    why: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class Client:
+    """A service's own client, logged in: neither argv nor what follows it holds a secret, `env` does.
+
+    programs: names of it, or absolute paths; the first that is there counts, in one of the folders `places`, then on
+    PATH. argv: words after it. is_interactive: it reads commands itself; else each command is one run of it. install:
+    the command that brings it where it is missing. execute: the answer to one command in so many seconds, for a machine
+    that lacks the client; raises ProcessError where the server refuses it.
+    """
+
+    programs: tuple[str, ...]
+    places: tuple[str, ...]
+    argv: tuple[str, ...]
+    env: Mapping[str, str | Secret]
+    is_interactive: bool = True
+    install: str = ""
+    execute: Callable[[Sequence[str], float], str] | None = None
 
 
 class Kind(Protocol):
@@ -210,6 +241,10 @@ class Kind(Protocol):
     ports: Mapping[str, int]
     #: ways to the server's binaries, in order of preference
     sources: tuple[Source, ...]
+    #: megabytes of memory below which the server is sure not to start
+    memory_mb: int
+    #: what to tell when a task fails with the server's words
+    hints: tuple[Hint, ...]
 
     def account(self, declaration: Service, stack: str) -> str:
         """The user name that the application logs in with; "" where the server has none."""
@@ -232,6 +267,9 @@ class Kind(Protocol):
     def variables(self, instance: Instance) -> Mapping[str, str | Secret]:
         """What `${services.<name>.…}` offers: `url`, `host`, `port`, `user`, `password` and the kind's own."""
 
+    def question(self, instance: Instance) -> Question | None:
+        """What `wire.ask` needs to know for the same answer as `probe`; None where only `probe` can tell."""
+
     def probe(self, instance: Instance, timeout: float) -> Probe:
         """One authenticated round trip over TCP that proves it is this stack's server. Never raises for a server's
         fault: any failure is a Probe."""
@@ -239,7 +277,11 @@ class Kind(Protocol):
     def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
         """Make what is declared and missing; returns what was made, in words. Idempotent. Raises DevstackError."""
 
+    def client(self, instance: Instance, server: Server) -> Client:
+        """What a person talks to the server with."""
 
+
+@functools.cache
 def names() -> tuple[str, ...]:
     """Every kind there is: the modules of this folder."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
@@ -260,6 +302,16 @@ def get(name: str) -> Kind:
 def kind_of(name: str, declaration: Service) -> Kind:
     """The kind of a declared service: its `kind`, else its table's name."""
     return get(declaration.kind or name)
+
+
+def said_by_a_server(declared: Mapping[str, Service], output: str) -> tuple[str, str] | None:
+    """Why and fix, where a server's own words in a command's output say more than its exit status; else None."""
+    for name, service in declared.items():
+        for hint in kind_of(name, service).hints:
+            if found := re.search(hint.pattern, output):
+                groups = ("", *found.groups())
+                return hint.why.format(*groups, name=name), hint.fix.format(*groups, name=name)
+    return None
 
 
 def declarations() -> dict[str, type[Service]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from devstack.services import Installed, Packages, Source, System, Wheel
+from devstack.services import Hint, Installed, Packages, Source, System, Wheel
 
 
 def _wheel(distribution: str, release: str, home: str, tags: tuple[str, str], pins: Mapping[str, str]) -> Wheel:
@@ -69,3 +69,16 @@ SOURCES = (
     ),
     Source("system", System(apt=("postgresql",), brew=("postgresql@16",))),
 )  # fmt: skip
+
+# running the task again can't help: another build of the server has what it asks for
+_AGAIN = "devstack down --volumes; devstack up"
+HINTS = (
+    Hint(
+        r'extension "([a-z0-9_-]+)" is not available', "this build of Postgres lacks the extension {1}",
+        'extensions = ["{1}"] below [services.{name}]; ' + _AGAIN,
+    ),
+    Hint(
+        r"ICU is not supported in this build", "this build of Postgres has no ICU collations",
+        "icu = true below [services.{name}]; " + _AGAIN,
+    ),
+)

@@ -24,8 +24,21 @@ from pydantic import BeforeValidator, Field
 from devstack.errors import DataError, PrerequisiteError, ProcessError
 from devstack.profile.model import Service, one_or_many
 from devstack.profile.secret import Secret
-from devstack.services import Instance, Kind, NativeService, Prepare, Probe, Server, ServerFile, Source
-from devstack.services._postgres_sources import SOURCES
+from devstack.services import (
+    Client,
+    Hint,
+    Instance,
+    Kind,
+    NativeService,
+    Prepare,
+    Probe,
+    Question,
+    Server,
+    ServerFile,
+    Source,
+)
+from devstack.services._postgres_sources import HINTS, SOURCES
+from devstack.wire import ask
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -55,6 +68,8 @@ class Postgres(Service):
     """Extensions to create in every declared database."""
     roles: Identifiers = ()
     """Further roles that may log in with the same password; what they may do is for migrations to grant."""
+    icu: bool = False
+    """Collations of ICU, which not every build has."""
     durable: bool = False
     """Survive a crash of the machine too (fsync, full page writes); slower."""
 
@@ -66,13 +81,16 @@ class PostgresKind:
     default_version = "16"
     ports: Mapping[str, int] = {"main": 5432}
     sources: tuple[Source, ...] = SOURCES
+    memory_mb = 60
+    hints: tuple[Hint, ...] = HINTS
     patch_glob = ""
 
     def account(self, declaration: Service, stack: str) -> str:
         return _identifier(stack)
 
     def needs(self, declaration: Service) -> frozenset[str]:
-        return frozenset(_declared(declaration).extensions)
+        declared = _declared(declaration)
+        return frozenset(declared.extensions) | ({"icu"} if declared.icu else frozenset())
 
     def patch(self, server: Server, path: str, text: str) -> str | None:
         return None
@@ -112,33 +130,17 @@ class PostgresKind:
             "database": _databases(instance)[0],
         }
 
+    def question(self, instance: Instance) -> Question:
+        declared = _declared(instance.declaration)
+        return {
+            "protocol": "postgres", "port": instance.port, "user": instance.user,
+            "password": instance.password.reveal(), "databases": list(_databases(instance)),
+            "roles": list(declared.roles), "extensions": list(declared.extensions), "identity": instance.identity,
+        }
+
     def probe(self, instance: Instance, timeout: float) -> Probe:
         """Log in to the first database as the application would, and ask who the server is and what it has."""
-        import psycopg
-
-        first, *_others = names = _databases(instance)
-        wanted = _declared(instance.declaration).extensions
-        missing: list[str] = []
-        deadline = time.monotonic() + timeout
-        try:
-            with _connect(instance, first, deadline) as session:
-                identity, version, databases, roles = session.execute(_SURVEY).fetchone() or ("", "", (), ())
-                if identity != instance.identity:
-                    stranger = f"another server listens on port {instance.port} (it calls itself {identity!r})"
-                    return Probe(False, stranger, version)
-                missing += [f"role {role}" for role in _declared(instance.declaration).roles if role not in roles]
-                missing += [f"extension {one} in {first}" for one in _lacking(session, wanted)]
-            for name in names[1:]:
-                if name not in databases:
-                    missing.append(f"database {name}")
-                elif wanted:
-                    with _connect(instance, name, deadline) as session:
-                        missing += [f"extension {one} in {name}" for one in _lacking(session, wanted)]
-        except psycopg.Error as error:
-            # a refused connection has no error code, only the server's words, which are told to be English
-            is_absent = f'database "{first}" does not exist' in str(error)
-            return Probe(False, _line(error), missing=(f"database {first}",) if is_absent else ())
-        return Probe(True, f"logged in to {first} as {instance.user}", version.partition(" ")[0], tuple(missing))
+        return ask(self.question(instance), timeout)
 
     def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
         """Make roles, databases and extensions that are missing and set passwords that differ. Waits for the server
@@ -151,7 +153,7 @@ class PostgresKind:
             with _admin(instance, deadline) as session:
                 done = [*_provision_roles(session, instance), *_provision_databases(session, instance)]
             for name in _databases(instance) if _declared(instance.declaration).extensions else ():
-                with _connect(instance, name, deadline, as_admin=True) as session:
+                with _connect(instance, name, deadline) as session:
                     done += _provision_extensions(session, instance, name)
         except psycopg.Error as error:
             raise ProcessError(
@@ -159,6 +161,17 @@ class PostgresKind:
                 fix=f"devstack logs {instance.name}",
             ) from None
         return tuple(done)
+
+    def client(self, instance: Instance, server: Server) -> Client:
+        """psql, of the server's own version where it is there."""
+        login: dict[str, str | Secret] = {
+            "PGHOST": "127.0.0.1", "PGPORT": str(instance.port), "PGUSER": instance.user, "PGSSLMODE": "disable",
+            "PGDATABASE": _databases(instance)[0], "PGPASSWORD": instance.password, "PGCONNECT_TIMEOUT": "5",
+        }  # fmt: skip
+        return Client(
+            ("psql",), (str(PurePosixPath(server.program).parent),), (), {**server.env, **login},
+            install="apt-get install postgresql-client",
+        )
 
 
 # --- the declaration and its files ------------------------------------------------------------------------------------
@@ -249,15 +262,9 @@ def _quoted(text: str) -> str:
 
 # --- talking to the server --------------------------------------------------------------------------------------------
 
-_SURVEY = """
-    SELECT current_setting('cluster_name'), current_setting('server_version'),
-           ARRAY(SELECT datname::text FROM pg_database), ARRAY(SELECT rolname::text FROM pg_roles)
-"""
-
-
-def _connect(instance: Instance, database: str, deadline: float, *, as_admin: bool = False) -> Session:
-    """A session that ends with an error at the deadline, whatever it waits for. What the environment says of other
-    servers (`PGHOSTADDR`, `PGOPTIONS` …) is overridden."""
+def _connect(instance: Instance, database: str, deadline: float) -> Session:
+    """A session of the superuser that ends with an error at the deadline, whatever it waits for. What the environment
+    says of other servers (`PGHOSTADDR`, `PGOPTIONS` …) is overridden."""
     import psycopg
 
     class Bounded(psycopg.Connection[Any]):
@@ -265,19 +272,12 @@ def _connect(instance: Instance, database: str, deadline: float, *, as_admin: bo
             return super().wait(_until(deadline, gen), interval)
 
     left = max(deadline - time.monotonic(), 0.001)
-    login: dict[str, Any] = {"host": instance.sockets, "hostaddr": "", "user": ADMIN}
-    if not as_admin:
-        login = {
-            "host": "127.0.0.1", "hostaddr": "127.0.0.1", "user": instance.user, "password": instance.password.reveal()
-        }
-        if psycopg.pq.version() >= 160_000:
-            # a stranger on the port may ask for the password in plain text; it won't get it
-            login["require_auth"] = "scram-sha-256"
     # libpq waits for at least 2 s, so only a server that accepts and then says nothing can outlast a shorter deadline
     return Bounded.connect(
-        autocommit=True, port=instance.port, dbname=database, connect_timeout=math.ceil(max(left, 2)),
-        options=f"-c statement_timeout={math.ceil(left * 1000)}", application_name="devstack", sslmode="disable",
-        gssencmode="disable", channel_binding="disable", client_encoding="UTF8", **login,
+        autocommit=True, host=instance.sockets, hostaddr="", user=ADMIN, port=instance.port, dbname=database,
+        connect_timeout=math.ceil(max(left, 2)), options=f"-c statement_timeout={math.ceil(left * 1000)}",
+        application_name="devstack", sslmode="disable", gssencmode="disable", channel_binding="disable",
+        client_encoding="UTF8",
     )
 
 
@@ -302,7 +302,7 @@ def _admin(instance: Instance, deadline: float) -> Session:
 
     while True:
         try:
-            return _connect(instance, ADMIN, deadline, as_admin=True)
+            return _connect(instance, ADMIN, deadline)
         except psycopg.OperationalError as error:
             if time.monotonic() + _POLL >= deadline:
                 raise ProcessError(

@@ -23,17 +23,19 @@ from devstack.errors import ProcessError, UsageError
 from devstack.profile.model import Model, Service, one_or_many
 from devstack.profile.secret import Secret
 from devstack.services import (
-    Installed,
+    Client,
+    Hint,
     Instance,
     Kind,
     NativeService,
-    Packages,
     Probe,
+    Question,
     Server,
     ServerFile,
     Source,
-    System,
 )
+from devstack.services._rabbitmq_sources import SOURCES
+from devstack.wire import ask
 
 ShortName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,127}$")]
 #: the data folder's tables belong to this name; it never changes
@@ -67,28 +69,6 @@ class RabbitMQ(Service):
         return self
 
 
-SOURCES = (
-    # rabbitmqctl stands for the server: it is the one program of it that tells the version and starts nothing
-    Source("installed", Installed("rabbitmqctl", (
-        "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin", "/opt/homebrew/opt/rabbitmq/sbin",
-        "/usr/local/opt/rabbitmq/sbin",
-    ), version_args=("version",), siblings=("rabbitmq-server", "rabbitmq-defaults"))),
-    Source("packages", Packages(
-        (
-            "rabbitmq-server", "erlang-base", "erlang-asn1", "erlang-crypto", "erlang-eldap", "erlang-inets",
-            "erlang-mnesia", "erlang-os-mon", "erlang-parsetools", "erlang-public-key", "erlang-runtime-tools",
-            "erlang-ssl", "erlang-syntax-tools", "erlang-tools", "erlang-xmerl",
-        ),
-        links={
-            "erlang": "usr/lib/erlang",
-            "erts": "usr/lib/erlang/erts-*",
-            "rabbitmq": "usr/lib/rabbitmq/lib/rabbitmq_server-*",
-        },
-        program="erts/bin/erlexec",
-    )),
-    Source("system", System(apt=("rabbitmq-server",), brew=("rabbitmq",))),
-)  # fmt: skip
-
 #: the build that is known well enough to leave out what it doesn't need at boot (measured: 4.1 s → 1.7 s)
 _KNOWN = "3.10.8"
 #: of its 68 plugin folders, those that a node without plugins needs
@@ -114,6 +94,8 @@ class RabbitMQKind:
     default_version = "3"
     ports: Mapping[str, int] = {"main": 5672, "dist": 25672}
     sources: tuple[Source, ...] = SOURCES
+    memory_mb = 120
+    hints: tuple[Hint, ...] = ()
     patch_glob = "usr/lib/**/ebin/*.app"
 
     def account(self, declaration: Service, stack: str) -> str:
@@ -181,29 +163,18 @@ class RabbitMQKind:
             "vhost": _vhosts(_declared(instance))[0],
         }
 
+    def question(self, instance: Instance) -> Question:
+        declared = _declared(instance)
+        vhosts = _vhosts(declared)
+        wanted = [[vhost, one.name, one.type] for vhost in vhosts for one in _exchanges(declared, vhost)]
+        return {
+            "protocol": "amqp", "port": instance.port, "user": instance.user, "password": instance.password.reveal(),
+            "vhosts": list(vhosts), "exchanges": wanted, "identity": instance.identity,
+        }
+
     def probe(self, instance: Instance, timeout: float) -> Probe:
         """Log in to every vhost and look for the declared exchanges."""
-        from amqp.exceptions import NotAllowed
-
-        missing: list[str] = []
-        version = None
-        first, *_ = vhosts = _vhosts(_declared(instance))
-        # a stranger on the port may answer anything, and the client's parsers raise what they like
-        try:
-            for vhost in vhosts:
-                try:
-                    with _session(instance, vhost, timeout / (4 * len(vhosts))) as session:
-                        version, stranger = _server(session, instance)
-                        if stranger:
-                            return Probe(False, stranger, version)
-                        missing += [f"exchange {one.name} in {vhost}" for one in _absent(session, instance, vhost)]
-                except NotAllowed:
-                    missing.append(f"vhost {vhost}")
-        except Exception as error:
-            return Probe(False, _line(error), version)
-        if f"vhost {first}" in missing:
-            return Probe(False, f"there is no vhost {first}", version, tuple(missing))
-        return Probe(True, f"logged in to {first} as {instance.user}", version, tuple(missing))
+        return ask(self.question(instance), timeout)
 
     def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
         """Declare missing exchanges. A server that doesn't answer yet makes everything itself as it starts. Raises
@@ -228,6 +199,20 @@ class RabbitMQKind:
                 fix=f"devstack logs {instance.name}",
             ) from None
         return tuple(done)
+
+    def client(self, instance: Instance, server: Server) -> Client:
+        """rabbitmqctl, without its shell wrapper: as the node itself it finds its peer by the port, not by epmd."""
+        (program, *others), env = _emulator(instance, server)
+        home, dist = env["RABBITMQ_HOME"], str(instance.ports["dist"])
+        argv = (
+            *others, "+B", "-boot", "start_clean", "-noinput", "-noshell", "-hidden", "-start_epmd", "false",
+            "-erl_epmd_port", dist, "-dist_listen", "false", "-run", "escript", "start",
+            "-escript", "main", "rabbitmqctl_escript", "-extra", f"{home}/escript/rabbitmqctl",
+        )  # fmt: skip
+        return Client(
+            (program,), (), argv, {**env, **_settings(instance)}, is_interactive=False,
+            install="apt-get install rabbitmq-server",
+        )
 
 
 # --- the declaration and its files ------------------------------------------------------------------------------------
@@ -370,14 +355,6 @@ def _session(instance: Instance, vhost: str, each: float) -> Iterator[Any]:
     finally:
         with contextlib.suppress(Exception):
             connection.close()
-
-
-def _server(session: Any, instance: Instance) -> tuple[str | None, str]:
-    """Version, and why this isn't our server ("": it is)."""
-    properties = session.server_properties or {}
-    name, version = properties.get("cluster_name", ""), properties.get("version")
-    is_ours = name == instance.identity
-    return version, "" if is_ours else f"another server listens on port {instance.port} (it calls itself {name!r})"
 
 
 def _absent(session: Any, instance: Instance, vhost: str) -> Iterator[Exchange]:

@@ -6,28 +6,34 @@ write is in the append-only file before it is answered; only a crash of the mach
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from pydantic import Field
 
+from devstack.errors import ProcessError
 from devstack.profile.model import Service
 from devstack.profile.secret import Secret
 from devstack.services import (
+    Client,
+    Hint,
     Installed,
     Instance,
     Kind,
     NativeService,
     Packages,
     Probe,
+    Question,
     Server,
     ServerFile,
     Source,
     System,
     Wheel,
 )
+from devstack.wire import ask
 
 
 class Redis(Service):
@@ -89,6 +95,8 @@ class RedisKind:
     default_version = "7"
     ports: Mapping[str, int] = {"main": 6379}
     sources: tuple[Source, ...] = SOURCES
+    memory_mb = 15
+    hints: tuple[Hint, ...] = ()
     patch_glob = ""
 
     def account(self, declaration: Service, stack: str) -> str:
@@ -128,31 +136,61 @@ class RedisKind:
             "db": str(declared.db),
         }
 
+    def question(self, instance: Instance) -> Question:
+        declared = _declared(instance)
+        return {
+            "protocol": "redis", "port": instance.port, "db": declared.db, "identity": instance.identity,
+            "password": instance.password.reveal() if declared.password else None,
+        }
+
     def probe(self, instance: Instance, timeout: float) -> Probe:
         """Log in, ask who the server is and whether it can still write; touches no key."""
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
-        declared = _declared(instance)
-        # connecting, login, SELECT and the question each wait for this long at most
-        each = timeout / 4
-        client = redis.Redis(
-            "127.0.0.1", instance.port, declared.db, instance.password.reveal() if declared.password else None,
-            socket_timeout=each, socket_connect_timeout=each, retry=Retry(NoBackoff(), 0), decode_responses=True,
-        )
-        try:
-            with client, client.pipeline(transaction=False) as pipeline:
-                pipeline.config_get("syslog-ident")
-                pipeline.info()
-                config, info = pipeline.execute()
-        except (redis.RedisError, OSError, ValueError, TypeError) as error:
-            return Probe(False, _line(error))
-        return _judge(instance, config, info)
+        return ask(self.question(instance), timeout)
 
     def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
         """Nothing: password and databases are settings, in force from the start."""
         return ()
+
+    def client(self, instance: Instance, server: Server) -> Client:
+        declared = _declared(instance)
+        return Client(
+            ("redis-cli", "valkey-cli"), (str(PurePosixPath(server.program).parent),),
+            ("-h", "127.0.0.1", "-p", str(instance.port), "-n", str(declared.db)),
+            {**server.env, **({"REDISCLI_AUTH": instance.password} if declared.password else {})},
+            install="apt-get install redis-tools", execute=partial(execute, instance),
+        )
+
+
+def execute(instance: Instance, words: Sequence[str], timeout: float) -> str:
+    """The answer as text: the wheels bring a server and no client. Raises ProcessError."""
+    import redis
+
+    declared = _declared(instance)
+    client: Any = redis.Redis(
+        "127.0.0.1", instance.port, declared.db, instance.password.reveal() if declared.password else None,
+        socket_timeout=timeout, socket_connect_timeout=timeout, protocol=2,
+    )
+    # answers as the server gives them, not what the library makes of those of some commands
+    client.response_callbacks.clear()
+    try:
+        with client:
+            return "\n".join(_shown(client.execute_command(*words)))
+    except (redis.RedisError, OSError) as error:
+        raise ProcessError(
+            "command-refused", f"{instance.name} refuses {words[0]}", why=" ".join(str(error).split()),
+            fix=f"devstack logs {instance.name}",
+        ) from None
+
+
+def _shown(answer: object) -> Iterator[str]:
+    """Lines of an answer, as `redis-cli --raw` has them."""
+    if isinstance(answer, list):
+        for item in answer:
+            yield from _shown(item)
+    elif isinstance(answer, bytes):
+        yield answer.decode(errors="backslashreplace")
+    else:
+        yield "(nil)" if answer is None else str(answer)
 
 
 def _declared(instance: Instance) -> Redis:
@@ -191,25 +229,6 @@ def _quoted(text: str) -> str:
         "".join(f"\\x{byte:02x}" for byte in character.encode())
         for character in text
     ) + '"'  # fmt: skip
-
-
-def _judge(instance: Instance, config: Mapping[str, str], info: Mapping[str, object]) -> Probe:
-    # Valkey speaks the protocol of the Redis that it names; a profile asks for that
-    version = str(info.get("redis_version") or "") or None
-    if version and info.get("valkey_version"):
-        version = f"{version} (valkey {info['valkey_version']})"
-    identity = config.get("syslog-ident", "")
-    if identity != instance.identity:
-        return Probe(False, f"another server listens on port {instance.port} (it calls itself {identity!r})", version)
-    if info.get("loading"):
-        return Probe(False, "the data is still being loaded", version)
-    if info.get("aof_last_write_status", "ok") != "ok":
-        return Probe(False, "the last write to the append-only file failed (disk full?)", version)
-    return Probe(True, f"logged in to database {_declared(instance).db}", version)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 KIND: Kind = RedisKind()

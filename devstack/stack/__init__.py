@@ -2,52 +2,65 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devstack import programs
-from devstack.errors import NetworkError, NotTrustedError, PrerequisiteError, UsageError
+from devstack import system_packages
+from devstack.errors import DevstackError, UsageError
+from devstack.evidence import TICK
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
-from devstack.plan import Down, FetchServer, Goal, Plan, StartProgram, Up
-from devstack.planner import build, down
+from devstack.layout import Layout
+from devstack.plan import Down, Goal, Plan, StartProgram, Up
+from devstack.planner import build, completion, down
 from devstack.profile.model import Ask, Profile
 from devstack.python_env import PythonEnvironments
 from devstack.registry import Entry, Registry
-from devstack.render import Layout
 from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
+from devstack.stack import guards
+from devstack.stack.exposure import exposed
+from devstack.stack.inputs import Inputs
 from devstack.stack.observe import Observer, Seen, Tools, observe_running
+from devstack.stack.parts import ensure_reachable, observe_parts, performers
 from devstack.stack.paths import Project, places, sockets
-from devstack.stack.perform import Performers, port_taken
-from devstack.stack.sources import Found, read_profile
+from devstack.stack.perform import Performers
+from devstack.stack.sources import Found, read_profile, scale_layer, setting_layers
+from devstack.stack.standing import Look, Standing
 from devstack.stack.status import Status, status_of
-from devstack.stack.store import RecordStore, held
+from devstack.stack.store import RecordStore, held, holder
+from devstack.stack.trusting import Request, is_persons_own, material
 from devstack.supervisor import Supervisor
 from devstack.system import System
+from devstack.trust import TrustStore, changes
 
 Asker = Callable[[str, Ask], str | None]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What flags and `DEVSTACK_*` say. profile: a path or a shipped name, "" for the project's own."""
+    """What flags and `DEVSTACK_*` say. profile: a path or a shipped name, "" for the project's own. runtime: what the
+    flag says; the variable is read for every verb, whether it has the flag or not."""
 
     profile: str = ""
     runtime: str = ""
     trust: bool = False
     new_ports: bool = False
     offline: bool = False
+    #: tell again what an earlier run has told
+    verbose: bool = False
     #: a yes to every question about what is installed or replaced
     yes: bool = False
     #: shows a command of the system's package manager and asks whether it may run; None where nobody can be asked
     ask_consent: Callable[[tuple[str, ...]], bool] | None = None
     ask: Asker = lambda name, question: None
     #: shows what would run and asks whether to trust it; None where nobody can be asked
-    ask_trust: Callable[[Profile, bool], bool] | None = None
+    ask_trust: Callable[[Request], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,8 @@ class Run:
 
     outcome: Outcome
     status: Status
+    #: what the run brought about and somebody should know of
+    remarks: tuple[str, ...] = ()
 
 
 class Stack:
@@ -64,11 +79,17 @@ class Stack:
     def __init__(self, system: System, root: Path, options: Options) -> None:
         self.system = system
         self.project = Project(root)
+        system.distrust(root)
         self._options = options
         self._places = places(system)
         self._registry = Registry(system, self._places.state)
         self._store = RecordStore(system, self.project, self._registry)
+        self._trust = TrustStore(system, self._places.state)
         self._found: Found | None = None
+        self._inputs: Inputs | None = None
+        self._standing = Standing(system, self.project)
+        #: of the runs made by this object
+        self.journals: list[Path] = []
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -76,40 +97,53 @@ class Stack:
     def found(self) -> Found:
         """The profile and where it came from. Raises ProfileError, UsageError."""
         if self._found is None:
-            given = self._options.profile or self._store.load().profile
-            found = read_profile(self.project.root, given)
+            with self._standing.reading():
+                found = self._read_profile(self._store.load().scale)
             self._found = replace(found, is_given=bool(self._options.profile))
         return self._found
+
+    def _read_profile(self, scale: Mapping[str, int]) -> Found:
+        given = self._options.profile or self._store.load().profile
+        above = setting_layers(self.system.environ, self._options.runtime)
+        return read_profile(self.project.root, given, (*scale_layer(scale), *above))
 
     @property
     def profile(self) -> Profile:
         return self.found.loaded.profile
 
-    def observe(self, *, keep: bool = False) -> Seen:
-        """What exists now. keep: record what chance decides (leases, secrets)."""
-        return self._observer(self._tools(self.profile), keep=keep).observe()
+    def observe(self, *, light: bool = False) -> Seen:
+        """What exists now; changes nothing. light: only what runs, and whether it is ready."""
+        return self._observer(self._tools(self.profile), keep=False).observe(light=light)
 
     def status(self) -> Status:
-        seen = self._observer(self._tools(self.profile), keep=False).observe(light=True)
-        return status_of(self.profile, seen.state, self.found.path)
+        seen = self.observe(light=True)
+        busy = holder(self.system, self.project)
+        return replace(status_of(self.profile, seen.state, self.found.path), busy=busy)
 
     def plan(self, goal: Goal) -> Plan:
         """What would be done; changes nothing."""
         if isinstance(goal, Down):
             tools = self._tools(self._bare())
             return down(observe_running(tools, self.supervisor(), self._store.load().stack).state, goal)
-        return self._plan(self.observe(), goal)
-
-    def command(self, argv: tuple[str, ...], cwd: Path) -> programs.Resolved:
-        """A command of the person's own in the project's environment."""
-        return programs.free_command(self.profile, self.observe().state, argv, str(cwd))
-
-    def check_command(self, name: str) -> programs.Resolved:
-        """A check of the profile, ready to execute. Raises KeyError for an unknown name."""
-        return programs.command(self.profile, self.observe().state, self.profile.checks[name])
+        try:
+            return self._plan(self.observe(), goal)
+        except UsageError as error:
+            # what can't be understood yet may be in what is missing
+            if (missing := self._missing(goal)).is_empty:
+                raise
+            return replace(missing, warnings=(f"the rest can be planned once that is done: {error}",))
 
     def supervisor(self) -> Supervisor:
         return self._supervisor(self._store.load().stack)
+
+    def scaled(self, scale: Mapping[str, int]) -> Profile:
+        """The profile as it would be with these numbers of replicas. Raises ProfileError."""
+        return self._read_profile(scale).loaded.profile
+
+    @property
+    def scale(self) -> Mapping[str, int]:
+        """What `devstack scale` has kept: replicas by process."""
+        return self._store.load().scale
 
     # --- what is done ------------------------------------------------------------------------------------------------
 
@@ -119,7 +153,7 @@ class Stack:
 
         Raises BusyError, NotTrustedError, ConflictError and whatever its first failing step raises.
         """
-        self._ensure_runtime()
+        guards.ensure_runtime(self.profile)
         self.ensure_trusted()
         with held(self.system, self.project):
             self._prepare_folder()
@@ -127,17 +161,48 @@ class Stack:
                 self._store.update(lambda record: replace(record, profile=self.found.path))
             if self._options.new_ports:
                 self._release_ports()
+            if (missing := self._missing(goal)).steps:
+                ensure_reachable(missing, offline=self._options.offline)
+                show(missing)
+                executor = Executor(
+                    self.system, performers(self.system, self.project.root), listener, self._journal("checkout")
+                )
+                executor.execute(missing)
             tools = self._tools(self.profile)
             observer = self._observer(tools, keep=True)
-            seen = observer.observe()
+            with self._standing.looking() as notes:
+                seen = observer.observe()
+                plan = self._plan(seen, goal)
             self._remember(seen)
-            plan = self._plan(seen, goal)
-            show(plan)
-            self._ensure_offline(plan)
-            self._ensure_ports(plan, seen)
+            system_packages.ensure(seen.state.python)
+            show(plan if self._options.verbose else self._news(plan))
+            self._store.update(lambda record: replace(record, told=dict.fromkeys(sorted(plan.lasting), "")))
+            guards.ensure_possible(plan, tools, seen, offline=self._options.offline)
             outcome = self._execute(plan, Performers(tools, seen, observer, consent=self._has_consent(seen)), listener)
-            after = observer.observe(light=True) if outcome.events else seen
-        return Run(outcome, status_of(self.profile, after.state, self.found.path))
+            if outcome.events:
+                status = self._last_look()
+            else:
+                status = status_of(self.profile, seen.state, self.found.path)
+                if plan.is_empty and not goal.names and goal.start:
+                    self._standing.remember(Look(self.profile, seen.state, status, notes, notes, plan.warnings))
+        has_started = any(isinstance(event.step.action, StartProgram) for event in outcome.events)
+        return Run(outcome, status, exposed(self.system, self.layout()) if has_started else ())
+
+    def _last_look(self) -> Status:
+        """How the stack is after a run. Where nothing is left to do, later commands needn't look for themselves."""
+        # what this run has written must be older than the look, as clocks of file systems go
+        self.system.pause(TICK)
+        with self._standing.looking() as glance:
+            seen = self._observer(self._tools(self.profile), keep=False).observe(light=True)
+            status = status_of(self.profile, seen.state, self.found.path)
+        if status.stack.state == "up":
+            with self._standing.looking() as whole:
+                seen = self._observer(self._tools(self.profile), keep=False).observe()
+                plan = self._plan(seen, Up())
+            if plan.is_empty:
+                status = status_of(self.profile, seen.state, self.found.path)
+                self._standing.remember(Look(self.profile, seen.state, status, whole, glance, plan.warnings))
+        return status
 
     def down(self, goal: Down, listener: Listener, show: Callable[[Plan], None]) -> Outcome:
         """Stop everything, whatever became of the profile. Raises BusyError and what its first failing step raises."""
@@ -153,34 +218,82 @@ class Stack:
             return Outcome((), 0.0)
         return Executor(self.system, performers.table(), listener, self._journal(plan.goal)).execute(plan)
 
+    def is_running(self) -> bool:
+        return self.supervisor().observe().is_running
+
+    def keep_scale(self, scale: Mapping[str, int]) -> None:
+        """From now on these processes run so often. Raises BusyError."""
+        with held(self.system, self.project):
+            self._store.update(lambda record: replace(record, scale=dict(scale)))
+        self._found = None
+
     def ensure_trusted(self) -> None:
-        """Nothing of a repository runs before a person said it may: bound to the profile's content and its place."""
-        known = self._registry.trusted(self.project.root)
-        if known == self._trust_mark():
+        """Nothing of a repository runs before a person said it may: bound to the content of all that says what runs, to
+        its place and its owner. Raises NotTrustedError."""
+        with self._standing.reading():
+            request = self.trust_request()
+        if request.is_known and not request.changes:
             return
+        is_own = is_persons_own(self.found, self.project.root) and not request.stranger
         asked = self._options.ask_trust
-        if not (self._options.trust or self.found.is_given or (asked and asked(self.profile, known is not None))):
-            why = "its profile has changed since" if known else "its profile names commands that would run here"
-            raise NotTrustedError(
-                "not-trusted", f"{self.project.root} is not trusted", why=why, fix="devstack trust  (or pass --trust)"
-            )
-        self.trust()
+        if not (self._options.trust or is_own or (asked and asked(request))):
+            given = f" --profile {shlex.quote(self._options.profile)}" if self._options.profile else ""
+            raise request.refusal(f"devstack trust{given}")
+        self._trust.trust(request.material)
 
-    def trust(self) -> None:
-        self._registry.trust(self.project.root, self._trust_mark())
+    def trust(self, request: Request) -> None:
+        """Trust the project as it was read for this request."""
+        self._trust.trust(request.material)
+        if self._options.profile:
+            with held(self.system, self.project):
+                self._prepare_folder()
+                self._store.update(lambda record: replace(record, profile=self.found.path))
 
-    def _trust_mark(self) -> str:
-        """What trust is bound to: the profile's content; for a file of the person's own, outside of the project, its
-        path, since nobody else writes there."""
-        path = Path(self.found.path)
-        own = path.is_absolute() and not path.is_relative_to(self.project.root)
-        return f"file:{path}" if own else self.found.loaded.digest
+    def trust_request(self) -> Request:
+        """What trusting this project means, and what has changed since it was trusted."""
+        now = material(self.found, self.inputs, self._store.load())
+        known = self._trust.known(now.root)
+        return Request(
+            profile=self.profile, source=self.found.path, material=now, is_known=known is not None,
+            changes=changes(known, now) if known else (), stranger=now.owner not in (self.system.user_id(), 0),
+        )
+
+    @property
+    def is_trusted(self) -> bool:
+        request = self.trust_request()
+        return request.is_known and not request.changes
+
+    @property
+    def inputs(self) -> Inputs:
+        """The project's files that the profile names; each is read once."""
+        if self._inputs is None:
+            given = [file for file in self.found.loaded.files if file.origin == "given" and file.path]
+            own = Path(given[-1].path).parent if given else None
+            is_elsewhere = own is not None and not own.is_relative_to(os.path.realpath(self.project.root))
+            self._inputs = Inputs(self.project.root, own if is_elsewhere else None)
+        return self._inputs
 
     # --- parts -------------------------------------------------------------------------------------------------------
+
+    def _missing(self, goal: Up) -> Plan:
+        """How to get what the checkout lacks: only then can be seen what the stack needs."""
+        return completion(observe_parts(self.system, self.project.root, self.profile.project), goal.name)
 
     def _plan(self, seen: Seen, goal: Goal) -> Plan:
         template = self.system.read(shared("Procfile.template")) or ""
         return build(self.profile, seen.state, goal, template)
+
+    def _news(self, plan: Plan) -> Plan:
+        """The plan without what an earlier run has told: a warning at every `up` is read by nobody."""
+        told = plan.lasting & self._store.load().told.keys()
+        return replace(plan, warnings=tuple(text for text in plan.warnings if text not in told))
+
+    def remarks(self) -> tuple[str, ...]:
+        """All that `up` would warn of, told before or not; nothing where it would not get so far."""
+        try:
+            return self.plan(Up()).warnings
+        except DevstackError:
+            return ()
 
     def _bare(self) -> Profile:
         """Stands for a profile where none is needed, or none can be read."""
@@ -196,25 +309,31 @@ class Stack:
 
     def _tools(self, profile: Profile) -> Tools:
         project, cache = self.project, self._places.cache
+        is_whole = self._found is not None and profile is self._found.loaded.profile
         return Tools(
             system=self.system, project=project, places=self._places, profile=profile, store=self._store,
             registry=self._registry, servers=Servers(self.system, cache / "servers", offline=self._options.offline),
             native=Native(self.system, cache / "seeds"),
             python=PythonEnvironments(self.system, project.root, project.folder, offline=self._options.offline),
+            files=self.inputs if is_whole else Inputs(project.root), is_trusted=is_whole and self.is_trusted,
         )
 
     def _observer(self, tools: Tools, *, keep: bool) -> Observer:
         return Observer(tools, self._supervisor, self._options.ask, keep=keep)
 
+    def layout(self, stack: str = "") -> Layout:
+        """Where everything of this stack is. stack: its id, where it is known already."""
+        stack = stack or self._store.load().stack
+        return Layout(stack, str(self.project.root), str(self.project.folder), str(sockets(self._places, stack)))
+
     def _supervisor(self, stack: str) -> Supervisor:
-        project = self.project
-        place = Layout(stack, str(project.root), str(project.folder), str(sockets(self._places, stack)))
-        return Supervisor(self.system, place, sys.executable)
+        return Supervisor(self.system, self.layout(stack), sys.executable)
 
     def _journal(self, goal: str) -> Journal:
         folder = self.system.private_folder(self.project.journal)
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(self.system.now()))
-        return Journal(self.system, folder / f"{stamp}-{goal}-{self.system.process_id()}.jsonl")
+        self.journals.append(folder / f"{stamp}-{goal}-{self.system.process_id()}.jsonl")
+        return Journal(self.system, self.journals[-1])
 
     def _prepare_folder(self) -> None:
         """`.devstack` is private and never shows up in `git status`."""
@@ -230,30 +349,6 @@ class Stack:
                 git.exclude(self.project.root, "/.devstack/")
                 git.exclude(self.project.root, "/.venv")
             self.system.write(marker, "*\n")
-
-    def _ensure_runtime(self) -> None:
-        wanted = self._options.runtime or self.profile.runtime
-        if wanted == "docker":
-            raise PrerequisiteError(
-                "runtime-unavailable", "services can't run in docker yet", why="this devstack runs them natively only",
-                fix="devstack up --runtime native",
-            )
-
-    def _ensure_ports(self, plan: Plan, seen: Seen) -> None:
-        """Fail before anything is done when a leased port is a stranger's; what a step frees itself doesn't count."""
-        state = seen.state
-        own = {program.pid for program in state.supervisor.programs.values()} | {
-            orphan.pid for orphan in state.supervisor.orphans
-        }
-        for step in plan.steps:
-            if not isinstance(step.action, StartProgram):
-                continue
-            name = step.action.program
-            for port_name, port in state.ports.items():
-                if (port_name == name or port_name.startswith(f"{name}.")) and not self.system.is_port_free(port):
-                    holder = self.system.port_holder(port)
-                    if holder is not None and holder.pid not in own:
-                        raise port_taken(port_name, port, str(holder), fixed=programs.is_fixed(self.profile, port_name))
 
     def _release_ports(self) -> None:
         """Give up the leases of programs that don't run and whose port somebody else has taken."""
@@ -271,15 +366,6 @@ class Stack:
         commands = [choice.consent for choice in seen.choices.values() if choice.consent and not choice.is_fetched]
         ask = self._options.ask_consent
         return bool(commands) and (self._options.yes or bool(ask and all(ask(command) for command in commands)))
-
-    def _ensure_offline(self, plan: Plan) -> None:
-        """Offline, all that is missing is told at once, before anything is done."""
-        fetches = [step for step in plan.steps if isinstance(step.action, FetchServer)]
-        if self._options.offline and fetches:
-            raise NetworkError(
-                "offline-missing", "this machine lacks what can't be fetched offline",
-                why="; ".join(step.cause for step in fetches), fix="devstack up  (with the network)",
-            )
 
     def _remember(self, seen: Seen) -> None:
         state = seen.state

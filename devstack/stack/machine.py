@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from devstack.layout import Layout
 from devstack.registry import Entry, Registry
-from devstack.render import Layout
 from devstack.stack.paths import Project, places, sockets
 from devstack.supervisor import Supervisor
 from devstack.system import System

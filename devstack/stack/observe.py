@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devstack import programs
+from devstack import programs, project_files
 from devstack.detect.scrub import plain
 from devstack.planner import digest
 from devstack.profile import graph
-from devstack.profile.model import Ask, Generate, Profile, Service, Task
+from devstack.profile.model import Ask, CommandCheck, Generate, Profile, Service, Task
 from devstack.profile.secret import Secret
 from devstack.python_env import Observed, PythonEnvironments
 from devstack.registry import Entry, Registry, Wish
@@ -20,11 +21,15 @@ from devstack.render import RenderedFile
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Choice, Servers
 from devstack.services import Instance, Kind, Probe, kind_of
+from devstack.stack.declared_files import with_env_files, with_files
+from devstack.stack.inputs import Inputs
+from devstack.stack.parts import observe_parts
 from devstack.stack.paths import Places, Project, sockets
 from devstack.stack.readiness import Readiness
 from devstack.stack.store import RecordStore, SecretStore
 from devstack.stack.tasks import left_over
-from devstack.state import Record, ReplicaState, ServiceState, State, SupervisorState, TaskState
+from devstack.stack.terminals import on_terminals
+from devstack.state import Parts, Record, ReplicaState, ServiceState, State, SupervisorState, TaskState
 from devstack.supervisor import Supervisor
 from devstack.system import System
 
@@ -45,6 +50,9 @@ class Tools:
     servers: Servers
     native: Native
     python: PythonEnvironments
+    files: Inputs
+    #: nothing that the profile names may be executed where this is False, readiness commands neither
+    is_trusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,10 @@ class Observer:
         ports, notes = self._lease(record)
         decided = self._decide(secrets)
         base = dict(record.base) if live.is_running and record.base else plain(tools.system.environ)
+        inherited = secrets.inherited(self._profile.inherit, tools.system.environ, again=not live.is_running)
+        files = self._profile.files
+        missing = frozenset(path for path in files if not (tools.project.root / path).exists())
+        keys = {path: secrets.key_file(path, file, is_missing=path in missing) for path, file in files.items()}
         python = None if light else tools.python.observe(self._profile.python)
         choices = {name: self._choose(name, service) for name, service in self._profile.services.items()}
         place = sockets(tools.places, record.stack)
@@ -90,20 +102,30 @@ class Observer:
         secrets.save()
         state = State(
             stack=record.stack, root=str(tools.project.root), folder=str(tools.project.folder), sockets=str(place),
-            venv=str(python.folder if python else tools.project.root / ".venv"), base=base, supervisor=live,
-            python=python.state if python else None, services=services, ports=ports,
-            decided=decided, wrapper=tools.native.wrapper() if services else (),
-            warnings=(*notes, *(python.warnings if python else ())),
-            missing_paths=frozenset(path for path in self._profile.files if not (tools.project.root / path).exists()),
-            data=data_folders(tools.project),
+            interpreter=sys.executable,
+            venv=str(python.folder if python else tools.project.root / ".venv"), base={**base, **inherited},
+            supervisor=live, python=python.state if python else None, services=services, ports=ports,
+            decided=decided, wrapper=tools.native.wrapper() if services else (), missing_paths=missing,
+            warnings=(*notes, *(python.warnings if python else ())), data=data_folders(tools.project),
+            written=record.written, foreground=on_terminals(tools.system, tools.project),
+            keys={path: key for path, key in keys.items() if key is not None},
+            parts=Parts() if light else observe_parts(tools.system, tools.project.root, self._profile.project),
         )
+        state = (with_env_files if light else with_files)(self._profile, tools.files, state)
         if self._keep:
             tools.store.update(lambda r: replace(r, ports=ports, base=base, runtime="native"))
+            self._follow(state)
         state = self._with_answers(state, record, supervisor)
         if not light:
             tasks = {name: self.task_state(state, record, name) for name in self._profile.tasks}
             state = replace(state, tasks=tasks, files=self._files(state))
         return Seen(state, python, choices, supervisor)
+
+    def _follow(self, state: State) -> None:
+        """A file that holds just what would be written follows its template from now on (a run may have been killed
+        between its writing and its record)."""
+        found = {path: str(now) for path, now in project_files.following(self._profile, state).items()}
+        self._tools.store.update(lambda record: replace(record, files={**record.files, **found}))
 
     # --- what chance decides -----------------------------------------------------------------------------------------
 
@@ -126,7 +148,13 @@ class Observer:
             record.stack, self._profile.name, str(tools.project.root), "native", dict(record.ports), tools.system.now()
         )
         leases = tools.registry.lease(entry, wishes, keep=self._keep)
-        return dict(leases.ports), leases.notes
+        outgoing = tools.system.outgoing_ports()
+        risky = tuple(
+            f"{name} wants port {wish.port}: the system gives {outgoing[0]} to {outgoing[-1]} to outgoing connections, "
+            "so it may be taken at any time"
+            for name, wish in wishes.items() if wish.fixed and wish.port in outgoing
+        )
+        return dict(leases.ports), (*leases.notes, *risky)
 
     def _decide(self, secrets: SecretStore) -> dict[str, str | Secret]:
         return {
@@ -177,7 +205,7 @@ class Observer:
             }
             asked = {
                 program: pool.submit(self._replica, readiness, record, name, program, state.supervisor)
-                for name, process in self._profile.processes.items()
+                for name, process in programs.processes(self._profile).items()
                 for program, _ in graph.programs_of(name, process)
             }
             services = {
@@ -191,7 +219,9 @@ class Observer:
         self, readiness: Readiness, record: Record, process: str, program: str, live: SupervisorState
     ) -> ReplicaState:
         now = live.programs.get(program)
-        declared = self._profile.processes[process]
+        declared = programs.processes(self._profile)[process]
+        if isinstance(declared.ready, CommandCheck) and not self._tools.is_trusted:
+            return ReplicaState(False, "its check isn't run: the project is not trusted")
         seen = now is not None and now.pid is not None and record.ready.get(program) == f"{now.pid}:{live.run}"
         # a log line, or an expensive command, has been seen once for this very process: that doesn't go away
         if now is not None and now.is_running and seen and hasattr(declared.ready, "log"):
@@ -212,12 +242,14 @@ class Observer:
         """Whether a task's inputs, command, environment and data are those of its last success."""
         task = self._profile.tasks[name]
         services = [need for need in graph.all_needs(self._profile, name) if need in state.services]
-        parts = [task.run, task.cwd, str(task.shell), *(f"{k}={v}" for k, v in sorted(task.env.items()))]
-        parts += [f"{service}:{state.services[service].generation}" for service in sorted(services)]
+        data = [f"{service}:{state.services[service].generation}" for service in sorted(services)]
+        rest = [task.run, task.cwd, str(task.shell), *(f"{k}={v}" for k, v in sorted(task.env.items()))]
         if task.inputs or not services:
-            parts.append(state.python.wanted if state.python else "")
-        parts.append(self._inputs(task))
-        return TaskState(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24], record.tasks.get(name, ""))
+            rest.append(state.python.wanted if state.python else "")
+        rest.append(self._inputs(task))
+        halves = (hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16] for parts in (data, rest))
+        missing = self._tools.system.missing(self._tools.project.root, task.outputs)
+        return TaskState(".".join(halves), record.tasks.get(name, ""), missing)
 
     def _inputs(self, task: Task) -> str:
         found = hashlib.sha256()
@@ -231,7 +263,7 @@ class Observer:
         place = programs.layout(state)
         names = [program.name for program in programs.all_programs(self._profile, state)]
         found = {}
-        for path in (place.procfile, place.config, *(place.script(name) for name in names)):
+        for path in (place.procfile, place.config, place.watch, *(place.script(name) for name in names)):
             content = self._tools.system.read_bytes(Path(path))
             if content is not None:
                 mode = self._tools.system.mode(Path(path))
@@ -245,6 +277,7 @@ def observe_running(tools: Tools, supervisor: Supervisor, stack: str) -> Seen:
     state = State(
         stack=stack, root=str(project.root), folder=str(project.folder), sockets=str(sockets(tools.places, stack)),
         venv="", base={}, supervisor=observe_programs(tools.system, project, supervisor), data=data_folders(project),
+        foreground=on_terminals(tools.system, project),
     )
     return Seen(state, None, {}, supervisor)
 

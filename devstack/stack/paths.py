@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,11 @@ class Project:
         return self.folder / "tasks"
 
     @property
+    def foreground(self) -> Path:
+        """Marks of the programs that run on a terminal now."""
+        return self.folder / "foreground"
+
+    @property
     def trash(self) -> Path:
         return self.folder / "trash"
 
@@ -83,7 +89,8 @@ def find_root(start: Path) -> Path:
     start = start.resolve()
     for folder in (start, *start.parents):
         try:
-            if (folder / PROFILE).is_file() or (folder / FOLDER / "state.json").is_file() or _has_table(folder):
+            # whatever it is: what can't be a profile is told when it is read
+            if os.path.lexists(folder / PROFILE) or (folder / FOLDER / "state.json").is_file() or _has_table(folder):
                 return folder
         except OSError as error:
             raise storage_error(folder / PROFILE, error, "read") from None

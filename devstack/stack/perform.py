@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 import functools
-import re
-import shutil
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from devstack import plan, programs
-from devstack.errors import ConflictError, ProcessError, UsageError
+from devstack import orphans, plan, programs
+from devstack.detect import missing_module
+from devstack.errors import ProcessError
 from devstack.executor import Performer, Report
 from devstack.plan import Action
 from devstack.profile import graph
-from devstack.profile.interpolation import resolve
 from devstack.profile.model import SignalName
-from devstack.profile.references import ensure_defined
 from devstack.python_env import Observed
-from devstack.render import reveal, stops_of
+from devstack.render import stops_of
 from devstack.services import Probe, kind_of
+from devstack.stack.commands import ensure_executable, port_taken
 from devstack.stack.observe import Observer, Seen, Tools
 from devstack.stack.readiness import Readiness
-from devstack.stack.sources import fields
-from devstack.stack.tasks import marked
-from devstack.state import ProgramState
+from devstack.stack.task_runs import TaskRunner
+from devstack.state import Orphan, ProgramState, Written
+from devstack.system import Identity
 
 _POLL = 0.05
 #: seconds between two looks at a process that only has to go on living
-_GLANCE = 0.1
+_GLANCE = 0.25
 _SERVICE_GRACE = 120.0
 #: a program that has died this often since its start isn't going to make it
 _DEATHS = 2
-_LINES = 20
-#: Postgres's words, whatever the task that hears them
-_EXTENSION = re.compile(r'extension "([a-z0-9_-]+)" is not available')
+_LINES = 12
 
 
 class Performers:
@@ -46,6 +43,8 @@ class Performers:
         self._tools = tools
         self._system = tools.system
         self._profile = tools.profile
+        self._processes = programs.processes(tools.profile)
+        self._owners = programs.owners(tools.profile)
         self._seen = seen
         self._state = seen.state
         self._supervisor = seen.supervisor
@@ -68,10 +67,12 @@ class Performers:
             plan.StopSupervisor: self.stop_supervisor,
             plan.StartProgram: self.start,
             plan.StopProgram: self.stop,
+            plan.ReleaseProgram: self.release,
+            plan.StopForeground: self.stop_foreground,
             plan.ProvisionService: self.provision,
             plan.AwaitService: self.await_service,
             plan.AwaitProgram: self.await_program,
-            plan.RunTask: self.run_task,
+            plan.RunTask: TaskRunner(self._tools, self._state, self._observer).run,
             plan.VerifyPrograms: self.verify,
             plan.DiscardData: self.discard,
         }
@@ -84,31 +85,40 @@ class Performers:
             self._system.write(Path(file.path), file.content, file.mode)
 
     def make(self, action: plan.MakePaths, report: Report) -> None:
-        root = self._tools.project.root
-        lookup = programs.lookup(self._profile, self._state)
-        for name in action.paths:
-            declared, path = self._profile.files[name], root / name
-            mode = int(declared.mode, 8) if declared.mode else None
-            if declared.directory:
-                self._system.folder(path, mode or 0o755)
-                continue
-            text = self._system.read(root / declared.template) if declared.template else ""
-            if text is None:
-                raise UsageError(
-                    "template-missing", f"{name} can't be made", why=f"its template {declared.template} is not there",
-                    fix=f'template = "…" below [files."{name}"]',
-                )
-            ensure_defined(self._profile, declared.template or name, text, fields())
+        place = self._tools.files
+        for name in action.folders:
+            declared = self._profile.files[name]
+            self._system.folder(place.target(name), int(declared.mode, 8) if declared.mode else 0o755)
+        for file in action.files:
+            path = place.target(file.path)
             self._system.folder(path.parent, 0o755)
-            self._system.write(path, reveal(resolve(text, lookup)), mode or 0o600)
+            if file.replaces and path.exists():
+                old = self._trash("files") / file.path
+                self._system.private_folder(old.parent)
+                # a copy: at no point is there no file
+                self._system.write(old, self._system.read_bytes(path) or b"")
+                report.say(f"the old {file.path} is in {old.relative_to(self._tools.project.root)}")
+            self._system.write(path, file.rendered.content, file.rendered.mode)
+            if file.written is not None:
+                self._remember(file.path, file.written)
+
+    def _remember(self, path: str, written: Written) -> None:
+        self._tools.store.update(lambda record: record.with_entry("files", path, str(written)))
+
+    def _trash(self, what: str) -> Path:
+        """A folder for what is replaced."""
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._system.now()))
+        return self._system.private_folder(self._tools.project.trash / f"{stamp}-{what}")
 
     def create_environment(self, action: plan.CreateEnvironment, report: Report) -> None:
         self._tools.python.create(self._environment())
 
     def install_packages(self, action: plan.InstallPackages, report: Report) -> None:
         for warning in self._tools.python.install(self._environment(), report.say):
-            report.say(warning)
+            report.tell(warning)
         self._tools.python.verify(self._environment())
+        if gone := self._tools.python.prune(self._environment()):
+            report.say(f"removed {gone} environment{'s' if gone > 1 else ''} used long ago")
 
     def link_environment(self, action: plan.LinkEnvironment, report: Report) -> None:
         self._tools.python.link(self._environment())
@@ -203,13 +213,20 @@ class Performers:
                 report.say(cleared)
         else:
             self._ensure_command(name)
-        for port_name, port in self._state.ports.items():
-            if port_name == name or port_name.startswith(f"{name}."):
-                self._ensure_free(name, port_name, port)
-        self._system.private_folder(Path(self._state.sockets) / name)
-        if self._profile.home == "private":
-            self._system.private_folder(self._tools.project.folder / "home")
+        self._clear_the_way(name)
         self._supervisor.start_program(name)
+
+    def release(self, action: plan.ReleaseProgram, report: Report) -> None:
+        self._ensure_command(action.program)
+        self._clear_the_way(action.program)
+
+    def stop_foreground(self, action: plan.StopForeground, report: Report) -> None:
+        sign, grace = self._stops.get(action.program, ("TERM", 10.0))
+        identity = Identity(action.running.pid, action.running.start)
+        for number, seconds in ((signal.Signals[f"SIG{sign}"], grace), (signal.SIGKILL, 5.0)):
+            self._system.signal(identity, number)
+            if self._system.until(lambda: not self._system.is_alive(identity), seconds):
+                return
 
     def stop(self, action: plan.StopProgram, report: Report) -> None:
         _, grace = self._stops.get(action.program, ("TERM", 10.0))
@@ -217,7 +234,7 @@ class Performers:
 
     def await_program(self, action: plan.AwaitProgram, report: Report) -> None:
         name, process = action.program, action.process
-        if self._profile.processes[process].ready is None and self._settle(name, process, report):
+        if self._processes[process].ready is None and self._settle(name, process, report):
             return
         grace = self._readiness.grace(process)
         reason = ""
@@ -247,60 +264,36 @@ class Performers:
             )
 
     def _settle(self, name: str, process: str, report: Report) -> bool:
-        """A process without a check: it only has to live for a while, which the kernel knows. False where it has ended
-        meanwhile, or nobody can know but supervisord."""
-        settle = self._profile.processes[process].settle
-        while (settled := self._supervisor.has_settled(name, settle)) is False:
+        """Wait until it has lived as long as it must, which the kernel knows. False where it has ended meanwhile, or
+        nobody can know but supervisord."""
+        settle, before = self._processes[process].settle, 0.0
+        while (lived := self._supervisor.lived(name)) is not None and lived < settle:
+            if lived < before:
+                # another process by now: supervisord knows how often it has died
+                return False
+            before = lived
             report.ensure_wanted()
-            self._system.pause(_GLANCE)
-        return settled is True
+            self._system.pause(min(settle - lived, _GLANCE))
+        return lived is not None
 
     def verify(self, action: plan.VerifyPrograms, report: Report) -> None:
+        """Each has lived as long as it must, whatever its check said before, and all are those that were started."""
+        for name in action.programs:
+            if name in self._owners:
+                self._settle(name, self._owners[name], report)
         for name in action.programs:
             now = self._check_alive(name, "it had been ready")
-            if now is None or not now.is_running or now.restarts:
-                raise self._with_log(
-                    ProcessError(
-                        "process-died", f"{name} died after it had been ready", why=now.reason if now else "it is gone",
-                        fix=f"devstack logs {name}",
-                    ),
-                    name,
+            if now is None or now.restarts or not (now.is_running or now.has_ended_well):
+                why = "it is gone" if now is None else now.reason or "it was started again"
+                error = ProcessError(
+                    "process-died", f"{name} died after it had been ready", why=why, fix=f"devstack logs {name}"
                 )
+                raise self._death(error, name, now)
 
-    # --- tasks and data ----------------------------------------------------------------------------------------------
-
-    def run_task(self, action: plan.RunTask, report: Report) -> None:
-        name, task = action.task, self._profile.tasks[action.task]
-        resolved = programs.command(self._profile, self._state, task)
-        self._ensure_executable(f"task {name}", resolved)
-        log = self._tools.project.logs / f"{name}.log"
-        self._system.private_folder(log.parent)
-        argv = self._system.as_user(task.user, resolved.argv)
-        with marked(self._system, self._tools.project, name) as mark:
-            done = self._system.run(
-                argv, timeout=task.timeout, env={**resolved.revealed(), **mark}, cwd=Path(resolved.cwd), log=log,
-                on_line=report.say,
-            )
-        if done.timed_out or done.returncode != 0:
-            why = f"no end after {task.timeout:g} s" if done.timed_out else f"exit status {done.returncode}"
-            fix = f"devstack run {name}"
-            if missing := _EXTENSION.search(done.output):
-                # running it again can't help: another build of the server has it
-                why = f"this build of Postgres lacks the extension {missing[1]}"
-                fix = f'extensions = ["{missing[1]}"] below its service; devstack down --volumes; devstack up'
-            raise ProcessError(
-                "task-failed", f"the task {name} failed: {task.run}", why=why, fix=fix,
-                evidence=done.last_lines(_LINES),
-            )
-        # what the task needed may have begun anew in this very run: the key is that of the data it worked on
-        record = self._tools.store.load()
-        state = self._observer.with_data(self._state)
-        key = self._observer.task_state(state, record, name).key
-        self._tools.store.update(lambda record: record.with_entry("tasks", name, key))
+    # --- data --------------------------------------------------------------------------------------------------------
 
     def discard(self, action: plan.DiscardData, report: Report) -> None:
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._system.now()))
-        trash = self._system.private_folder(self._tools.project.trash / f"{stamp}-data")
+        trash = self._trash("data")
         data = self._tools.project.folder / "data"
         if data.exists():
             self._system.move(data, trash / "data")
@@ -316,53 +309,73 @@ class Performers:
     def _check_alive(self, name: str, said: str) -> ProgramState | None:
         """The program as it is now. Raises ProcessError when it is clear that it won't make it."""
         now = self._supervisor.program(name, _POLL)
-        if now is not None and (now.phase in ("fatal", "exited", "stopped") or now.restarts >= _DEATHS):
-            raise self._with_log(
-                ProcessError(
-                    "process-died", f"{name} does not stay up", why=now.reason or said or f"it is {now.phase}",
-                    fix=f"devstack logs {name}",
-                ),
-                name,
-            )
+        if now is None:
+            return None
+        owner = self._processes.get(self._owners.get(name, ""))
+        may_end = now.has_ended_well and owner is not None and owner.restart != "always"
+        error = ProcessError(
+            "process-died", f"{name} does not stay up", why=now.reason or said or f"it is {now.phase}",
+            fix=f"devstack logs {name}",
+        )
+        if may_end:
+            if self._in_background(name, now):
+                raise self._death(error, name, now)
+        elif now.phase in ("fatal", "exited", "stopped") or now.restarts >= _DEATHS:
+            raise self._death(error, name, now)
         return now
+
+    def _in_background(self, name: str, now: ProgramState | None) -> tuple[Orphan, ...]:
+        place = programs.layout(self._state)
+        return orphans.in_background(self._system, place, name, now.pid if now else None)
+
+    def _death(self, error: ProcessError, name: str, now: ProgramState | None) -> ProcessError:
+        """The error for a program that died. What it left in the background is ended: else each try would add one."""
+        left = self._in_background(name, now)
+        if not left:
+            self._ensure_not_outrun(name)
+            return self._with_log(error, name)
+        last = self._supervisor.last_lines(name, _LINES - 1)
+        self._supervisor.stop_program(name, 10.0)
+        return ProcessError(
+            "process-daemonized", f"{name} goes to the background, where nobody can look after it",
+            why=f"its command ended with status 0 and left {len(left)} running, which were ended",
+            fix=f"take its option for that (`-d`, `--daemon`, `--detach`, `&`) out of `run` of {name} in devstack.toml",
+            evidence=(*last, f"it left pid {left[0].pid}: {left[0].command[:200]}"),
+        )
+
+    def _ensure_not_outrun(self, name: str) -> None:
+        """Somebody may have taken the port between the look at it and the program's own try to listen."""
+        for port_name, port in programs.ports_of(self._state, name).items():
+            holder = None if self._system.is_port_free(port) else self._system.port_holder(port)
+            if holder and holder.pid and self._system.variables(holder.pid).get("DEVSTACK_STACK") != self._state.stack:
+                fixed = programs.is_fixed(self._profile, port_name)
+                raise port_taken(port_name, port, str(holder), fixed=fixed)
 
     def _with_log(self, error: ProcessError, program: str) -> ProcessError:
         error.evidence = error.evidence or self._supervisor.last_lines(program, _LINES)
+        error.fix = missing_module.fix(error.evidence) or error.fix
         return error
 
-    def _ensure_free(self, program: str, port_name: str, port: int) -> None:
+    def _ensure_free(self, port_name: str, port: int) -> None:
         # the one before may have gone this very moment: its socket goes with it
         if self._system.until(lambda: self._system.is_port_free(port), 2.0, 0.02):
             return
         fixed = programs.is_fixed(self._profile, port_name)
         raise port_taken(port_name, port, str(self._system.port_holder(port)), fixed=fixed)
 
+    def _clear_the_way(self, program: str) -> None:
+        for port_name, port in programs.ports_of(self._state, program).items():
+            self._ensure_free(port_name, port)
+        self._system.private_folder(Path(self._state.sockets) / program)
+        if self._profile.home == "private":
+            self._system.private_folder(self._tools.project.folder / "home")
+
     def _ensure_command(self, program: str) -> None:
-        for name, process in self._profile.processes.items():
-            for replica, number in graph.programs_of(name, process):
-                if replica == program:
-                    resolved = programs.command(self._profile, self._state, process, program, number)
-                    self._ensure_executable(f"process {name}", resolved)
-
-    def _ensure_executable(self, who: str, resolved: programs.Resolved) -> None:
-        if not Path(resolved.cwd).is_dir():
-            raise UsageError(
-                "folder-missing", f"{who} can't run", why=f"its folder {resolved.cwd} is not there",
-                fix="correct its `cwd` in devstack.toml",
-            )
-        word = resolved.argv[0]
-        path = str(Path(resolved.cwd) / word) if "/" in word else word
-        if shutil.which(path, path=resolved.revealed()["PATH"]) is None:
-            raise UsageError(
-                "command-missing", f"{who} can't run: {word} is not there",
-                why="neither the environment nor PATH has it",
-                fix=f'packages = ["{word}"] below [python], or correct `run`',
-            )
-
-
-def port_taken(name: str, port: int, holder: str, *, fixed: bool) -> ConflictError:
-    """The port of a program is another's. fixed: the profile demands this very port."""
-    return ConflictError(
-        "port-taken", f"port {port} of {name} is taken", why=f"by {holder}; nothing of it was touched",
-        fix=f"end that process, or change `port` of {name} in the profile" if fixed else "devstack up --new-ports",
-    )
+        name = self._owners[program]
+        if name not in self._profile.processes:
+            # devstack's own: what runs it is what runs this
+            return
+        process = self._profile.processes[name]
+        number = dict(graph.programs_of(name, process))[program]
+        self._tools.files.inside(process.cwd)
+        ensure_executable(f"process {name}", programs.command(self._profile, self._state, process, program, number))

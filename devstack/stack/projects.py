@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstack import __version__
 from devstack.checkout import Git, Repository, ensure_fits, parse
-from devstack.errors import NetworkError
+from devstack.checkout.address import hidden
+from devstack.checkout.git import Read, Wish, ignore
+from devstack.errors import NetworkError, UsageError
 from devstack.executor import Executor, Journal, Progress, Report
 from devstack.plan import CheckedOut, Clone, Plan
 from devstack.planner import checkout
+from devstack.profile import source
+from devstack.profile.model import Project
 from devstack.resources import shared
-from devstack.stack.paths import find_root, places
+from devstack.stack.paths import PROFILE, find_root, places
+from devstack.stack.sources import read_profile
 from devstack.system import System
 
 DEMO = "demo"
@@ -23,26 +29,31 @@ DEMO = "demo"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was typed. here: the folder it was typed in."""
+    """What was typed. repository: "" where it was left out. here: the folder it was typed in. profile: as given with
+    `--profile`."""
 
     repository: str
     here: Path
     into: Path | None = None
     ref: str | None = None
+    profile: str = ""
     offline: bool = False
 
 
 @dataclass(frozen=True)
 class CheckedOutProject:
-    """is_new: cloned just now. is_shipped: devstack's own demo, which needs nobody's trust."""
+    """is_new: cloned just now. is_shipped: devstack's own demo, which needs nobody's trust. journal: of the cloning."""
 
     root: Path
     is_new: bool
     is_shipped: bool
+    journal: Path | None = None
 
 
 def check_out(system: System, wanted: Wanted, progress: Callable[[Plan], Progress]) -> CheckedOutProject:
     """The project's folder, cloned if it isn't there. Raises UsageError, ConflictError, NetworkError, DataError."""
+    declared = _declared(wanted)
+    wanted = replace(wanted, repository=wanted.repository or _left_out(wanted, declared))
     if _is_here(wanted):
         start = (wanted.here / wanted.repository).resolve()
         return CheckedOutProject(_root(start), is_new=False, is_shipped=False)
@@ -55,19 +66,57 @@ def check_out(system: System, wanted: Wanted, progress: Callable[[Plan], Progres
     if not exists and wanted.offline and not Path(repository.url).exists():
         raise NetworkError(
             "offline", f"{repository.url} is not on this machine", why="--offline forbids to clone it",
-            fix=f"python3 bootstrap.py {repository.url}",
+            fix=f"devstack bootstrap {shlex.quote(hidden(repository.url))}",
         )
-    goal = CheckedOut(repository.url, str(destination), wanted.ref, exists)
+    goal = CheckedOut(repository.url, str(destination), wanted.ref or declared.ref, exists, declared.sparse)
     plan = checkout(goal)
     with progress(plan) as shown:
 
         def clone(action: Clone, report: Report) -> None:
-            git.clone(action.url, Path(action.destination), action.ref, report.say)
+            wish = Wish(action.ref, action.sparse, declared_sparse, wanted.profile)
+            git.clone(action.url, Path(action.destination), wish, report.say, report.tell)
 
-        Executor(system, {Clone: clone}, shown, _journal(system)).execute(plan)
+        journal = _journal(system)
+        Executor(system, {Clone: clone}, shown, journal).execute(plan)
     if exists and wanted.ref is not None:
-        git.update(destination, wanted.ref, lambda line: None)
-    return CheckedOutProject(destination, is_new=not exists, is_shipped=is_shipped)
+        git.update(destination, wanted.ref, ignore)
+    return CheckedOutProject(
+        destination, is_new=not exists, is_shipped=is_shipped, journal=None if exists else journal.path
+    )
+
+
+def declared_sparse(read: Read) -> tuple[str, ...]:
+    """`[project] sparse` of a repository that isn't checked out yet. What is wrong with its profile is told later."""
+    try:
+        if (text := read(PROFILE)) is not None:
+            tables = source.parse(source.SourceFile(PROFILE, text, "project"))
+        else:
+            file = source.SourceFile("pyproject.toml", read("pyproject.toml") or "", "project")
+            own = source.from_pyproject(file)
+            tables = source.parse(own) if own else {}
+        return Project.model_validate(tables.get("project", {})).sparse
+    except (UsageError, ValueError):
+        return ()
+
+
+def _left_out(wanted: Wanted, declared: Project) -> str:
+    """No repository was named: this folder, or what the profile given says where this folder is no project."""
+    if declared.repo is None or (wanted.here / ".git").exists():
+        return "."
+    try:
+        find_root(wanted.here)
+    except UsageError:
+        return declared.repo
+    return "."
+
+
+def _declared(wanted: Wanted) -> Project:
+    """`[project]` of the profile given."""
+    if not wanted.profile:
+        return Project()
+    # a local file beside the profile of the folder that this is typed in is another project's
+    root = wanted.here / (wanted.into or wanted.repository.rpartition("/")[2] or "project")
+    return read_profile(root, wanted.profile).loaded.profile.project
 
 
 def _is_here(wanted: Wanted) -> bool:
@@ -81,8 +130,6 @@ def _is_here(wanted: Wanted) -> bool:
 
 
 def _root(start: Path) -> Path:
-    from devstack.errors import UsageError
-
     try:
         return find_root(start)
     except UsageError:

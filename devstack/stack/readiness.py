@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devstack import programs
+from devstack import evidence, programs
 from devstack.profile.interpolation import resolve
-from devstack.profile.model import CommandCheck, HttpCheck, LogCheck, Process, Profile, TcpCheck
+from devstack.profile.model import CommandCheck, HttpCheck, LogCheck, Process, Profile, Ready, TcpCheck
 from devstack.render import reveal
 from devstack.state import ProgramState, ReplicaState, State
+from devstack.supervised.schedule import MARK
 from devstack.supervisor import Supervisor
 from devstack.system import System
 
 _TRY = 5.0
+
+
+def check_command(
+    profile: Profile, state: State, declared: Process, program: str, check: CommandCheck
+) -> programs.Resolved:
+    """The command that tells whether a program is ready, in the program's own environment and folder."""
+    lookup = programs.lookup(profile, state, program)
+    argv = tuple(reveal(resolve(word, lookup)) for word in shlex.split(check.command))
+    return replace(programs.command(profile, state, declared, program), argv=argv)
 
 
 @dataclass(frozen=True)
@@ -29,12 +39,18 @@ class Readiness:
 
     def check(self, process: str, program: str, now: ProgramState | None) -> ReplicaState:
         """One try, a few seconds at most. The reason says what the check answered."""
-        declared = self.profile.processes[process]
+        declared = programs.processes(self.profile)[process]
+        if now is not None and now.has_ended_well and declared.restart != "always":
+            return ReplicaState(True, "it ended by itself with status 0")
         if now is None or not now.is_running:
             return ReplicaState(False, (now.reason if now else "") or "not running")
-        match declared.ready:
-            case None:
-                return self._settled(declared, now)
+        if declared.ready is None:
+            answer = self._settled(declared, now)
+            return self._scheduled(program) if declared.schedule is not None and answer.ready else answer
+        return self._asked(declared.ready, declared, program)
+
+    def _asked(self, ready: Ready, declared: Process, program: str) -> ReplicaState:
+        match ready:
             case HttpCheck() as check:
                 return self._http(check, program)
             case TcpCheck() as check:
@@ -48,14 +64,23 @@ class Readiness:
 
     def grace(self, process: str) -> float:
         """Seconds that a process may take to become ready."""
-        declared = self.profile.processes[process]
+        declared = programs.processes(self.profile)[process]
         return declared.ready.grace if declared.ready is not None else declared.settle + 30
 
     def _settled(self, declared: Process, now: ProgramState) -> ReplicaState:
-        settled = self.supervisor.has_settled(now.name, declared.settle)
-        if settled or (settled is None and now.phase == "running" and now.uptime >= declared.settle):
+        # whoever waits for it goes by the kernel's clock too: supervisord's has whole seconds
+        lived = self.supervisor.lived(now.name)
+        if lived is None:
+            lived = now.uptime if now.phase == "running" else 0.0
+        if lived >= declared.settle:
             return ReplicaState(True)
-        return ReplicaState(False, f"it has been running for {now.uptime:.1f} of {declared.settle:g} s")
+        return ReplicaState(False, f"it has been running for {lived:.1f} of {declared.settle:g} s")
+
+    def _scheduled(self, program: str) -> ReplicaState:
+        """Its schedule runs; how the last run went is told, and is no fault of the stack's."""
+        lines = self.supervisor.log_since_start(program).splitlines()
+        said = next((line.removeprefix(MARK) for line in reversed(lines) if line.startswith(MARK)), "")
+        return ReplicaState(True, said)
 
     def _http(self, check: HttpCheck, program: str) -> ReplicaState:
         port = self.state.ports[program]
@@ -71,11 +96,12 @@ class Readiness:
         return ReplicaState(False, f"{place}: {status}, wanted {' or '.join(map(str, wanted))}{detail}")
 
     def _command(self, check: CommandCheck, declared: Process, program: str) -> ReplicaState:
-        resolved = programs.command(self.profile, self.state, declared, program)
-
-        lookup = programs.lookup(self.profile, self.state, program)
-        argv = [reveal(resolve(word, lookup)) for word in shlex.split(check.command)]
-        done = self.system.run(argv, timeout=check.timeout, env=resolved.revealed(), cwd=Path(resolved.cwd))
+        resolved = check_command(self.profile, self.state, declared, program, check)
+        # whoever relies on this observation later asks again
+        with evidence.unheard():
+            done = self.system.run(
+                resolved.argv, timeout=check.timeout, env=resolved.revealed(), cwd=Path(resolved.cwd)
+            )
         if done.returncode == 0:
             return ReplicaState(True)
         last = done.last_lines(1)
@@ -86,5 +112,5 @@ class Readiness:
         pattern = re.compile(check.log)
         if any(pattern.search(line) for line in self.supervisor.log_since_start(program).splitlines()):
             return ReplicaState(True)
-        return ReplicaState(False, f"no line of its log matches {check.log!r} yet")
+        return ReplicaState(False, f"no line of its log matches `{check.log}` yet")
 

@@ -1,14 +1,17 @@
-"""Reads the files that make up a project's profile, lowest precedence first, and hands them to the loader."""
+"""The layers of a project's profile, lowest precedence first: files, `devstack scale`, variables, flags."""
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from devstack import services
 from devstack.errors import UsageError
+from devstack.profile import toml
 from devstack.profile.extends import ensure_no_cycle, extends_of, is_shipped
 from devstack.profile.load import Loaded, load
 from devstack.profile.model import NAME
@@ -17,6 +20,7 @@ from devstack.profile.secret import Secret
 from devstack.profile.source import Origin, SourceFile, from_pyproject
 from devstack.resources import shared, shipped_profiles
 from devstack.stack.paths import LOCAL, PROFILE
+from devstack.stack.suggestion import no_profile
 from devstack.system import storage_errors
 
 #: more than any profile has; a device or a pipe is refused before
@@ -32,18 +36,34 @@ class Found:
     is_given: bool
 
 
-def read_profile(root: Path, given: str = "") -> Found:
+def read_profile(root: Path, given: str = "", above: Sequence[SourceFile] = ()) -> Found:
     """The project's profile: its own file, or the one given, with all that it extends and the local file on top.
 
-    given: a path or a shipped profile's name. Raises ProfileError, UsageError.
+    given: a path or a shipped profile's name. above: layers that win over every file. Raises ProfileError, UsageError.
     """
     base, folder = _given(given) if given else (_own(root), root)
     files = [*_chain(base, folder), base]
     if (root / LOCAL).exists():
         files.append(_read(root / LOCAL, LOCAL, "local"))
     shown = str(Path(given).expanduser().resolve()) if base.origin == "given" else given or base.name
-    loaded = load(files, services.declarations(), fields=fields(), default_name=_name_of(root))
+    loaded = load([*files, *above], services.declarations(), fields=fields(), default_name=_name_of(root))
     return Found(loaded, shown, is_given=bool(given))
+
+
+def scale_layer(scale: Mapping[str, int]) -> tuple[SourceFile, ...]:
+    """What `devstack scale` has kept, as a layer; none where it has kept nothing."""
+    text = "".join(f"[processes.{toml.text(name)}]\nreplicas = {count}\n" for name, count in scale.items())
+    return (SourceFile("devstack scale", text, "scale"),) if scale else ()
+
+
+def setting_layers(environ: Mapping[str, str], runtime: str) -> tuple[SourceFile, ...]:
+    """What a variable and a flag say of keys that a profile has too. runtime: of the flag, "" where it isn't given."""
+    found: list[SourceFile] = []
+    if said := environ.get("DEVSTACK_RUNTIME"):
+        found.append(SourceFile("DEVSTACK_RUNTIME", f"runtime = {toml.text(said)}\n", "variable"))
+    if runtime:
+        found.append(SourceFile("--runtime", f"runtime = {toml.text(runtime)}\n", "flag"))
+    return tuple(found)
 
 
 def _name_of(root: Path) -> str | None:
@@ -53,16 +73,13 @@ def _name_of(root: Path) -> str | None:
 
 
 def _own(root: Path) -> SourceFile:
-    if (root / PROFILE).exists():
+    if os.path.lexists(root / PROFILE):
         return _read(root / PROFILE, PROFILE, "project")
     if (root / "pyproject.toml").exists():
         found = from_pyproject(_read(root / "pyproject.toml", "pyproject.toml", "project"))
         if found is not None:
             return found
-    raise UsageError(
-        "no-profile", f"{root} has no profile", why=f"there is no {PROFILE} and no [tool.devstack] in pyproject.toml",
-        fix="python3 bootstrap.py . --profile minimal",
-    )
+    raise no_profile(root)
 
 
 def _given(name: str) -> tuple[SourceFile, Path]:
@@ -116,7 +133,7 @@ def _read(path: Path, name: str, origin: Origin) -> SourceFile:
             "profile-not-a-file", f"{path} is no file", why="a profile is a TOML file", fix=f"ls -ld {path}"
         )
     with storage_errors(path), path.open("rb") as file:
-        return SourceFile(name, file.read(_LIMIT), origin)
+        return SourceFile(name, file.read(_LIMIT), origin, path=os.path.realpath(path))
 
 
 def fields() -> dict[str, Fields]:

@@ -2,64 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
+from devstack import programs, watching
 from devstack.profile import graph
 from devstack.profile.model import Profile
 from devstack.profile.secret import Secret
 from devstack.services import kind_of
 from devstack.state import ProgramState, ServiceState, State
+from devstack.status import FOREGROUND, Overall, ProcessRow, ScaleRow, ServiceRow, StackRow, Status
 
-Overall = Literal["up", "degraded", "down"]
-
-
-@dataclass(frozen=True)
-class StackRow:
-    id: str
-    name: str
-    root: str
-    profile: str
-    state: Overall
-
-
-@dataclass(frozen=True)
-class ServiceRow:
-    """url: with the password masked."""
-
-    name: str
-    kind: str
-    version: str
-    runtime: str
-    state: str
-    ready: bool
-    port: int
-    url: str
-    reason: str | None
-
-
-@dataclass(frozen=True)
-class ProcessRow:
-    """One replica. uptime_s: seconds."""
-
-    name: str
-    replica: int
-    role: str
-    state: str
-    ready: bool
-    pid: int | None
-    port: int | None
-    url: str | None
-    restarts: int
-    uptime_s: float | None
-    reason: str | None
-
-
-@dataclass(frozen=True)
-class Status:
-    stack: StackRow
-    services: tuple[ServiceRow, ...]
-    processes: tuple[ProcessRow, ...]
+__all__ = [
+    "FOREGROUND", "Overall", "ProcessRow", "ScaleRow", "ServiceRow", "StackRow", "Status", "masked", "status_of",
+]
 
 
 def status_of(profile: Profile, state: State, source: str) -> Status:
@@ -70,14 +23,30 @@ def status_of(profile: Profile, state: State, source: str) -> Status:
         for name, process in profile.processes.items()
         for program, number in graph.programs_of(name, process)
     )
+    running = any(program.is_running for program in state.supervisor.programs.values())
+    if running and watching.process(profile):
+        # devstack's own isn't listed among the project's, unless it is what a person has to know of
+        own = _process(profile, state, watching.NAME, watching.NAME, 1)
+        processes = processes if own.ready else (*processes, own)
     optional = {name for name, process in profile.processes.items() if process.optional}
-    rows: list[ServiceRow | ProcessRow] = [*services, *(row for row in processes if row.name not in optional)]
-    alive = any(program.is_running for program in state.supervisor.programs.values())
+    # what a person runs on a terminal is that person's to judge
+    judged = [row for row in processes if row.name not in optional and row.state != FOREGROUND]
+    rows: list[ServiceRow | ProcessRow] = [*services, *judged]
+    alive = running or state.foreground
     if not alive:
         overall: Overall = "down"
     else:
         overall = "up" if all(row.ready for row in rows) else "degraded"
-    return Status(StackRow(state.stack, profile.name, state.root, source, overall), services, processes)
+    stack = StackRow(state.stack, profile.name, state.root, source, overall)
+    scaled = tuple(row for row in scale_rows(profile) if row.replicas != row.declared)
+    return Status(stack, services, processes, scaled, programs.notes(profile, state))
+
+
+def scale_rows(profile: Profile) -> tuple[ScaleRow, ...]:
+    """How many of each process run, and how many the profile's files want."""
+    return tuple(
+        ScaleRow(name, process.replicas, process.declared_replicas) for name, process in profile.processes.items()
+    )
 
 
 def masked(url: str | Secret, password: Secret) -> str:
@@ -86,11 +55,8 @@ def masked(url: str | Secret, password: Secret) -> str:
     return text.replace(password.reveal(), "***") if password.reveal() else text
 
 
-def _phase(now: ProgramState | None, *, ready: bool) -> str:
-    if now is None:
-        return "stopped"
-    # to supervisord, everything is starting for a second
-    return "running" if ready and now.phase == "starting" else now.phase
+def _phase(now: ProgramState | None) -> str:
+    return now.phase if now is not None else "stopped"
 
 
 def _service(name: str, service: ServiceState, state: State) -> ServiceRow:
@@ -105,25 +71,26 @@ def _service(name: str, service: ServiceState, state: State) -> ServiceRow:
     kind = kind_of(name, instance.declaration)
     version = (probe.version if probe is not None else None) or service.server.version
     return ServiceRow(
-        name=name, kind=instance.declaration.kind or name, version=version, runtime=state.runtime,
-        state=_phase(now, ready=ready), ready=ready, port=instance.port,
-        url=masked(kind.url(instance), instance.password), reason=reason,
+        name=name, kind=instance.declaration.kind or name, version=version, runtime=state.runtime, state=_phase(now),
+        ready=ready, port=instance.port, url=masked(kind.url(instance), instance.password), reason=reason,
     )
 
 
 def _process(profile: Profile, state: State, name: str, program: str, number: int) -> ProcessRow:
-    process, now = profile.processes[name], state.supervisor.programs.get(program)
+    process, now = programs.processes(profile)[name], state.supervisor.programs.get(program)
+    here = state.foreground.get(program)
     answer = state.replicas.get(program)
     running = now is not None and now.is_running
-    ready = running and answer is not None and answer.ready
+    ready = answer is not None and answer.ready
     port = state.ports.get(program)
-    reason = None
-    if not ready:
-        reason = (answer.reason if answer is not None else "") or "not running"
+    reason = (answer.reason if answer is not None else "") or (None if ready else "not running")
+    if here is not None:
+        ready, reason = False, f"in the foreground (pid {here.pid})"
     return ProcessRow(
-        name=name, replica=number, role=process.role, state=_phase(now, ready=ready), ready=ready,
-        pid=now.pid if now is not None and running else None, port=port,
+        name=name, replica=number, role=process.role, state=FOREGROUND if here else _phase(now), ready=ready,
+        pid=here.pid if here else now.pid if now is not None and running else None, port=port,
         url=f"http://127.0.0.1:{port}" if port is not None and process.role == "web" else None,
         restarts=now.restarts if now is not None else 0,
         uptime_s=round(now.uptime, 1) if now is not None and running else None, reason=reason,
+        program=program,
     )

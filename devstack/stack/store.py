@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
-import os
 import secrets as random
 import shlex
 import string
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from devstack import state
 from devstack.errors import BusyError, UsageError
-from devstack.profile.model import Ask, Generate
+from devstack.profile.model import Ask, File, Generate, SecretFormat
 from devstack.profile.secret import Secret
 from devstack.registry import Registry
 from devstack.stack.paths import Project
 from devstack.state import Record
-from devstack.system import System
+from devstack.status import Holder
+from devstack.system import Identity, System
 
 _LETTERS = string.ascii_letters + string.digits
 
@@ -75,8 +77,6 @@ class RecordStore:
 
     def _elsewhere(self, found: Record, root: str) -> Record:
         """The project's folder was moved, or copied: a copy is another stack, which must not share an identity."""
-        from dataclasses import replace
-
         text = self._system.read(Path(found.root) / ".devstack" / "state.json")
         original = state.parse(text) if text is not None else None
         if original is not None and original.stack == found.stack:
@@ -101,12 +101,14 @@ class SecretStore:
     def value(self, name: str, declared: Generate | Ask, asker: Callable[[str, Ask], str | None]) -> Secret | str:
         """A declared value: kept, generated, taken from the environment, asked, or its default."""
         if isinstance(declared, Generate):
-            return Secret(self._value(f"env.{name}", lambda: _generate(declared.generate)))
+            return Secret(self._value(f"env.{name}", lambda: _generate(declared.generate, declared.format)))
         key = f"env.{name}"
         if key not in self._values:
             answer = self._system.environ.get(f"DEVSTACK_ENV_{name}")
+            if answer is None and declared.default is not None:
+                # not kept: a person who gives a value later, and a profile with another default, are heard
+                return Secret(declared.default) if declared.secret else declared.default
             answer = asker(name, declared) if answer is None else answer
-            answer = declared.default if answer is None else answer
             if answer is None:
                 raise UsageError(
                     "value-missing", f"{name} has no value", why=f"the profile asks for it: {declared.ask}",
@@ -115,6 +117,30 @@ class SecretStore:
             self._value(key, lambda: answer)
         text = self._values[key]
         return Secret(text) if declared.secret else text
+
+    def key_file(self, path: str, declared: File, *, is_missing: bool) -> Secret | None:
+        """What a key file of `[files]` holds, the same whenever it has to be made; None for one that was there before.
+        """
+        key = f"files.{path}"
+        if declared.generate is None or (not is_missing and key not in self._values):
+            return None
+        count, form = declared.generate, declared.format or "text"
+        return Secret(self._value(key, lambda: _generate(count, form)))
+
+    def inherited(self, names: Iterable[str], environ: Mapping[str, str], *, again: bool) -> dict[str, str]:
+        """Variables of the person's shell that the profile lets through. again: as they are now; else as they were when
+        they were first let through, so that another terminal doesn't restart what runs."""
+        found = {}
+        for name in names:
+            key = f"inherit.{name}"
+            value = environ.get(name) if again else self._values.get(key, environ.get(name))
+            if value is not None:
+                found[name] = value
+            if value != self._values.get(key):
+                self._dirty = True
+                self._values = {other: kept for other, kept in self._values.items() if other != key}
+                self._values |= {key: value} if value is not None else {}
+        return found
 
     def save(self) -> None:
         if self._dirty and self._keep:
@@ -147,22 +173,45 @@ def held(system: System, project: Project) -> Iterator[None]:
     owner = project.folder / "lock.json"
     with system.lock(project.folder / "lock", timeout=0) as is_held:
         if not is_held:
-            raise _busy(system, owner, project)
+            raise _busy(system, project)
         command = " ".join(map(shlex.quote, ["devstack", *sys.argv[1:]]))
-        system.write(owner, json.dumps({"pid": os.getpid(), "command": command, "since": system.now()}))
-        yield
+        own = system.identity(system.process_id())
+        holder = {"pid": system.process_id(), "start": own.start if own else "", "command": command}
+        system.write(owner, json.dumps(holder | {"since": system.now()}))
+        try:
+            yield
+        finally:
+            owner.unlink(missing_ok=True)
 
 
-def _busy(system: System, owner: Path, project: Project) -> BusyError:
+def holder(system: System, project: Project) -> Holder | None:
+    """Who holds the stack now, without touching the lock: a look must not make a run fail."""
     try:
-        known = json.loads(system.read(owner) or "{}")
-        who = f"pid {known['pid']}: {known['command']}, for {system.now() - known['since']:.0f} s"
+        known = json.loads(system.read(project.folder / "lock.json") or "{}")
+        found = Holder(int(known["pid"]), str(known["command"]), float(known["since"]))
+        is_alive = system.is_alive(Identity(found.pid, str(known["start"])))
     except (ValueError, KeyError, TypeError):
-        who = "it hasn't said who it is"
+        return None
+    return found if is_alive and found.pid != system.process_id() else None
+
+
+def _busy(system: System, project: Project) -> BusyError:
+    found = holder(system, project)
+    seconds = f", for {system.now() - found.since:.0f} s" if found else ""
+    who = f"pid {found.pid}: {found.command}{seconds}" if found else "it hasn't said who it is"
     return BusyError(
         "stack-busy", f"another devstack is working on {project.root}", why=who, fix="wait for it, then try again"
     )
 
 
-def _generate(length: int) -> str:
-    return "".join(random.choice(_LETTERS) for _ in range(length))
+def _generate(count: int, form: SecretFormat = "text") -> str:
+    """So many letters and digits, or the text of so many random bytes."""
+    match form:
+        case "text":
+            return "".join(random.choice(_LETTERS) for _ in range(count))
+        case "hex":
+            return random.token_hex(count)
+        case "base64":
+            return base64.b64encode(random.token_bytes(count)).decode()
+        case "base64url":
+            return base64.urlsafe_b64encode(random.token_bytes(count)).decode()

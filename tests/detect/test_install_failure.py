@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from devstack.detect import install_failure
+from devstack.detect.install_failure import Context
+from devstack.detect.system_needs import NEEDS, Machine
 from devstack.errors import NetworkError, ProcessError, StorageError
 
+DEBIAN = Context(Machine("debian"), "3.11")
 UNREACHABLE = """error: Request failed after 3 retries in 10.9s
   cause: Failed to fetch: https://index.example/simple/idna/
   cause: error sending request for url (https://index.example/simple/idna/)
@@ -34,6 +37,22 @@ PG_CONFIG = """  × Failed to build `psycopg2==2.9.9`
          Error: pg_config executable not found."""
 NO_COMPILER = """  × Failed to build `thing==1.0`
       error: command 'gcc' failed: No such file or directory"""
+NO_BUILD_TOOL = """error: Failed to build `shop @ file:///src/shop`
+  cause: Failed to resolve requirements from `build-system.requires`
+  cause: No solution found when resolving: `hatchling`
+  cause: Because hatchling was not found in the cache and you require hatchling, we can conclude that ...
+hint: Packages were unavailable because the network was disabled."""
+PIPS_BUILD_TOOL = """  × installing build dependencies did not run successfully.
+      WARNING: Retrying (Retry(total=0)) after connection broken by 'NameResolutionError
+      ERROR: No matching distribution found for hatchling
+ERROR: Failed to build 'file:///src/shop' when installing build dependencies"""
+GIT_GONE = """error: Failed to download and build `foo @ git+https://h.example/a/foo.git@v9`
+  cause: Git operation failed
+  cause: failed to find branch, tag, or commit `v9`
+         fatal: couldn't find remote ref refs/tags/v9"""
+GIT_PRIVATE = """error: Failed to download and build `foo @ git+https://h.example/a/foo.git`
+  cause: Git operation failed
+         fatal: could not read Username for 'https://h.example': terminal prompts disabled"""
 REFUSED = """error: Failed to fetch: `https://private.example/simple/acme/`
   cause: HTTP status client error (401 Unauthorized) for url (https://private.example/simple/acme/)"""
 
@@ -44,6 +63,10 @@ REFUSED = """error: Failed to fetch: `https://private.example/simple/acme/`
     (HASH, NetworkError, "hash-mismatch", "six==1.16.0"),
     (CERTIFICATE, NetworkError, "certificate-unknown", "authority"),
     (REFUSED, NetworkError, "index-refused", "401"),
+    (NO_BUILD_TOOL, NetworkError, "offline-missing", "hatchling isn't in the cache"),
+    (PIPS_BUILD_TOOL, NetworkError, "offline-missing", "hatchling isn't in the cache"),
+    (GIT_GONE, NetworkError, "git-failed", "foo @ git+https://h.example/a/foo.git@v9"),
+    (GIT_PRIVATE, NetworkError, "index-refused", "foo @ git+https://h.example/a/foo.git"),
     (CONFLICT, ProcessError, "install-failed", "Because you require django==5.2 and django<4"),
     (PG_CONFIG, ProcessError, "install-failed", "psycopg2==2.9.9 can't be built: pg_config"),
     (NO_COMPILER, ProcessError, "install-failed", "thing==1.0 can't be built: a C compiler"),
@@ -54,7 +77,7 @@ REFUSED = """error: Failed to fetch: `https://private.example/simple/acme/`
 def test_each_failure_gets_its_kind_its_id_and_a_way_out(
     output: str, kind: type[Exception], id: str, said: str
 ) -> None:
-    error = install_failure.diagnose("install requirements.txt", output.splitlines(), "debian")
+    error = install_failure.diagnose("install requirements.txt", output.splitlines(), DEBIAN)
     assert type(error) is kind
     assert error.id == id
     assert said in f"{error.what} {error.why}"
@@ -63,16 +86,16 @@ def test_each_failure_gets_its_kind_its_id_and_a_way_out(
 
 
 @pytest.mark.parametrize(("family", "command"), [
-    ("debian", "sudo apt install libpq-dev"), ("fedora", "sudo dnf install libpq-devel"),
+    ("debian", "sudo apt-get install -y libpq-dev"), ("fedora", "sudo dnf install -y libpq-devel"),
     ("macos", "brew install libpq"),
 ])
 def test_a_missing_header_is_answered_with_the_familys_command(family: str, command: str) -> None:
-    assert install_failure.diagnose("install", PG_CONFIG.splitlines(), family).fix == command
+    assert install_failure.diagnose("install", PG_CONFIG.splitlines(), Context(Machine(family))).fix == command
 
 
 def test_the_patterns_of_every_need_compile_and_name_packages() -> None:
-    for need in install_failure.NEEDS:
-        assert install_failure.diagnose("x", ["Failed to build `a`", need.thing], "debian").id == "install-failed"
+    for need in NEEDS:
+        assert install_failure.diagnose("x", ["Failed to build `a`", need.thing], DEBIAN).id == "install-failed"
         assert all((need.debian, need.fedora))
 
 

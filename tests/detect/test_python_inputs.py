@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from devstack.detect import python_inputs
-from devstack.detect.python_inputs import InstallPlan
+from devstack.detect.install_steps import InstallPlan
 from devstack.errors import UsageError
 from devstack.profile.model import Python
 
@@ -16,7 +16,7 @@ BACKEND = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.
 
 
 def plan(files: Mapping[str, str], python: Python | None = None) -> InstallPlan:
-    return python_inputs.plan(files.get, python or Python())
+    return python_inputs.plan(files.get, python or Python(), "3.11.7")
 
 
 def calls(files: Mapping[str, str], python: Python | None = None) -> list[str]:
@@ -189,8 +189,88 @@ def test_a_difference_of_inputs_is_said_in_words() -> None:
     assert python_inputs.changed_inputs(before, before) == ""
 
 
-def test_a_lock_that_isn_t_followed_is_warned_of() -> None:
+def test_a_lock_that_can_t_be_followed_is_warned_of() -> None:
     poetry = {"pyproject.toml": '[tool.poetry]\nname = "shop"\n' + BACKEND, "poetry.lock": ""}
     assert calls(poetry) == ["pip install -e ."]
-    assert "poetry.lock isn't followed" in plan(poetry).warnings[0]
+    assert plan(poetry).warnings == (
+        "poetry.lock isn't followed: it isn't complete; versions come from the ranges in pyproject.toml",
+    )
     assert plan({"requirements.txt": "", "poetry.lock": ""}).warnings == ()
+
+
+def test_a_named_lock_that_can_t_be_followed_is_an_error() -> None:
+    files = {"pyproject.toml": PROJECT, "poetry.lock": ""}
+    with pytest.raises(UsageError) as caught:
+        plan(files, Python(install=("poetry.lock",)))
+    assert (caught.value.id, caught.value.why) == ("lock-unfollowed", "it isn't complete")
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("poetry.lock", "<<<<<<< HEAD\n"), ("Pipfile.lock", "{"), ("pdm.lock", "a"),
+])
+def test_a_lock_with_the_marks_of_a_merge_is_a_usage_error(name: str, text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan({"pyproject.toml": PROJECT, name: text})
+    assert caught.value.id == "lock-invalid"
+
+
+@pytest.mark.parametrize(("files", "expected"), [
+    (("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", "requirements.txt"), "uv.lock"),
+    (("poetry.lock", "pdm.lock", "pylock.toml", "Pipfile.lock", "requirements.txt"), "poetry.lock"),
+    (("pdm.lock", "pylock.toml", "Pipfile.lock", "requirements.txt"), "pdm.lock"),
+    (("pylock.toml", "Pipfile.lock", "requirements.txt"), "pylock.toml"),
+    (("Pipfile.lock", "requirements.txt"), "Pipfile.lock"),
+    (("requirements.txt", "requirements/dev.txt"), "requirements.txt"),
+    (("pylock.dev.toml",), "pyproject.toml describes the project"),
+])
+def test_a_lock_goes_before_requirements_and_the_most_exact_first(files: tuple[str, ...], expected: str) -> None:
+    texts = {"Pipfile.lock": "{}", "pdm.lock": '[metadata]\nstrategy = ["inherit_metadata"]\n'}
+    project = '[project]\nname = "shop"\ndependencies = []\n'
+    there = {"pyproject.toml": project} | {name: texts.get(name, "[metadata]\n") for name in files}
+    assert plan(there).reason.removesuffix(" is there") == expected
+
+
+def test_pip_follows_no_lock_of_uvs_and_gets_groups_and_dependencies_spelled_out() -> None:
+    groups = '[dependency-groups]\nbase = ["six"]\ndev = ["idna", {include-group = "base"}]\n'
+    files = {"uv.lock": "", "pyproject.toml": PROJECT + '[project.optional-dependencies]\ns3 = ["boto3"]\n' + groups}
+    found = plan(files, Python(installer="pip", extras=("s3",), groups=("dev",)))
+    assert [(step.args, step.lines) for step in found.steps] == [
+        (("pip", "install"), ("django", "boto3")), (("pip", "install"), ("idna", "six")),
+    ]
+    assert found.warnings == ("uv.lock isn't followed: pip can't read it",)
+    with pytest.raises(UsageError):
+        plan(files, Python(installer="pip", install=("uv.lock",)))
+    assert key(files, Python(installer="pip")) != key(files)
+
+
+def test_options_reach_the_calls_that_resolve_and_no_others() -> None:
+    files = {"requirements.txt": "a", "pyproject.toml": PROJECT + BACKEND}
+    python = Python(
+        install=("requirements.txt", "."), prerelease="allow", exclude_newer="2019-06-01", editable=False,
+        only_binary=("b",), indexes=("https://i.example/simple",),
+    )
+    common = "--exclude-newer 2019-06-01 --prerelease allow --only-binary b --index https://i.example/simple"
+    assert calls(files, python) == [f"pip install {common} -r requirements.txt", f"pip install {common} ."]
+    assert any("[python] indexes" in warning for warning in plan(files, python).warnings)
+    lock = {"uv.lock": "", "pyproject.toml": PROJECT}
+    assert calls(lock, python.model_copy(update={"install": None})) == [
+        "sync --frozen --no-editable --no-build-package b"
+    ]
+    assert any("exclude_newer" in one for one in plan(lock, Python(exclude_newer="2019-06-01")).warnings)
+
+
+def test_groups_come_from_wherever_the_project_has_them() -> None:
+    poetry = '[tool.poetry]\nname = "shop"\n[tool.poetry.group.docs.dependencies]\nsphinx = "^7.1"\n'
+    files = {"requirements.txt": "a", "pyproject.toml": poetry + '[dependency-groups]\ndev = ["b"]\n'}
+    found = plan(files, Python(groups=("docs", "dev")))
+    assert [(step.args, step.lines) for step in found.steps[1:]] == [
+        (("pip", "install", "--group", "dev"), ("sphinx>=7.1,<8",)),
+    ]
+    inside = {"backend/pyproject.toml": PROJECT + '[dependency-groups]\ndev = ["b"]\n'}
+    assert calls(inside, Python(install=("backend/pyproject.toml",), groups=("dev",))) == [
+        "pip install -r backend/pyproject.toml", "pip install --group backend/pyproject.toml:dev",
+    ]
+
+
+def test_a_conda_environment_is_told() -> None:
+    assert "conda" in plan({"environment.yml": "dependencies:\n"}).warnings[0]

@@ -44,7 +44,8 @@ def test_pips_files_and_variables_are_read_in_pips_order() -> None:
     second = f"[install]\nextra-index-url = {extra}\ntrusted-host = two.example\n"
     settings = scrub.pip_settings([first, "not an ini file", second], {"PIP_INDEX_URL": "https://three.example/simple"})
     assert settings == PipSettings(
-        index="https://three.example/simple", extra_indexes=("https://two.example/simple",), find_links=("/wheels",),
+        index="https://three.example/simple", extra_indexes=("https://two.example/simple",),
+        index_folders=("file:///srv/simple",), find_links=("/wheels",),
         certificate="/etc/ca.pem", trusted_hosts=("two.example",),
     )
 

@@ -133,3 +133,10 @@ def test_a_terminal_without_unicode_gets_ascii_of_the_same_width() -> None:
         lines = _drawn(picture, 1.0)
         assert all(cells(line) < 80 for line in lines)
         assert has_unicode or all(line.isascii() for line in lines)
+
+
+def test_a_row_that_waits_for_everything_names_a_few() -> None:
+    needs = tuple(f"worker-{number}:await" for number in range(1, 7))
+    steps = [Step(f"worker-{number}", AwaitProgram(f"worker-{number}", "worker"), "") for number in range(1, 7)]
+    picture = Picture(Plan("up", (*steps, Step("stack", StartProgram("stack"), "", needs))), "up")
+    assert _drawn(picture, 0.0)[-1].endswith("waits for worker-1, worker-2, worker-3, 3 more")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devstack.errors import ConflictError, StorageError
-from devstack.output import Call, Output
+from devstack.output import Call, Output, documents
 from devstack.output.progress import PlainProgress
 from devstack.registry import Entry
 from tests.output.samples import HOSTILE, PAINT, PLAN, SHOP, Screen, closed_pipe, finished, started
@@ -39,7 +38,7 @@ def _screens(monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[Screen, S
 def test_json_puts_one_document_on_stdout_and_words_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     out, err = _screens(monkeypatch)
     Output(json=True).ready(SHOP, 3.0, Call("devstack"), ["something"])
-    assert json.loads(out.text) == json.loads(json.dumps(asdict(SHOP)))
+    assert json.loads(out.text) == json.loads(json.dumps(documents.status(SHOP)))
     assert len(out.text.splitlines()) == 1
     assert "note: something" in err.text
     assert "shop is up" in err.text
@@ -60,8 +59,10 @@ def test_documents_are_those_of_the_contract(monkeypatch: pytest.MonkeyPatch) ->
         "id": "migrate:run", "target": "migrate", "action": "run", "cause": "not done yet with this data",
         "needs": ["python:install"], "destructive": False,
     }  # fmt: skip
-    assert list(status) == ["stack", "services", "processes"]
-    assert urls == {"urls": {"web": "http://127.0.0.1:8000", "postgres": "postgresql://shop:***@127.0.0.1:5432/shop"}}
+    assert list(status) == ["stack", "services", "processes", "busy"]
+    assert urls == {
+        "urls": {"web": "http://127.0.0.1:8000", "postgres": "postgresql://shop:***@127.0.0.1:5432/shop"}, "notes": [],
+    }
     assert stacks == {"stacks": [{
         "id": "1", "name": "shop", "root": "/src", "state": "up", "runtime": "native", "ports": {"web": 8000},
         "last_used": "1970-01-01T00:00:00+00:00",

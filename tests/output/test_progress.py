@@ -9,7 +9,7 @@ import pytest
 from devstack.errors import InterruptedRunError, ProcessError
 from devstack.executor import Event
 from devstack.output.progress import DOING, DONE, PlainProgress
-from devstack.plan import Action, Plan
+from devstack.plan import Action, Clone, Plan, Step
 from tests.output.samples import AWAIT, HOSTILE, INSTALL, MIGRATE, PLAN, START, finished, started
 
 
@@ -36,6 +36,14 @@ def test_a_long_silence_is_broken() -> None:
     events = [Event("progress", INSTALL, at, f"at {at}") for at in (1.0, 11.0, 12.0, 22.0)]
     lines = _said(started(INSTALL, 0.0), *events)
     assert lines[1:] == ["[ 11.0 s] python     at 11.0", "[ 22.0 s] python     at 22.0"]
+
+
+def test_a_clone_is_told_every_other_second_and_a_new_try_at_once() -> None:
+    clone = Step("project", Clone("https://x/y", "/y", None), "it is not there")
+    events = [Event("progress", clone, at / 2, f"Receiving objects: {at}%") for at in range(1, 9)]
+    events.insert(3, Event("told", clone, 1.6, "trying again (2 of 3)"))
+    told = [float(line[1:7]) for line in _said(started(clone, 0.0), *events)]
+    assert told == [0.0, 1.0, 1.6, 3.0, 4.0]
 
 
 def test_verbose_tells_everything_with_its_cause() -> None:

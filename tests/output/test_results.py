@@ -20,7 +20,6 @@ from devstack.output.results import Call
 from devstack.output.terminal import Look
 from devstack.output.text import cells
 from devstack.plan import Plan
-from devstack.profile.model import Process, Profile, Task
 from devstack.registry import Entry
 from tests.output.samples import DEGRADED, DISCARD, DOWN, HOSTILE, PAINT, PLAN, SHOP, WEB, WORKER
 
@@ -216,14 +215,6 @@ def test_stacks_are_listed_with_their_age() -> None:
         """)  # fmt: skip
 
 
-def test_who_is_asked_for_trust_sees_every_command_whole() -> None:
-    run = "python -c " + "x" * 200
-    profile = Profile(name="p", tasks={"seed": Task(run=run)}, processes={"web": Process(role="web", run="serve")})
-    lines = results.trust_summary(Look(60), profile, changed=False)
-    assert "x" * 200 in "".join(line.strip() for line in lines)
-    assert lines[-1] == "  web   serve"
-
-
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
 def test_no_result_lets_a_stranger_speak_to_the_terminal(hostile: str) -> None:
     """Names, roots, reasons, commands and log lines come from repositories, branches and programs."""
@@ -231,15 +222,30 @@ def test_no_result_lets_a_stranger_speak_to_the_terminal(hostile: str) -> None:
     status = replace(SHOP, stack=replace(SHOP.stack, name=hostile, root=hostile), processes=(process,))
     error = DevstackError("id", hostile, why=hostile, fix=hostile, evidence=(hostile,))
     steps: Any = tuple(replace(step, target=hostile, cause=hostile, needs=(hostile,)) for step in PLAN.steps)
-    profile = Profile(name="p", tasks={"t": Task(run=f"x '{hostile}'")})
     lines = [
         *results.status(_NARROW, status), *results.urls(_NARROW, status),
         *results.ready(_NARROW, status, 1.0, Call("devstack")), *results.error(_NARROW, error),
         *results.plan(_NARROW, Plan("up", steps, (hostile,)), verbose=True),
-        *results.trust_summary(_NARROW, profile, changed=False),
         *results.stacks(_NARROW, [Entry("1", hostile, hostile, "native", {}, 0.0)], ["up"], 1.0),
     ]  # fmt: skip
     for line in lines:
         rest = PAINT.sub("", line)
         assert rest.isprintable(), (line, hostile)
         assert "evil\x1b" not in rest
+
+
+def test_a_note_has_two_lines_at_most_and_keeps_what_to_do() -> None:
+    text = "web listens on 0.0.0.0:8000, where other machines can reach it; make its settings bind 127.0.0.1"
+    lines = results.notes(Look(80), [text, "x " * 200])
+    assert len(lines) == 4
+    assert " ".join(line.strip() for line in lines[:2]) == f"note: {text}"
+    assert max(map(cells, lines)) <= 80
+    assert results.notes(_PIPE, [text]) == [f"note: {text}"]
+
+
+def test_the_end_of_a_run_has_the_profiles_notes_and_a_program_that_goes_on_here() -> None:
+    status = replace(SHOP, notes=("Log in as demo",))
+    lines = results.ready(_PIPE, status, 1.0, Call("devstack", here="worker-1"))
+    assert lines[0] == "✓ all of shop that worker-1 needs is ready in 1.0 s"
+    assert lines[-3:] == ["  Log in as demo", "", "worker-1 runs here: Ctrl-C goes to it, the rest stays up"]
+    assert "Log in as demo" in results.urls(_PIPE, status)

@@ -27,6 +27,7 @@ PORT = "wanted a whole number from 1 to 65535"
         ('""', "an empty text"),
     ],
 )
+@pytest.mark.fault("L5")
 def test_what_is_no_port(value: str, got: str) -> None:
     assert mistakes_of(f"[services.redis]\nport = {value}") == [
         f"devstack.toml:2: services.redis.port: {PORT}, got {got}"
@@ -107,8 +108,32 @@ def test_what_is_no_port(value: str, got: str) -> None:
         ),
         (
             "[files]\n'a' = {}",
-            'files.a: wanted exactly one of `directory = true` and `template = "path"`, got an empty table',
+            (
+                'files.a: wanted exactly one of `directory = true`, `template = "path"`, `content = "text"` and '
+                "`generate = 64`, got an empty table"
+            ),
         ),
+        (
+            "[files]\n'a' = {template = 'b', content = 'c'}",
+            (
+                'files.a: wanted exactly one of `directory = true`, `template = "path"`, `content = "text"` and '
+                "`generate = 64`, got a table with `template`, `content`"
+            ),
+        ),
+        ("[files]\n'a' = {content = 'c', format = 'hex'}", "files.a.format: only what is generated has a format"),
+        (
+            "[files]\n'a' = {content = '${env.NONE}'}",
+            "files.a.content: `${env.NONE}` stands for nothing (there is no `NONE` in `[env]`)",
+        ),
+        (
+            "[files]\n'a' = {generate = 32, format = 'fernet'}",
+            'files.a.format: wanted "text", "hex", "base64" or "base64url", got the text "fernet"',
+        ),
+        (
+            "\nenv_file = [{ path = 'a', optional = true }]",
+            "env_file[0].optional: unknown key `optional` (known here: path, required)",
+        ),
+        ("\ninherit = ['DEVSTACK_TRUST']", "inherit[0]: `DEVSTACK_TRUST` is set by devstack"),
         (
             "[files]\n'a' = {directory = true, mode = '777'}",
             'files.a.mode: wanted permissions such as "0600", got the text "777"',
@@ -132,6 +157,7 @@ def test_a_mistake_in_words(text: str, mistake: str) -> None:
         ("port_s", "did you mean `ports`?"),
     ],
 )
+@pytest.mark.fault("L2")
 def test_unknown_keys_name_the_nearest_known_one(key: str, hint: str) -> None:
     text = f"[processes.web]\nrun = 'x'\n{key} = 'x'"
     assert mistakes_of(text) == [f"devstack.toml:3: processes.web.{key}: unknown key `{key}` ({hint})"]
@@ -139,7 +165,7 @@ def test_unknown_keys_name_the_nearest_known_one(key: str, hint: str) -> None:
 
 def test_a_key_near_nothing_lists_what_there_is() -> None:
     assert mistakes_of("[project]\nxyzzy = 1") == [
-        "devstack.toml:2: project.xyzzy: unknown key `xyzzy` (known here: repo, ref)"
+        "devstack.toml:2: project.xyzzy: unknown key `xyzzy` (known here: repo, ref, sparse, submodules, lfs)"
     ]
 
 

@@ -30,6 +30,14 @@ run = "worker ${replica} ${processes.web.url} ${processes.web.port} ${processes.
 """
 
 
+def test_a_note_may_name_an_address_but_no_secret() -> None:
+    note = 'notes = ["at ${processes.web.url} in ${env.CITY}"]\n'
+    assert profile_of(note + STACK).notes == ("at ${processes.web.url} in ${env.CITY}",)
+    for secret in ("env.KEY", "env.DEEP", "services.redis.password", "services.cache.url"):
+        (mistake,) = mistakes_of(f'notes = ["log in with ${{{secret}}}"]\n' + STACK)
+        assert "is secret" in str(mistake)
+
+
 def test_everything_that_can_be_referred_to() -> None:
     assert profile_of(STACK).processes["web"].env["S"] == "${env.KEY}"
 
@@ -72,6 +80,7 @@ def test_everything_that_can_be_referred_to() -> None:
         ),
     ],
 )
+@pytest.mark.fault("L11")
 def test_what_stands_for_nothing(text: str, mistake: str) -> None:
     (found,) = mistakes_of(STACK, text)
     assert found.split(": ", 2)[2] == mistake

@@ -3,15 +3,20 @@
 import inspect
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
 from devstack import services
 from devstack.profile.interpolation import references
-from devstack.profile.model import Profile, Service
+from devstack.profile.model import Ask, Profile, Service
 from devstack.profile.needs import process_needs, programs_of
-from tests.profile.loading import PROFILES, loaded, profile_of, project, shipped
+from devstack.resources import shipped_profiles
+from devstack.stack.sources import read_profile
+from tests.profile.loading import PROFILES, loaded, project, shipped
+
+CELERY = (shipped("django"), shipped("django-celery"))
 
 
 def _models(value: object) -> Iterator[BaseModel]:
@@ -91,10 +96,12 @@ def test_reference_refers_only_to_what_it_explains() -> None:
 
 
 def test_django_celery_is_a_whole_stack_with_a_name_alone() -> None:
-    profile = loaded(shipped("django-celery"), project('name = "shop"')).profile
+    profile = loaded(*CELERY, project('name = "shop"')).profile
     assert list(profile.services) == ["postgres", "redis", "rabbitmq"]
     assert list(profile.processes) == ["web", "worker", "beat"]
-    assert profile.processes["worker"].argv()[:4] == ("celery", "-A", "shop", "worker")
+    application = profile.env["CELERY_APP"]
+    assert isinstance(application, Ask)
+    assert application.default == "shop"
     assert process_needs(profile, "web") == ("postgres", "redis", "rabbitmq", "migrate")
 
 
@@ -106,7 +113,7 @@ def test_django_celery_is_overridden_key_by_key() -> None:
     services.redis = false
     env.REDIS_URL = ""
     """
-    profile = loaded(shipped("django-celery"), project(text)).profile
+    profile = loaded(*CELERY, project(text)).profile
     worker = profile.processes["worker"]
     assert (worker.run, worker.stop.grace) == ("celery -A config worker", 30)
     assert [program for program, _ in programs_of("worker", worker)] == ["worker-1", "worker-2"]
@@ -167,13 +174,19 @@ test = "pytest -q"
 
 
 def test_a_profile_such_as_people_write_loads_over_django_celery() -> None:
-    profile = loaded(shipped("django-celery"), project(DESIGN)).profile
+    profile = loaded(*CELERY, project(DESIGN)).profile
     assert list(profile.processes) == ["web", "worker", "beat", "ticker"]
 
 
-@pytest.mark.parametrize("name", ["minimal", "django-celery"])
-def test_shipped_profiles_need_only_a_name(name: str) -> None:
-    assert profile_of((PROFILES / f"{name}.toml").read_text(encoding="utf-8")).name == "stack"
+@pytest.mark.parametrize("name", shipped_profiles())
+def test_shipped_profiles_need_only_a_name(name: str, tmp_path: Path) -> None:
+    assert read_profile(tmp_path / "stack", name).loaded.profile.name == "stack"
+
+
+def test_every_shipped_profile_is_in_the_table_of_the_documentation() -> None:
+    text = (PROFILES.parent / "docs" / "profile.md").read_text(encoding="utf-8")
+    text = text.partition("## The shipped profiles")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == set(shipped_profiles())
 
 
 def test_a_declaration_is_a_service() -> None:

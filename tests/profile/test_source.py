@@ -14,6 +14,7 @@ from devstack.profile.source import decoded, key_text, parse, printable
 from tests.profile.loading import loaded, mistakes_of, project, shipped
 
 
+@pytest.mark.fault("L8")
 def test_byte_order_mark_and_windows_line_ends_are_read() -> None:
     assert parse(project(b'\xef\xbb\xbfname = "shop"\r\n[env]\r\nA = "b"\r\n')) == {"name": "shop", "env": {"A": "b"}}
 
@@ -30,10 +31,12 @@ def test_byte_order_mark_and_windows_line_ends_are_read() -> None:
     ],
     ids=["utf-16", "latin-1", "nul", "escaped nul", "5000 digits", "1 MB"],
 )
+@pytest.mark.fault("L8")
 def test_unreadable_bytes_are_named_with_their_line(content: bytes, expected: str) -> None:
     assert mistakes_of(content) == [expected]
 
 
+@pytest.mark.fault("L1")
 def test_a_syntax_mistake_shows_the_line_with_a_caret() -> None:
     assert mistakes_of('name = "x"\n[python]\nversion = 3.11.2\n') == [
         (
@@ -85,6 +88,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS.keys())
+@pytest.mark.fault("L6")
 def test_texts_made_to_exhaust_the_reader_are_refused_soon(text: str) -> None:
     began = time.process_time()
     mistakes = mistakes_of(text)
@@ -95,6 +99,7 @@ def test_texts_made_to_exhaust_the_reader_are_refused_soon(text: str) -> None:
 
 @given(st.one_of(st.binary(max_size=300), st.text(alphabet=" \t\n=[]{}.,\"'#\\$ab1-:T\x00é", max_size=120)))
 @settings(max_examples=300, deadline=None)
+@pytest.mark.fault("L1", "L8")
 def test_no_bytes_raise_anything_but_a_profile_error(content: bytes | str) -> None:
     assert _is_loaded_or_refused(project(content))
 

@@ -215,6 +215,7 @@ def test_strangers_live_whether_a_pid_file_names_them_or_they_stand_in_the_folde
 # --- rights -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("A11")
 def test_servers_do_not_run_as_root(bench: Bench) -> None:
     done = bench.system.capture(bench.native.wrap(("id", "-u")), timeout=10)
     assert done.stdout.strip() == (str(os.geteuid()) if os.geteuid() else "65534")
@@ -245,6 +246,7 @@ def test_without_user_namespaces_root_hands_its_data_to_another_user(bench: Benc
     assert {path.stat().st_uid for path in (bench.data, *bench.data.rglob("*"))} == {0}
 
 
+@pytest.mark.fault("A11")
 def test_where_nothing_works_root_is_told_so(bench: Bench, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root has to become somebody else")

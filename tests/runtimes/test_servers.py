@@ -211,6 +211,7 @@ def test_a_link_to_a_program_of_another_name_keeps_its_name(tmp_path: Path, envi
     assert choice.server.program == str(tmp_path / "bin/toyserver")
 
 
+@pytest.mark.fault("A10")
 def test_without_any_source_the_error_names_what_was_looked_at(tmp_path: Path, environ: dict[str, str]) -> None:
     kind = ToyKind((
         Source("installed", Installed("toyserver", ("/nowhere/bin",))), Source("system", SystemPackages(brew=("toy",))),

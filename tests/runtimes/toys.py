@@ -14,7 +14,7 @@ from typing import Any
 from devstack.profile.model import Service
 from devstack.profile.secret import Secret
 from devstack.runtimes.native import DataState, Native
-from devstack.services import Installed, Instance, NativeService, Prepare, Probe, Server, Source
+from devstack.services import Client, Hint, Installed, Instance, NativeService, Prepare, Probe, Server, Source
 from devstack.system import Completed, System
 
 INIT = 'mkdir -p "$1/base" && echo 15 > "$1/VERSION" && echo content > "$1/base/1"'
@@ -44,6 +44,8 @@ class ToyKind:
 
     sources: tuple[Source, ...]
     patch_glob: str = ""
+    hints: tuple[Hint, ...] = ()
+    memory_mb: int = 1
     declaration: type[Service] = Service
     default_version: str = "1"
     ports: Mapping[str, int] = field(default_factory=lambda: {"main": 4000})
@@ -66,11 +68,17 @@ class ToyKind:
     def variables(self, instance: Instance) -> Mapping[str, str | Secret]:
         return {}
 
+    def question(self, instance: Instance) -> None:
+        return None
+
     def probe(self, instance: Instance, timeout: float) -> Probe:
         return Probe(False, "toy")
 
     def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
         return ()
+
+    def client(self, instance: Instance, server: Server) -> Client:
+        return Client(("toycli",), (), (), {})
 
 
 @dataclass(frozen=True)
@@ -154,7 +162,7 @@ _FETCH = """
 import os, signal
 from pathlib import Path
 from devstack.runtimes.servers import Servers
-from devstack.services import Installed, Source, Wheel
+from devstack.services import Client, Installed, Source, Wheel
 from devstack.system import System
 from tests.runtimes.toys import ToyKind
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 
 from devstack.registry import Entry, Registry
 from devstack.system import System
-from tests.scenarios.machine import CHECKOUT, Machine, Project, below
+from tests.scenarios.machine import CHECKOUT, DEVSTACK, Machine, Project, below, give
 
 
 @pytest.fixture(scope="session")
@@ -84,3 +85,47 @@ def clear(machine: Machine) -> None:
         for process in below(machine.folder):
             with contextlib.suppress(psutil.Error):
                 process.kill()
+
+
+@pytest.fixture
+def ordinary(tmp_path: Path, machine: Machine) -> Iterator[Machine]:
+    """A machine whose user has no rights: the one of the tests, or `nobody` with this machine's Redis."""
+    if os.geteuid() != 0:
+        yield machine
+        return
+    if shutil.which("setpriv") is None:
+        pytest.skip("root can't become another user without setpriv")
+    # pytest's own folders are closed to others
+    folder = Path(tempfile.mkdtemp(prefix="dsn-", dir="/tmp"))
+    (folder / "runtime").mkdir()
+    made = make_machine(folder, folder / "state", folder / "runtime")
+    # `env`: what setpriv itself executes, it still executes with root's rights
+    made.prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env")
+    made.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    copy_servers(folder)
+    give(folder)
+    try:
+        made.command = command_for(made)
+        yield made
+        clear(made)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def command_for(machine: Machine) -> tuple[str, ...]:
+    """How this user can call devstack: this interpreter may be closed to others."""
+    for command in (DEVSTACK, ("/usr/bin/python3", str(CHECKOUT / "bootstrap.py"))):
+        done = subprocess.run(
+            [*machine.prefix, *command, "--version"], env=machine.environ, cwd=machine.folder, capture_output=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            return command
+    pytest.skip(f"nobody can't run devstack: {done.stderr.decode()[-500:]}")
+
+
+def copy_servers(folder: Path) -> None:
+    """Downloads of this machine's user, if there are any, so that they needn't be fetched again."""
+    own = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "devstack" / "servers"
+    for found in own.glob("redis-*"):
+        shutil.copytree(found, folder / "cache" / "devstack" / "servers" / found.name, symlinks=True)

@@ -24,9 +24,12 @@ from typing import Any
 import psutil
 
 import devstack
-from devstack.registry import Registry
+from devstack.stack.inputs import Inputs
 from devstack.stack.sources import read_profile
+from devstack.stack.trusting import material
+from devstack.state import Record, parse
 from devstack.system import System
+from devstack.trust import TrustStore
 
 CHECKOUT = Path(devstack.__file__).resolve().parent.parent
 DEVSTACK = (sys.executable, "-P", "-m", "devstack")
@@ -34,7 +37,7 @@ GIT = shutil.which("git") or "git"
 MINI = Path(__file__).parent / "mini"
 TIMEOUT = 120.0
 
-_HOLD = """pathlib.Path("var").mkdir(exist_ok=True)
+HOLD = """pathlib.Path("var").mkdir(exist_ok=True)
 pathlib.Path("var/holds").touch()
 while not pathlib.Path("var/go").exists():
     time.sleep(0.02)"""
@@ -135,8 +138,10 @@ class Project:
 
     def trust(self) -> None:
         """What `devstack trust` does, without waiting for a command."""
-        registry = Registry(System(), Path(self.machine.environ["XDG_STATE_HOME"]) / "devstack")
-        registry.trust(self.root, read_profile(self.root).loaded.digest)
+        store = TrustStore(System(), Path(self.machine.environ["XDG_STATE_HOME"]) / "devstack")
+        path = self.folder / "state.json"
+        record = parse(path.read_text()) if path.exists() else None
+        store.trust(material(read_profile(self.root), Inputs(self.root), record or Record("", "")))
 
     @property
     def folder(self) -> Path:
@@ -188,7 +193,7 @@ class Project:
 
     def hold(self) -> Path:
         """Make the task `seed` wait for a file, whose path is returned."""
-        self.write("seed.py", f"import pathlib, time\n{_HOLD}\n{self.read('seed.py')}")
+        self.write("seed.py", f"import pathlib, time\n{HOLD}\n{self.read('seed.py')}")
         return self.root / "var" / "go"
 
     def redis(self, command: str, *words: str) -> Any:
@@ -314,3 +319,27 @@ def get(port: int, path: str) -> tuple[int, bytes]:
         return answer.status, answer.read()
     finally:
         connection.close()
+
+
+@contextlib.contextmanager
+def stranger(port: int = 0) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """A process that listens on a port and has nothing to do with any stack."""
+    script = (
+        "import socket, sys, time\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+        "print(s.getsockname()[1], flush=True)\ntime.sleep(600)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-I", "-c", script, str(port)], text=True, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline()), process
+            assert process.poll() is None, "the stranger was ended"
+        finally:
+            process.kill()
+
+
+def give(folder: Path) -> None:
+    """Make `nobody` the owner of a folder and all that is in it."""
+    for path in (folder, *folder.rglob("*")):
+        os.lchown(path, 65534, 65534)

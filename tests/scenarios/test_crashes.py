@@ -96,6 +96,7 @@ def test_a_task_whose_devstack_was_killed_never_runs_beside_its_next_run(mini: P
     mini.assert_up()
 
 
+@pytest.mark.fault("B3")
 def test_a_clone_that_was_killed_is_begun_again(machine: Machine) -> None:
     origin = machine.folder / "origin"
     make_repository(origin)
@@ -122,6 +123,7 @@ def test_a_clone_that_was_killed_is_begun_again(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("verb", ["up", "down"])
+@pytest.mark.fault("D3")
 def test_a_killed_supervisord_leaves_no_orphan_and_no_duplicate(mini: Project, verb: str) -> None:
     mini.run("up")
     before = mini.programs()

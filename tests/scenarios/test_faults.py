@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import socket
-import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
-from tests.scenarios.machine import Machine, Project, finish, until
+from tests.scenarios.machine import Machine, Project, finish, stranger, until
 
 _NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a name space of its own")
-
-
-@contextlib.contextmanager
-def stranger(port: int = 0) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """A process that listens on a port and has nothing to do with any stack."""
-    script = (
-        "import socket, sys, time\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
-        "print(s.getsockname()[1], flush=True)\ntime.sleep(600)"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-I", "-c", script, str(port)], text=True, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield int(process.stdout.readline()), process
-            assert process.poll() is None, "the stranger was ended"
-        finally:
-            process.kill()
 
 
 # --- what was typed --------------------------------------------------------------------------------------------------
@@ -44,7 +23,7 @@ def stranger(port: int = 0) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     [
         (("upp", "--json"), "unknown-verb"), (("up", "--json", "--no-such"), "usage"),
         (("up", "--json", "webb"), "unknown-name"), (("logs", "--json", "webb"), "unknown-name"),
-        (("run", "--json", "sed"), "unknown-task"), (("restart", "--json"), "usage"),
+        (("run", "--json", "sed"), "unknown-task"), (("run", "--json"), "usage"),
         (("bootstrap", "--json", "ext::sh -c id"), "url-refused"),
         (("bootstrap", "--json", "--", "--upload-pack=id"), "url-refused"),
         (("bootstrap", "--json", "./no/such"), "no-repository"),
@@ -63,10 +42,26 @@ def test_a_folder_without_a_project_says_how_to_begin(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("home", ["", "/no/such/home"])
+@pytest.mark.fault("J3")
 def test_without_a_home_devstack_says_so(mini: Project, home: str) -> None:
     assert mini.run("up", "--json", env={"HOME": home}, code=2).error["id"] == "no-home"
 
 
+@_NEEDS_ROOT
+@pytest.mark.fault("J3")
+def test_a_home_that_cannot_be_written_is_told(mini: Project) -> None:
+    script = 'mount --bind "$HOME" "$HOME" && mount -o remount,bind,ro "$HOME" && exec "$@"'
+    inside = dict.fromkeys(("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), "")
+
+    prefix = ("unshare", "-m", "sh", "-c", script, "sh")
+    error = mini.run("up", "--trust", "--json", env=inside, prefix=prefix, code=5).error
+
+    assert error["id"] == "read-only"
+    assert mini.machine.environ["HOME"] in error["what"]
+    assert not (mini.folder / "data").exists()
+
+
+@pytest.mark.fault("L2")
 def test_an_unknown_key_is_named_with_its_line_and_the_nearest_one(mini: Project) -> None:
     line = mini.read("devstack.toml").split("replicas")[0].count("\n") + 1
     mini.edit("devstack.toml", "replicas = 2", "replica = 2")
@@ -77,6 +72,7 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest_one(mini: Project
     assert "replicas" in done.err
 
 
+@pytest.mark.fault("A8")
 def test_a_python_that_is_not_there_is_told_with_those_that_are(mini: Project) -> None:
     mini.replace("[python]\n", '[python]\nversion = "3.99"\n')
 
@@ -86,7 +82,19 @@ def test_a_python_that_is_not_there_is_told_with_those_that_are(mini: Project) -
     assert ".".join(map(str, sys.version_info[:2])) in done.err
 
 
+def test_a_system_package_that_is_missing_is_planned_with_and_stops_a_build_before_it_begins(mini: Project) -> None:
+    mini.replace("[python]\n", '[python]\nsystem = { binaries = ["frobnicate"] }\n')
+
+    assert any("frobnicate" in warning for warning in mini.run("plan", "--json").document["warnings"])
+    error = mini.run("up", "--json", code=3).error
+
+    assert error["id"] == "system-packages-missing"
+    assert "frobnicate" in error["what"]
+    assert not (mini.folder / "venvs").exists()
+
+
 @_NEEDS_ROOT
+@pytest.mark.fault("J7")
 def test_sudo_is_refused_before_anything_is_made(mini: Project) -> None:
     assert mini.run("up", "--json", env={"SUDO_UID": "1000"}, code=3).error["id"] == "under-sudo"
     assert not mini.folder.exists()
@@ -95,6 +103,7 @@ def test_sudo_is_refused_before_anything_is_made(mini: Project) -> None:
 # --- the network -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("B2")
 def test_a_host_that_does_not_answer_leaves_nothing_behind(machine: Machine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -106,6 +115,7 @@ def test_a_host_that_does_not_answer_leaves_nothing_behind(machine: Machine) -> 
 
 
 @_NEEDS_ROOT
+@pytest.mark.fault("A10")
 def test_a_server_that_cannot_be_fetched_is_a_network_error(mini: Project) -> None:
     empty = {"XDG_CACHE_HOME": str(mini.machine.folder / "cache")}
     own = {"XDG_STATE_HOME": str(mini.machine.folder / "state")}
@@ -117,6 +127,7 @@ def test_a_server_that_cannot_be_fetched_is_a_network_error(mini: Project) -> No
     shutil.rmtree(mini.folder)
 
 
+@pytest.mark.fault("B2")
 def test_offline_says_at_once_what_is_missing(mini: Project) -> None:
     empty = {"XDG_CACHE_HOME": str(mini.machine.folder / "cache")}
     done = mini.run("bootstrap", ".", "--offline", "--json", env=empty, code=4)
@@ -128,6 +139,7 @@ def test_offline_says_at_once_what_is_missing(mini: Project) -> None:
 # --- ports -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("D1")
 def test_a_leased_port_that_a_stranger_took_is_told_and_leased_anew_on_request(mini: Project) -> None:
     mini.run("up")
     mini.run("down")
@@ -147,6 +159,7 @@ def test_a_leased_port_that_a_stranger_took_is_told_and_leased_anew_on_request(m
     assert mini.seeded() == 1
 
 
+@pytest.mark.fault("D1")
 def test_a_demanded_port_that_a_stranger_has_is_never_replaced(mini: Project) -> None:
     with stranger() as (port, process):
         mini.replace('role = "web"\n', f'role = "web"\nport = {port}\n')
@@ -168,6 +181,15 @@ def test_a_process_that_dies_at_once_is_told_with_its_last_lines(mini: Project) 
     assert "cannot open the shop" in done.err
     assert "process-died" in done.err
     assert mini.status()["stack"]["state"] == "degraded"
+
+
+def test_a_process_that_dies_for_a_module_that_once_came_along_says_what_brings_it(mini: Project) -> None:
+    mini.write("web.py", "raise SystemExit(\"ModuleNotFoundError: No module named 'pkg_resources'\")")
+
+    done = mini.run("up", code=8)
+
+    assert "process-died" in done.err
+    assert 'fix: packages = ["setuptools<81"] below [python]' in done.err
 
 
 def test_a_command_that_is_not_there_is_a_mistake_of_the_profile(mini: Project) -> None:
@@ -304,3 +326,12 @@ def test_a_bootstrap_into_a_folder_with_something_else_touches_nothing(machine: 
 def test_a_mistyped_verb_of_bootstrap_is_not_taken_for_a_repository(machine: Machine) -> None:
     error = machine.run("bootstrap", "statsu", "--json", cwd=machine.folder, code=2).error
     assert (error["id"], error["why"], error["fix"]) == ("unknown-verb", "the nearest is status", "devstack status")
+
+
+def test_a_port_that_a_child_of_the_program_holds_is_its_own(mini: Project) -> None:
+    """As with an autoreloader: the server is a child of what supervisord started."""
+    mini.write("reloader.py", "import subprocess as s, sys\nsys.exit(s.run([sys.executable, 'web.py']).returncode)\n")
+    mini.replace('run = "python web.py"', 'run = "python reloader.py"')
+    mini.run("up", "web")
+    mini.run("restart", "web")
+    mini.run("down")

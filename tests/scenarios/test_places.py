@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.scenarios.conftest import clear, make_machine
-from tests.scenarios.machine import CHECKOUT, DEVSTACK, Machine, Project, make_repository
+from tests.scenarios.machine import Machine, Project, give, make_repository
 
 
+@pytest.mark.fault("D2", "S12")
 def test_two_clones_live_side_by_side(machine: Machine) -> None:
     make_repository(machine.folder / "origin")
     one, two = (
@@ -25,6 +23,8 @@ def test_two_clones_live_side_by_side(machine: Machine) -> None:
 
     assert not set(one.state["ports"].values()) & set(ports.values())
     assert one.password != two.password
+    assert not {one.password, two.password} & {"", "redis", "password", "devstack", "mini"}
+    assert len(one.password) >= 22, "128 bits in letters and digits"
     one.redis("SET", "whose", "one")
     two.redis("SET", "whose", "two")
     assert one.redis("GET", "whose") == b"one"
@@ -70,8 +70,9 @@ def test_a_project_copied_while_it_is_up_is_another_stack(mini: Project) -> None
         project.assert_single()
 
 
+@pytest.mark.fault("J1")
 def test_an_awkward_folder_is_a_folder(machine: Machine) -> None:
-    project = machine.new_project(machine.folder / "it's \"odd\" %s é $HOME")
+    project = machine.new_project(machine.folder / "it's \"odd\" %s é $HOME; #1 \U0001f642 \u200fx \\z")
 
     project.run("up")
 
@@ -81,57 +82,51 @@ def test_an_awkward_folder_is_a_folder(machine: Machine) -> None:
     project.assert_up()
 
 
+@pytest.mark.fault("J1")
+def test_a_line_break_in_a_folder_is_refused_before_anything_is_done(machine: Machine) -> None:
+    """supervisord's configuration has no way to say it. The printed command moves the project to a place that works."""
+    project = machine.new_project(machine.folder / "one\ntwo")
+
+    error = project.run("up", "--json", code=2).error
+    subprocess.run(["/bin/sh", "-c", error["fix"]], env=machine.environ, check=True)
+
+    assert error["id"] == "path-unusable"
+    assert not project.root.exists()
+    moved = Project(machine, Path(machine.environ["HOME"]) / "one-two")
+    assert moved.run("plan", "--json").document["steps"]
+    # nothing has run, and its leased ports may be somebody's
+    shutil.rmtree(moved.root)
+
+
+@pytest.mark.fault("J2")
+def test_a_deep_folder_is_a_folder(machine: Machine) -> None:
+    """Sockets and the first lines of scripts have a length that a path may go beyond."""
+    project = machine.new_project(machine.folder.joinpath(*["a-folder-with-a-long-name"] * 8))
+
+    project.run("up")
+
+    project.assert_up()
+    project.assert_single()
+
+
+@pytest.mark.fault("J8")
+def test_a_link_to_a_project_is_the_project(mini: Project) -> None:
+    mini.run("up")
+    link = mini.machine.folder / "link"
+    link.symlink_to(mini.root)
+    before = mini.status()["stack"]
+
+    # a shell says in PWD how it came here
+    seen = mini.run("status", "--json", cwd=link, env={"PWD": str(link)}).document["stack"]
+    again = mini.run("plan", "--json", cwd=link / "fixtures", env={"PWD": str(link / "fixtures")}).document
+    mini.run("bootstrap", "./link", "--trust", cwd=mini.machine.folder)
+
+    assert (seen["id"], seen["root"]) == (before["id"], before["root"]) == (before["id"], str(mini.root))
+    assert again["steps"] == []
+    mini.assert_single()
+
+
 # --- as an ordinary user ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def ordinary(tmp_path: Path, machine: Machine) -> Iterator[Machine]:
-    """A machine whose user has no rights: the one of the tests, or `nobody` with this machine's Redis."""
-    if os.geteuid() != 0:
-        yield machine
-        return
-    if shutil.which("setpriv") is None:
-        pytest.skip("root can't become another user without setpriv")
-    # pytest's own folders are closed to others
-    folder = Path(tempfile.mkdtemp(prefix="dsn-", dir="/tmp"))
-    (folder / "runtime").mkdir()
-    made = make_machine(folder, folder / "state", folder / "runtime")
-    # `env`: what setpriv itself executes, it still executes with root's rights
-    made.prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env")
-    made.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-    copy_servers(folder)
-    give(folder)
-    try:
-        made.command = command_for(made)
-        yield made
-        clear(made)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def command_for(machine: Machine) -> tuple[str, ...]:
-    """How this user can call devstack: this interpreter may be closed to others."""
-    for command in (DEVSTACK, ("/usr/bin/python3", str(CHECKOUT / "bootstrap.py"))):
-        done = subprocess.run(
-            [*machine.prefix, *command, "--version"], env=machine.environ, cwd=machine.folder, capture_output=True,
-            check=False,
-        )
-        if done.returncode == 0:
-            return command
-    pytest.skip(f"nobody can't run devstack: {done.stderr.decode()[-500:]}")
-
-
-def give(folder: Path) -> None:
-    """Make `nobody` the owner of a folder and all that is in it."""
-    for path in (folder, *folder.rglob("*")):
-        os.lchown(path, 65534, 65534)
-
-
-def copy_servers(folder: Path) -> None:
-    """Downloads of this machine's user, if there are any, so that they needn't be fetched again."""
-    own = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "devstack" / "servers"
-    for found in own.glob("redis-*"):
-        shutil.copytree(found, folder / "cache" / "devstack" / "servers" / found.name, symlinks=True)
 
 
 def test_an_ordinary_user_needs_no_rights(ordinary: Machine) -> None:

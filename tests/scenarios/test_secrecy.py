@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.scenarios.machine import Project, below, git, sockets
 
 
@@ -32,6 +34,7 @@ def command_lines() -> Iterator[set[bytes]]:
         watcher.join()
 
 
+@pytest.mark.fault("S11", "S15")
 def test_everything_listens_on_this_machine_only(mini: Project) -> None:
     mini.replace("[services.redis]\n", "[services.redis]\n\n[services.postgres]\n\n[services.rabbitmq]\n")
     mini.run("up")
@@ -43,6 +46,7 @@ def test_everything_listens_on_this_machine_only(mini: Project) -> None:
     assert {one.ip for one in found} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, found
 
 
+@pytest.mark.fault("S14")
 def test_no_secret_is_where_others_could_read_it(mini: Project) -> None:
     secrets: dict[str, str] = {}
     with command_lines() as seen:
@@ -62,6 +66,7 @@ def test_no_secret_is_where_others_could_read_it(mini: Project) -> None:
     assert git(mini.root, "ls-files", ".devstack") == ""
 
 
+@pytest.mark.fault("S13")
 def test_files_are_private_whatever_the_umask(mini: Project) -> None:
     mini.run("up", umask=0)
 

@@ -92,22 +92,13 @@ def test_checks_run_in_the_projects_environment_and_pass_their_code_on(mini: Pro
     assert "it has env, bad" in unknown.err
 
 
-def test_a_missing_extension_is_named_with_what_brings_it(mini: Project) -> None:
-    """Running the task again can't help: another build of the server can."""
-    mini.write("seed.py", "raise SystemExit('ERROR:  extension \"btree_gin\" is not available')\n")
-
-    failed = mini.run("up", code=8)
-
-    assert 'lacks the extension btree_gin' in failed.err
-    assert 'extensions = ["btree_gin"]' in failed.err
-
-
 def test_files_are_made_from_templates_and_a_wrong_reference_names_its_line(mini: Project) -> None:
     mini.write("settings.in", "port = ${processes.web.port}\nurl = ${services.redsi.url}\n")
     mini.replace("[tasks.seed]\n", '[files."var/settings.ini"]\ntemplate = "settings.in"\n\n[tasks.seed]\n')
 
     wrong = mini.run("up", code=2)
     mini.edit("settings.in", "redsi", "redis")
+    mini.trust()
     mini.run("up")
 
     assert "settings.in:2: " in wrong.err
@@ -115,3 +106,51 @@ def test_files_are_made_from_templates_and_a_wrong_reference_names_its_line(mini
     made = mini.root / "var/settings.ini"
     assert f"url = redis://:{mini.password}@" in made.read_text()
     assert made.stat().st_mode & 0o777 == 0o600
+
+
+def test_once_unless_and_outputs_say_when_a_task_runs_again(mini: Project) -> None:
+    mini.write("note.py", "import sys, pathlib\npathlib.Path('var').mkdir(exist_ok=True)\n"
+               "with open('var/notes', 'a') as file:\n    file.write(sys.argv[1])\n")  # fmt: skip
+    tasks = """
+[tasks.once]
+run = "python note.py o"
+once = true
+[tasks.asks]
+run = "python note.py a"
+unless = "test -e ${project.root}/var/asked"
+[tasks.makes]
+run = "sh -c 'python note.py m; mkdir -p dist/css; touch dist/css/a.css'"
+outputs = ["dist/css", "dist/**/*.css"]
+"""
+    mini.replace("[processes.web]\n", f"{tasks}\n[processes.web]\n")
+    mini.run("up")
+
+    def noted() -> str:
+        return mini.read("var/notes")
+
+    assert noted() == "oam"
+    assert mini.run("plan", "--json").document["steps"] == []
+    # another command of each; one is done by somebody else, and one has lost what it made
+    for name in "oa":
+        mini.replace(f'run = "python note.py {name}"', f'run = "python -B note.py {name}"')
+    mini.write("var/asked", "")
+    shutil.rmtree(mini.root / "dist")
+    causes = {step["target"]: step["cause"] for step in mini.run("plan", "--json").document["steps"]}
+    done = mini.run("up")
+
+    assert causes["makes"] == "not there any more: dist/css, dist/**/*.css"
+    assert "asks" in causes
+    assert "once" not in causes
+    assert noted() == "oamm"
+    assert "asks" in done.text
+    assert "skipped: `test -e ${project.root}/var/asked` says that it is done" in done.text
+    assert mini.run("plan", "--json").document["steps"] == []
+    mini.run("run", "asks")
+    mini.run("run", "once")
+    assert noted() == "oammao"
+    shutil.rmtree(mini.root / "dist")
+    mini.run("up")
+    assert noted() == "oammaom"
+    mini.replace("touch dist/css/a.css", "true")
+    shutil.rmtree(mini.root / "dist")
+    assert mini.run("up", "--json", code=8).error["id"] == "task-output-missing"

@@ -46,7 +46,8 @@ def marks(machine: Machine) -> Path:
         text = (origin / name).read_text()
         (origin / name).write_text(f"open({str(marks / name)!r}, 'w').close()\n{text}")
     profile = (origin / "devstack.toml").read_text()
-    (origin / "devstack.toml").write_text(profile.replace("install = []", 'install = ["requirements.txt"]'))
+    profile = profile.replace("install = []", 'install = ["requirements.txt"]')
+    (origin / "devstack.toml").write_text(f'{profile}\n[checks]\ntest = "touch {marks}/check"\n')
     commit(origin, "Marks")
     return marks
 
@@ -55,6 +56,7 @@ def found(marks: Path) -> set[str]:
     return {path.name for path in marks.iterdir()}
 
 
+@pytest.mark.fault("S1", "S2")
 def test_nothing_of_a_repository_runs_before_it_is_trusted(machine: Machine, marks: Path) -> None:
     project = machine.bootstrap(str(machine.folder / "origin"), into=machine.folder / "mini", code=9)
 
@@ -64,8 +66,9 @@ def test_nothing_of_a_repository_runs_before_it_is_trusted(machine: Machine, mar
         assert error["fix"].startswith("devstack trust")
     assert project.status()["stack"]["state"] == "down"
     assert project.run("plan", "--json").document["steps"]
-    for words in (("urls",), ("logs",), ("plan",), ("down",)):
+    for words in (("urls",), ("logs",), ("plan",), ("down",), ("list",), ("--help",), ("up", "--help")):
         project.run(*words)
+    project.run("check", code=9)
     assert found(marks) == set()
     assert not (project.root / ".venv").is_symlink()
 
@@ -74,6 +77,90 @@ def test_nothing_of_a_repository_runs_before_it_is_trusted(machine: Machine, mar
     assert found(marks) == {"package", "seed.py", "web.py", "loop.py"}
 
 
+@pytest.mark.fault("S3")
+def test_nothing_can_make_itself_trusted(machine: Machine) -> None:
+    """No key of a profile, no file of the repository, no CI; nor a local file that a repository brings along."""
+    project, mark = machine.new_project(trusted=False), machine.folder / "mark"
+    project.write(".env", "DEVSTACK_TRUST=1\nDEVSTACK_YES=1\n")
+    project.write("devstack.local.toml", f"[tasks.evil]\nrun = \"touch {mark}\"\nneeds = []\n")
+    for key in ("trust = true", "trusted = true", 'trusted_config_paths = ["/"]'):
+        project.edit("devstack.toml", 'name = "mini"', f'name = "mini"\n{key}')
+        error = project.run("up", "--json", code=2).error
+        assert error["id"] == "profile-invalid"
+        (mistake,) = error["mistakes"]
+        assert (mistake["file"], mistake["line"], mistake["key"]) == ("devstack.toml", 2, key.partition(" ")[0])
+        project.edit("devstack.toml", f"\n{key}", "")
+    project.run("up", code=9, env={"CI": "true", "GITHUB_ACTIONS": "true"})
+
+    mine = machine.folder / "mine.toml"
+    mine.write_text(project.read("devstack.toml"))
+    project.run("bootstrap", ".", "--profile", str(mine), code=9)
+    project.run("bootstrap", ".", "--profile", "minimal", code=9)
+    assert not mark.exists()
+
+
+#: every place of a profile that names something to execute or a file that goes into what is executed
+_EVERYTHING = """
+[files]
+"made" = {{ template = "template.in" }}
+[tasks.scripted]
+run = "sh scripts/task.sh"
+needs = []
+[processes.pinged]
+run = "sh -c 'exec sleep 600'"
+ready = {{ command = "scripts/ping.sh" }}
+needs = []
+[checks]
+test = "touch {mark}"
+"""
+
+
+@pytest.mark.fault("S4")
+def test_whatever_says_what_runs_is_watched(mini: Project) -> None:
+    """One changed byte of any of it: refused, named, with its lines unless it holds secrets; and while it isn't
+    trusted, a look at what runs doesn't run it either."""
+    mark = mini.machine.folder / "mark"
+    mini.write("devstack.toml", f'env_file = ".env"\n{mini.read("devstack.toml")}{_EVERYTHING.format(mark=mark)}')
+    mini.write(".env", "TOKEN=canary-one\n")
+    mini.write("template.in", "${project.root}\n")
+    for name in ("task", "ping"):
+        mini.write(f"scripts/{name}.sh", "#!/bin/sh\n")
+        (mini.root / "scripts" / f"{name}.sh").chmod(0o755)
+    mini.run("trust")
+    mini.run("up", "pinged", "scripted")
+
+    for name, line in (
+        (".env", "TOKEN=canary-two"), ("template.in", "more"), ("scripts/task.sh", f"touch {mark}"),
+        ("scripts/ping.sh", f"touch {mark}"), ("devstack.toml", "# more"),
+    ):
+        before = mini.read(name)
+        mini.write(name, f"{before}{line}\n")
+        done = mini.run("up", "--json", code=9)
+        assert [change["file"] for change in done.error["changes"]] == [name]
+        assert (f"+{line}" in done.text) is (name != ".env")
+        assert "canary" not in done.text
+        for words in (("status",), ("plan",), ("urls",)):
+            mini.run(*words)
+        assert not mark.exists()
+        mini.write(name, before)
+    mini.run("up", "pinged", "scripted")
+    trusted = Path(mini.machine.environ["XDG_STATE_HOME"]) / "devstack" / "trust"
+    assert not [path for path in trusted.iterdir() if "canary" in path.read_text()]
+
+
+def test_trusting_shows_what_it_means(mini: Project) -> None:
+    mini.edit("devstack.toml", "24 }", "25 }")
+
+    document = mini.run("trust", "--json").document
+
+    assert document["trusted"] == str(mini.root)
+    assert "python web.py" in [command["run"] for command in document["commands"]]
+    assert document["changes"] == [{"file": "devstack.toml", "kind": "profile", "change": "changed"}]
+    assert mini.run("trust", "--json").document["changes"] == []
+    mini.run("exec", "--", "true")
+
+
+@pytest.mark.fault("S4", "L10")
 def test_trust_ends_with_the_first_changed_byte(mini: Project) -> None:
     mini.run("up")
     before = mini.pids()
@@ -88,6 +175,7 @@ def test_trust_ends_with_the_first_changed_byte(mini: Project) -> None:
     mini.run("up")
 
 
+@pytest.mark.fault("S5")
 def test_trust_belongs_to_a_place(mini: Project) -> None:
     other = mini.machine.project(mini.machine.folder / "other")
     shutil.copytree(mini.root, other.root)

@@ -44,6 +44,31 @@ def test_the_three_kinds_are_found_without_a_list() -> None:
     assert {"postgres", "redis", "rabbitmq"} <= set(KINDS)
 
 
+@pytest.mark.parametrize(("said", "why", "fix"), [
+    ('ERROR:  extension "btree_gin" is not available', "lacks the extension btree_gin",
+     'extensions = ["btree_gin"] below [services.main]'),
+    ("FeatureNotSupported: ICU is not supported in this build", "no ICU", "icu = true below [services.main]"),
+])
+def test_a_servers_own_words_name_what_brings_the_missing_feature(said: str, why: str, fix: str) -> None:
+    """Running the task again can't help: another build of the server can."""
+    declared = services.get("postgres").declaration(kind="postgres")
+
+    found = services.said_by_a_server({"main": declared}, f"Traceback\n{said}\n")
+
+    assert found is not None
+    assert why in found[0]
+    assert fix in found[1]
+    assert services.said_by_a_server({"main": declared}, "ValueError: no") is None
+
+
+def test_a_build_without_icu_is_passed_over_where_icu_is_declared() -> None:
+    kind = services.get("postgres")
+    declaration = kind.declaration.model_validate({"icu": True})
+
+    assert "icu" in kind.needs(declaration)
+    assert all("icu" not in source.only for source in kind.sources if source.only is not None)
+
+
 def test_an_unknown_kind_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
         services.get("postgers")

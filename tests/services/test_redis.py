@@ -98,12 +98,14 @@ def test_a_folder_of_any_name_will_do(make_bench: MakeBench) -> None:
 
 
 def test_a_server_that_cannot_write_is_not_ready(make_instance: Callable[..., Instance]) -> None:
-    from devstack.services.redis import _judge
+    from devstack.wire.redis import _judge
 
     instance = make_instance("redis")
-    info = {"redis_version": "7.2.4", "valkey_version": "9.1.2", "loading": 0, "aof_last_write_status": "err"}
-    assert not _judge(instance, {"syslog-ident": instance.identity}, info).ok
-    good = _judge(instance, {"syslog-ident": instance.identity}, {**info, "aof_last_write_status": "ok"})
+    question = KIND.question(instance)
+    assert question
+    info = {"redis_version": "7.2.4", "valkey_version": "9.1.2", "loading": "0", "aof_last_write_status": "err"}
+    assert not _judge(question, instance.identity, info).ok
+    good = _judge(question, instance.identity, {**info, "aof_last_write_status": "ok"})
     assert (good.ok, good.version) == (True, "7.2.4 (valkey 9.1.2)")
 
 

@@ -19,16 +19,20 @@ from devstack.profile.model.commands import (
     LogCheck,
     Process,
     Ready,
+    Restart,
     Stop,
     Task,
     TcpCheck,
     short_command,
 )
+from devstack.profile.model.project import Project
 from devstack.profile.model.python import Python, SystemNeeds
 from devstack.profile.model.values import (
     NAME,
     Ask,
     Env,
+    EnvFile,
+    EnvFiles,
     EnvName,
     EnvValue,
     Generate,
@@ -37,6 +41,7 @@ from devstack.profile.model.values import (
     Port,
     RuntimeName,
     Seconds,
+    SecretFormat,
     SignalName,
     Strings,
     name_from,
@@ -44,20 +49,11 @@ from devstack.profile.model.values import (
 )
 
 __all__ = [
-    "NAME", "Ask", "Check", "Command", "CommandCheck", "Env", "EnvName", "EnvValue", "File", "Generate", "HttpCheck",
-    "LogCheck", "Model", "Name", "Port", "Process", "Profile", "Project", "Python", "Ready", "RuntimeName", "Seconds",
-    "Service", "SignalName", "Stop", "Strings", "SystemNeeds", "Task", "TcpCheck", "name_from",
-    "one_or_many",
+    "NAME", "Ask", "Check", "Command", "CommandCheck", "Env", "EnvFile", "EnvFiles", "EnvName", "EnvValue", "File",
+    "Generate", "HttpCheck", "LogCheck", "Model", "Name", "Port", "Process", "Profile", "Project", "Python", "Ready",
+    "Restart", "RuntimeName", "Seconds", "SecretFormat", "Service", "SignalName", "Stop", "Strings", "SystemNeeds",
+    "Task", "TcpCheck", "name_from", "one_or_many",
 ]
-
-
-class Project(Model):
-    """Where the project comes from."""
-
-    repo: str | None = None
-    """Git URL that `bootstrap` clones."""
-    ref: str | None = None
-    """Branch, tag or commit to check out."""
 
 
 class Service(Model):
@@ -73,20 +69,34 @@ class Service(Model):
     """A fixed port; left out: the standard one where it is free, else leased."""
 
 
+_SHAPES = '`directory = true`, `template = "path"`, `content = "text"` and `generate = 64`'
+
+
 class File(Model):
     """Something that must exist in the project before anything runs."""
 
     directory: bool = False
     """Make a folder of this path."""
     template: str | None = None
-    """Make the file from this one, `${…}` filled in; kept as it is once it exists."""
+    """Make the file from this one, `${…}` filled in; again when it changes, unless a person has edited the file."""
+    content: str | None = None
+    """Make the file of this text, `${…}` filled in; again when it changes, unless a person has edited the file."""
+    generate: Annotated[int, Field(strict=True, ge=8, le=4096)] | None = None
+    """Make a key file, once and for ever: so many characters of a `text`, or random bytes in the other formats."""
+    format: SecretFormat | None = None
+    """How a generated key is written: `text` (the default), `hex`, `base64` or `base64url`."""
     mode: Annotated[str, Field(pattern=r"^0[0-7]{3}$")] | None = None
     """Permissions in octal, as text; left out: `0600`, folders `0755`."""
 
     @model_validator(mode="after")
     def _one_shape(self) -> File:
-        if self.directory == (self.template is not None):
-            raise PydanticCustomError("shape", "wanted exactly one of `directory = true` and `template = \"path\"`")
+        shapes = (self.directory, self.template is not None, self.content is not None, self.generate is not None)
+        if sum(shapes) != 1:
+            raise PydanticCustomError("shape", f"wanted exactly one of {_SHAPES}")
+        if self.format is not None and self.generate is None:
+            raise PydanticCustomError(
+                "misfit", "{text}", {"text": "only what is generated has a format", "key": "format"}
+            )
         return self
 
 
@@ -101,6 +111,9 @@ class Profile(Model):
     """Where services run: `auto` takes docker if an engine answers, else native."""
     home: Literal["user", "private"] = "user"
     """`private` gives the project's commands a HOME of their own below `.devstack`."""
+    notes: Strings = ()
+    """What people should know once the stack is up, such as how to log in; `${…}` is filled in. Shown by `up` and
+    `urls`; no secrets."""
     project: Project = Project()
     """Where the project comes from."""
     python: Python = Python()
@@ -109,6 +122,10 @@ class Profile(Model):
     """Servers that the project talks to, by the name of their instance."""
     env: Env = {}
     """Environment of every task, process and check."""
+    env_file: EnvFiles = ()
+    """Files of `NAME=value` lines that every task, process and check gets too; `[env]` wins over them."""
+    inherit: tuple[EnvName, ...] = ()
+    """Variables of the person's own shell that reach the project's commands; others, but a short list, don't."""
     files: dict[str, File] = {}
     """Files and folders that must exist, by their path in the project."""
     tasks: dict[Name, Task] = {}

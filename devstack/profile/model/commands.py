@@ -6,10 +6,12 @@ import re
 import shlex
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from devstack.profile.model.schedule import ensure_fires
 from devstack.profile.model.values import (
+    EnvFiles,
     Model,
     Name,
     PlainEnv,
@@ -34,6 +36,8 @@ class Command(Model):
     """Folder to run in, below the project's root."""
     env: PlainEnv = {}
     """Added to the profile's environment for this command."""
+    env_file: EnvFiles = ()
+    """Files of `NAME=value` lines for this command; they win over `[env]`, and `env` over them."""
     user: str | None = None
     """The system user to run as; needs root."""
 
@@ -54,7 +58,13 @@ class Task(Command):
     needs: tuple[Name, ...] | None = None
     """Services and tasks that come before; left out: every service and every task declared before."""
     inputs: Strings = ()
-    """Globs of files; unchanged files, data and environment: skipped. None given: once per data."""
+    """Globs of files; unchanged files, data and environment: skipped. None given: until its command changes."""
+    outputs: Strings = ()
+    """Paths or globs of what it makes; one that is missing makes it run again."""
+    once: bool = False
+    """Done a single time per data: a changed command or environment does not run it again."""
+    unless: Annotated[str, AfterValidator(ensure_splits)] | None = None
+    """A command asked right before: status 0 means that the task is done already. Split, run without a shell."""
     snapshot: Name | None = None
     """Name for the data as it is afterwards. Checked, not used yet: snapshots and `reset` are still to come."""
     optional: bool = False
@@ -143,6 +153,9 @@ class Stop(Model):
     """Seconds before it is killed."""
 
 
+Restart = Literal["always", "on-failure", "never"]
+
+
 class Process(Command):
     """Something that keeps running under supervisord."""
 
@@ -151,9 +164,15 @@ class Process(Command):
     needs: tuple[Name, ...] | None = None
     """Services, tasks and processes that come before; left out: every service and task."""
     ready: Ready | None = None
-    """How to know that it works; left out: it stays alive for `settle` seconds, or falls asleep before."""
+    """How to know that it works; left out: it stays alive for `settle` seconds."""
     settle: Seconds = 1
-    """Seconds it must have stayed alive before it counts as running."""
+    """Seconds it must have stayed alive before it counts as running, whatever `ready` says before."""
+    restart: Restart = "always"
+    """When it is started again after it ended by itself. Unless `always`, an end with status 0 is no failure."""
+    schedule: Annotated[str, AfterValidator(ensure_fires)] | None = None
+    """Run the command at these times instead, `minute hour day month weekday` in local time, while the stack is up."""
+    watch: Strings = ()
+    """Globs of files; a change restarts all its replicas."""
     replicas: Annotated[int, Field(strict=True, ge=0, le=200)] = 1
     """How many run at the same time."""
     port: Port | None = None
@@ -164,6 +183,18 @@ class Process(Command):
     """How it is asked to end."""
     optional: bool = False
     """A failure is told and does not make the stack fail."""
+    _declared: int | None = PrivateAttr(None)
+
+    def scaled_from(self, declared: int) -> Process:
+        """This process, its `replicas` being what `devstack scale` says and `declared` what the profile's files say."""
+        copy = self.model_copy()
+        copy._declared = declared  # noqa: SLF001 - of the same class
+        return copy
+
+    @property
+    def declared_replicas(self) -> int:
+        """How many the profile's files want."""
+        return self.replicas if self._declared is None else self._declared
 
 
 class Check(Command):

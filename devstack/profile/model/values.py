@@ -66,11 +66,37 @@ class Model(BaseModel):
         return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
 
 
+SecretFormat = Literal["text", "hex", "base64", "base64url"]
+
+
 class Generate(Model):
     """A secret made once per stack, kept across runs."""
 
     generate: Annotated[int, Field(strict=True, ge=8, le=4096)]
-    """Length in characters (letters and digits)."""
+    """Length: of a `text` in characters, of the other formats in random bytes."""
+    format: SecretFormat = "text"
+    """`text`: letters and digits; or the bytes as `hex`, `base64` or `base64url`, padded: a Fernet key is 32 bytes as
+    `base64url`."""
+
+
+class EnvFile(Model):
+    """A file of `NAME=value` lines."""
+
+    path: str
+    """Where it is in the project."""
+    required: bool = True
+    """`false`: it may be missing."""
+
+
+def _env_files(value: Any) -> Any:
+    entries = value if isinstance(value, list | tuple) else (value,)
+    return tuple({"path": entry} if isinstance(entry, str) else entry for entry in entries)
+
+
+EnvFiles = Annotated[
+    tuple[EnvFile, ...],
+    BeforeValidator(_env_files, json_schema_input_type=str | EnvFile | tuple[str | EnvFile, ...]),
+]
 
 
 class Ask(Model):
@@ -81,7 +107,8 @@ class Ask(Model):
     secret: bool = False
     """Never shown again."""
     default: str | None = None
-    """Used where nobody can be asked; without one the run stops and says how to give the value."""
+    """Used without a question; `DEVSTACK_ENV_NAME` gives another value. Without a default and where nobody can be
+    asked, the run stops and says so."""
 
 
 def _env_text(value: Any) -> Any:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +68,7 @@ def observe(system: System) -> Machine:
 
 def which(system: System, program: str) -> str | None:
     """Absolute path of a program on this run's PATH."""
-    found = shutil.which(program, path=system.environ.get("PATH", os.defpath))
-    return str(Path(found).absolute()) if found else None
+    return system.which(program, system.environ.get("PATH", os.defpath))
 
 
 def os_release(text: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote
 
+from devstack import evidence
 from devstack.errors import NetworkError, PrerequisiteError
 from devstack.files import storage_errors
 from devstack.runtimes.servers.machine import Machine
@@ -45,6 +46,7 @@ class Apt:
         """Changes whenever the knowledge of what can be downloaded may have."""
         stamps = []
         for lists in (_LISTS, self._folder / "lists"):
+            evidence.timed(str(lists))
             try:
                 stamps.append(str(lists.stat().st_mtime_ns))
             except OSError:

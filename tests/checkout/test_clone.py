@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from devstack.checkout import Git, Repository, ensure_fits, parse
+from devstack.checkout import Git, Repository, ensure_fits, large_files, parse, submodules
+from devstack.checkout.git import Wish
 from devstack.errors import (
     ConflictError,
     DataError,
@@ -27,85 +27,10 @@ from devstack.errors import (
     UsageError,
 )
 from devstack.system import System
+from tests.checkout.desk import GIT, Hasty, Run, names, quiet
 
-GIT = shutil.which("git") or ""
 pytestmark = pytest.mark.skipif(not GIT, reason="needs git")
-ROOT = Path(__file__).parent.parent
-
-
-class Hasty(System):
-    """The real machine, whose pauses between two tries are only noted."""
-
-    def __init__(self, environ: dict[str, str]) -> None:
-        super().__init__(environ)
-        self.pauses: list[float] = []
-
-    def pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-
-
-def quiet(line: str) -> None:
-    pass
-
-
-@pytest.fixture
-def system(private_environ: dict[str, str]) -> Hasty:
-    return Hasty(private_environ)
-
-
-@pytest.fixture
-def git(system: System) -> Git:
-    return Git(system)
-
-
-Run = Callable[..., str]
-
-
-@pytest.fixture
-def run(private_environ: dict[str, str]) -> Run:
-    """git as its user runs it."""
-    who = {"GIT_AUTHOR_NAME": "Ann", "GIT_AUTHOR_EMAIL": "ann@localhost"}
-    who |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in who.items()}
-
-    def call(folder: Path, *words: str) -> str:
-        done = subprocess.run(
-            [GIT, *words], cwd=folder, env=private_environ | who, capture_output=True, text=True, check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    return call
-
-
-@pytest.fixture
-def shop(tmp_path: Path, run: Run) -> Path:
-    """A repository: `main` with two commits, the first tagged v1, and a branch `next`."""
-    folder = tmp_path / "origin" / "shop"
-    folder.mkdir(parents=True)
-    run(folder, "init", "-q", "-b", "main")
-    for text, after in (("one", ("tag", "v1")), ("next", ()), ("two", ())):
-        if text == "next":
-            run(folder, "checkout", "-q", "-b", "next")
-        (folder / "file").write_text(text)
-        run(folder, "add", "-A")
-        run(folder, "commit", "-q", "-m", text)
-        if after:
-            run(folder, *after)
-        if text == "next":
-            run(folder, "checkout", "-q", "main")
-    return folder
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    return folder
+ROOT = Path(__file__).parent.parent.parent
 
 
 # --- what was typed --------------------------------------------------------------------------------------------------
@@ -162,13 +87,14 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.fault("S8")
 def test_hostile_words_make_nothing_happen(
     system: Hasty, git: Git, work: Path, tmp_path: Path, text: str
 ) -> None:
     """Refused, or given to git as a URL that leads nowhere; no command of theirs ever runs."""
     marker = tmp_path / "MARKER"
     with pytest.raises(DevstackError) as caught:
-        git.clone(parse(text.format(m=marker), work).url, work / "shop", None, quiet)
+        git.clone(parse(text.format(m=marker), work).url, work / "shop", Wish(), quiet)
     assert caught.value.fix
     assert not marker.exists()
     assert names(work) == []
@@ -178,6 +104,7 @@ def test_hostile_words_make_nothing_happen(
     "text",
     [text for text in HOSTILE if text.startswith(("-", "ssh://-", "ssh://a@-")) or "::" in text or "\n" in text],
 )
+@pytest.mark.fault("S8")
 def test_the_dangerous_ones_never_reach_git(work: Path, text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse(text.format(m="M"), work)
@@ -187,10 +114,11 @@ def test_the_dangerous_ones_never_reach_git(work: Path, text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["ext::sh -c touch% {m}", "--upload-pack=touch {m}", "ssh://-oProxyCommand=touch {m}/x"]
 )
+@pytest.mark.fault("S8")
 def test_git_itself_is_told_to_refuse_them_too(git: Git, work: Path, tmp_path: Path, text: str) -> None:
     """Should one get past `parse`: `--` stands before the URL and the protocol is off."""
     with pytest.raises(DevstackError):
-        git.clone(text.format(m=tmp_path / "MARKER"), work / "shop", None, quiet)
+        git.clone(text.format(m=tmp_path / "MARKER"), work / "shop", Wish(), quiet)
     assert not (tmp_path / "MARKER").exists()
 
 
@@ -198,9 +126,10 @@ def test_git_itself_is_told_to_refuse_them_too(git: Git, work: Path, tmp_path: P
     "", "-", "--", "-f", "--upload-pack=touch {m}", "--orphan=x", "-b", "--detach", "main\n-f", "a b", "a..b", "main~1",
     "main^", "@{{-1}}", "HEAD@{{1}}", ":/two", "a:b", "*", "[a]", "a\\b", "a\0b", "a\x7f", "?",
 ])  # fmt: skip
+@pytest.mark.fault("S8")
 def test_hostile_refs_are_refused(git: Git, shop: Path, work: Path, tmp_path: Path, ref: str) -> None:
     with pytest.raises(UsageError) as caught:
-        git.clone(str(shop), work / "shop", ref.format(m=tmp_path / "MARKER"), quiet)
+        git.clone(str(shop), work / "shop", Wish(ref.format(m=tmp_path / "MARKER")), quiet)
     assert caught.value.id == "bad-ref"
     assert names(work) == []
     assert not (tmp_path / "MARKER").exists()
@@ -212,7 +141,7 @@ def test_hostile_refs_are_refused(git: Git, shop: Path, work: Path, tmp_path: Pa
 @pytest.mark.parametrize("form", ["{}", "file://{}"])
 def test_a_clone_is_complete(git: Git, shop: Path, work: Path, run: Run, form: str) -> None:
     """With its remote, nothing beside it, and folders on the way made."""
-    git.clone(form.format(shop), work / "deep" / "shop", None, quiet)
+    git.clone(form.format(shop), work / "deep" / "shop", Wish(), quiet)
     made = work / "deep" / "shop"
     assert (made / "file").read_text() == "two"
     assert names(made.parent) == ["shop"]
@@ -226,7 +155,7 @@ def test_a_clone_is_complete(git: Git, shop: Path, work: Path, run: Run, form: s
 def test_a_ref_is_a_branch_a_tag_or_a_commit(
     git: Git, shop: Path, work: Path, run: Run, ref: str, text: str
 ) -> None:
-    git.clone(str(shop), work / "shop", ref.format(first=run(shop, "rev-parse", "v1")), quiet)
+    git.clone(str(shop), work / "shop", Wish(ref.format(first=run(shop, "rev-parse", "v1"))), quiet)
     assert (work / "shop" / "file").read_text() == text
     if ref == "next":
         assert run(work / "shop", "branch", "--show-current") == "next"
@@ -236,19 +165,20 @@ def test_a_ref_is_a_branch_a_tag_or_a_commit(
 def test_an_unknown_ref_leaves_no_clone(git: Git, shop: Path, work: Path, ref: str) -> None:
     """A file of that name is no ref either."""
     with pytest.raises(UsageError) as caught:
-        git.clone(str(shop), work / "shop", ref, quiet)
+        git.clone(str(shop), work / "shop", Wish(ref), quiet)
     assert caught.value.id == "no-such-ref"
     assert names(work) == []
 
 
+@pytest.mark.fault("B4")
 def test_an_empty_folder_is_used_and_a_full_one_is_kept(git: Git, shop: Path, work: Path) -> None:
     (work / "empty").mkdir()
-    git.clone(str(shop), work / "empty", None, quiet)
+    git.clone(str(shop), work / "empty", Wish(), quiet)
     assert (work / "empty" / "file").is_file()
     (work / "full").mkdir()
     (work / "full" / "mine").write_text("mine")
     with pytest.raises(StorageError):
-        git.clone(str(shop), work / "full", None, quiet)
+        git.clone(str(shop), work / "full", Wish(), quiet)
     assert names(work / "full") == ["mine"]
     assert names(work) == ["empty", "full"]
 
@@ -256,19 +186,19 @@ def test_an_empty_folder_is_used_and_a_full_one_is_kept(git: Git, shop: Path, wo
 def test_an_empty_repository_is_cloned(git: Git, work: Path, tmp_path: Path, run: Run) -> None:
     (tmp_path / "new").mkdir()
     run(tmp_path / "new", "init", "-q")
-    git.clone(str(tmp_path / "new"), work / "new", None, quiet)
+    git.clone(str(tmp_path / "new"), work / "new", Wish(), quiet)
     assert git.revision(work / "new") is None
 
 
 def test_a_place_that_may_not_be_written_is_told(git: Git, shop: Path, work: Path) -> None:
     (work / "file").write_text("")
     with pytest.raises(StorageError):
-        git.clone(str(shop), work / "file" / "shop", None, quiet)
+        git.clone(str(shop), work / "file" / "shop", Wish(), quiet)
 
 
 def test_what_is_no_repository_is_told(git: Git, work: Path, tmp_path: Path) -> None:
     with pytest.raises(NetworkError) as caught:
-        git.clone(str(tmp_path / "home"), work / "shop", None, quiet)
+        git.clone(str(tmp_path / "home"), work / "shop", Wish(), quiet)
     assert caught.value.id == "repository-not-found"
     assert caught.value.evidence
 
@@ -278,7 +208,7 @@ def test_a_mirror_that_lacks_an_object_is_told(git: Git, shop: Path, work: Path,
     blob = run(shop, "rev-parse", "main:file")
     (shop / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
     with pytest.raises(DataError) as caught:
-        git.clone(str(shop), work / "shop", None, quiet)
+        git.clone(str(shop), work / "shop", Wish(), quiet)
     assert (caught.value.id, caught.value.exit_code) == ("checkout-failed", 7)
     assert names(work) == []
 
@@ -290,7 +220,7 @@ def test_a_repository_that_lacks_an_object_is_not_taken_for_the_network(
     blob = run(shop, "rev-parse", "main:file")
     (shop / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
     with pytest.raises(DataError) as caught:
-        git.clone(f"file://{shop}", work / "shop", None, quiet)
+        git.clone(f"file://{shop}", work / "shop", Wish(), quiet)
     assert caught.value.id == "repository-damaged"
     assert blob in caught.value.why
     assert not any("%" in line for line in caught.value.evidence)
@@ -330,8 +260,9 @@ CLONE = """
 import sys
 from pathlib import Path
 from devstack.checkout import Git
+from devstack.checkout.git import Wish
 from devstack.system import System
-Git(System()).clone(sys.argv[1], Path(sys.argv[2]), None, lambda line: None)
+Git(System()).clone(sys.argv[1], Path(sys.argv[2]), Wish(), lambda line: None)
 """
 
 
@@ -348,6 +279,7 @@ def slow(private_environ: dict[str, str], tmp_path: Path) -> Iterator[tuple[dict
         os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
+@pytest.mark.fault("B3")
 def test_killed_in_the_middle(
     system: Hasty, git: Git, shop: Path, work: Path, slow: tuple[dict[str, str], Path]
 ) -> None:
@@ -362,7 +294,7 @@ def test_killed_in_the_middle(
     child.wait()
     (left,) = names(work)
     assert left.startswith(".devstack-tmp-shop-")
-    git.clone(str(shop), work / "shop", None, quiet)
+    git.clone(str(shop), work / "shop", Wish(), quiet)
     assert names(work) == ["shop"]
     assert (work / "shop" / "file").read_text() == "two"
 
@@ -381,7 +313,7 @@ def test_cancelled_in_the_middle(
     canceller = threading.Thread(target=cancel)
     canceller.start()
     with pytest.raises(InterruptedRunError):
-        Git(system).clone(str(shop), work / "shop", None, quiet)
+        Git(system).clone(str(shop), work / "shop", Wish(), quiet)
     canceller.join()
     assert names(work) == []
     assert System().until(lambda: System().identity(int(pid.read_text())) is None, 10)
@@ -397,7 +329,7 @@ def test_only_left_overs_of_the_dead_are_swept(system: Hasty, git: Git, shop: Pa
     swept = [f".devstack-tmp-shop-{own.pid}-1", ".devstack-tmp-shop-4194305-77"]
     for name in (*kept, *swept):
         (work / name).mkdir()
-    git.clone(str(shop), work / "deep-shop", None, quiet)
+    git.clone(str(shop), work / "deep-shop", Wish(), quiet)
     assert names(work) == sorted([*kept, *swept, "deep-shop"])
     git._sweep(work, "shop")
     assert names(work) == sorted([*kept, "deep-shop"])
@@ -438,12 +370,13 @@ def asked(host: ThreadingHTTPServer) -> list[str]:
 
 
 @pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.fault("B10")
 def test_a_refused_log_in_ends_at_once(
     system: Hasty, git: Git, work: Path, host: ThreadingHTTPServer, status: int
 ) -> None:
     """No prompt is waited for and nothing is tried again."""
     with pytest.raises(NetworkError) as caught:
-        git.clone(f"http://127.0.0.1:{host.server_port}/{status}/shop.git", work / "shop", None, quiet)
+        git.clone(f"http://127.0.0.1:{host.server_port}/{status}/shop.git", work / "shop", Wish(), quiet)
     assert (caught.value.id, caught.value.exit_code) == ("access-denied", 4)
     assert system.pauses == []
     assert names(work) == []
@@ -451,17 +384,18 @@ def test_a_refused_log_in_ends_at_once(
 
 def test_a_repository_that_is_not_there(git: Git, work: Path, host: ThreadingHTTPServer) -> None:
     with pytest.raises(NetworkError) as caught:
-        git.clone(f"http://127.0.0.1:{host.server_port}/404/shop.git", work / "shop", None, quiet)
+        git.clone(f"http://127.0.0.1:{host.server_port}/404/shop.git", work / "shop", Wish(), quiet)
     assert caught.value.id == "repository-not-found"
 
 
+@pytest.mark.fault("B6")
 def test_a_troubled_host_is_asked_three_times(
     system: Hasty, git: Git, work: Path, host: ThreadingHTTPServer
 ) -> None:
     """With a pause of a second or two, told to whoever watches."""
     told: list[str] = []
     with pytest.raises(NetworkError) as caught:
-        git.clone(f"http://127.0.0.1:{host.server_port}/503/shop.git", work / "shop", None, told.append)
+        git.clone(f"http://127.0.0.1:{host.server_port}/503/shop.git", work / "shop", Wish(), quiet, told.append)
     assert (caught.value.id, caught.value.exit_code) == ("network-failed", 4)
     assert system.pauses == [1, 2]
     assert len(asked(host)) == 3
@@ -472,7 +406,7 @@ def test_an_unreachable_host(system: Hasty, git: Git, work: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(NetworkError) as caught:
-        git.clone(f"http://127.0.0.1:{port}/shop.git", work / "shop", None, quiet)
+        git.clone(f"http://127.0.0.1:{port}/shop.git", work / "shop", Wish(), quiet)
     assert (caught.value.id, caught.value.exit_code) == ("network-failed", 4)
     assert sum(system.pauses) <= 5
 
@@ -483,12 +417,13 @@ def test_a_password_in_a_url_is_never_shown(git: Git, work: Path, host: Threadin
         told: list[str] = []
         url = f"http://ann:hunter2@127.0.0.1:{host.server_port}/{status}/shop.git"
         with pytest.raises(NetworkError) as caught:
-            git.clone(url, work / "shop", None, told.append)
+            git.clone(url, work / "shop", Wish(), told.append)
         error = caught.value
         assert "hunter2" not in " ".join([error.what, error.why, error.fix, *error.evidence, *told])
         assert "***@127.0.0.1" in error.what
 
 
+@pytest.mark.fault("A1")
 def test_without_git(private_environ: dict[str, str], shop: Path, work: Path, tmp_path: Path) -> None:
     """A `git` that lies in the current folder, or in a relative one of PATH, is not taken for it."""
     (tmp_path / "git").write_text(f"#!/bin/sh\ntouch {tmp_path}/MARKER\n")
@@ -497,7 +432,7 @@ def test_without_git(private_environ: dict[str, str], shop: Path, work: Path, tm
     os.chdir(tmp_path)
     try:
         with pytest.raises(PrerequisiteError) as caught:
-            Git(System(private_environ | {"PATH": f".::{work}:"})).clone(str(shop), work / "shop", None, quiet)
+            Git(System(private_environ | {"PATH": f".::{work}:"})).clone(str(shop), work / "shop", Wish(), quiet)
     finally:
         os.chdir(before)
     assert (caught.value.id, caught.value.exit_code) == ("git-missing", 3)
@@ -520,6 +455,7 @@ def plant_hooks(folder: Path, marker: Path) -> None:
         (folder / name).chmod(0o755)
 
 
+@pytest.mark.fault("S9", "S10")
 def test_nothing_of_a_repository_runs_when_it_is_cloned(
     git: Git, shop: Path, work: Path, tmp_path: Path, run: Run
 ) -> None:
@@ -538,17 +474,18 @@ def test_nothing_of_a_repository_runs_when_it_is_cloned(
     run(shop, "-c", "core.hooksPath=/dev/null", "update-index", "--add", "--cacheinfo", f"160000,{commit},inner")
     run(shop, "-c", "core.hooksPath=/dev/null", "commit", "-q", "-m", "submodule")
     run(shop, "config", "core.fsmonitor", f"touch {marker}")
-    git.clone(str(shop), work / "shop", "main", quiet)
+    git.clone(str(shop), work / "shop", Wish("main"), quiet)
     assert not marker.exists()
     assert list((work / "shop" / "inner").iterdir()) == []
 
 
+@pytest.mark.fault("S10")
 def test_nothing_of_a_checkout_runs_when_it_is_looked_at(
     git: Git, shop: Path, work: Path, tmp_path: Path, run: Run
 ) -> None:
     """A folder that somebody else has packed brings its own .git/config and hooks."""
     marker = tmp_path / "MARKER"
-    git.clone(str(shop), work / "shop", None, quiet)
+    git.clone(str(shop), work / "shop", Wish(), quiet)
     plant_hooks(work / "shop" / ".git" / "hooks", marker)
     run(work / "shop", "config", "core.fsmonitor", f"touch {marker}")
     folder = work / "shop"
@@ -556,6 +493,10 @@ def test_nothing_of_a_checkout_runs_when_it_is_looked_at(
     git.revision(folder)
     git.remotes(folder)
     git.exclude(folder, "/.devstack/")
+    (folder / ".gitmodules").write_text("")
+    (folder / ".gitattributes").write_text("* filter=lfs\n")
+    submodules.missing(git, folder)
+    large_files.pointers(git, folder)
     git.update(folder, "next", quiet)
     assert (folder / "file").read_text() == "next"
     assert not marker.exists()
@@ -573,14 +514,15 @@ def test_nothing_is_there(git: Git, work: Path) -> None:
 
 @pytest.mark.parametrize("form", ["{}", "{}/", "{}.git"])
 def test_the_same_repository_is_recognised(git: Git, shop: Path, work: Path, form: str) -> None:
-    git.clone(str(shop), work / "shop", None, quiet)
+    git.clone(str(shop), work / "shop", Wish(), quiet)
     assert ensure_fits(git, Repository(form.format(shop), "shop"), work / "shop")
 
 
+@pytest.mark.fault("B4")
 def test_anything_else_is_left_alone(git: Git, shop: Path, work: Path) -> None:
     """Another repository's checkout, a folder with files, a file."""
     wanted = Repository("https://example.org/shop.git", "shop")
-    git.clone(str(shop), work / "clone", None, quiet)
+    git.clone(str(shop), work / "clone", Wish(), quiet)
     (work / "files").mkdir()
     (work / "files" / "a").write_text("")
     (work / "file").write_text("")
@@ -592,7 +534,7 @@ def test_anything_else_is_left_alone(git: Git, shop: Path, work: Path) -> None:
 
 def test_an_existing_checkout_follows_its_remote(git: Git, shop: Path, work: Path, run: Run) -> None:
     """To another branch, a tag, and forward when the branch has moved."""
-    git.clone(str(shop), work / "shop", None, quiet)
+    git.clone(str(shop), work / "shop", Wish(), quiet)
     for ref, text in (("next", "next"), ("v1", "one"), ("main", "two")):
         git.update(work / "shop", ref, quiet)
         assert (work / "shop" / "file").read_text() == text
@@ -607,7 +549,7 @@ def test_an_existing_checkout_follows_its_remote(git: Git, shop: Path, work: Pat
 
 def test_work_that_is_not_committed_is_never_touched(git: Git, shop: Path, work: Path) -> None:
     """Changed and staged files refuse; a new file of one's own doesn't matter."""
-    git.clone(str(shop), work / "shop", None, quiet)
+    git.clone(str(shop), work / "shop", Wish(), quiet)
     (work / "shop" / "new").write_text("mine")
     git.update(work / "shop", "next", quiet)
     (work / "shop" / "file").write_text("mine")
@@ -619,7 +561,7 @@ def test_work_that_is_not_committed_is_never_touched(git: Git, shop: Path, work:
 
 
 def test_a_checkout_that_git_cannot_read_does_not_count_as_clean(git: Git, shop: Path, work: Path) -> None:
-    git.clone(str(shop), work / "shop", None, quiet)
+    git.clone(str(shop), work / "shop", Wish(), quiet)
     (work / "shop" / ".git" / "index").write_bytes(b"garbage")
     with pytest.raises(DataError) as caught:
         git.is_dirty(work / "shop")
@@ -631,7 +573,7 @@ def test_a_checkout_that_git_cannot_read_does_not_count_as_clean(git: Git, shop:
 
 def test_own_folders_stay_out_of_git_status(git: Git, shop: Path, work: Path, run: Run) -> None:
     """In a clone and in a worktree of it, however often it is said."""
-    git.clone(str(shop), work / "shop", None, quiet)
+    git.clone(str(shop), work / "shop", Wish(), quiet)
     run(work / "shop", "worktree", "add", "-q", str(work / "tree"), "next")
     for folder in (work / "tree", work / "shop"):
         for line in ("/.devstack/", "/.venv", "/.devstack/"):

@@ -1,0 +1,157 @@
+"""What a repository without a profile is, read off its files: the frameworks it uses and the shipped profile that fits.
+
+Pure: names and texts of files come from the caller; nothing of the project is executed.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Read = Callable[[str], str | None]
+
+_PACKAGES = ("django", "celery", "flask", "fastapi", "starlette", "rq", "django-rq", "flask-rq2")
+_REQUIREMENT = re.compile(
+    rf"(?:^|[\"'])\s*({'|'.join(_PACKAGES)})(?=[\s\[<>=!~;,\"'@]|$)", re.IGNORECASE | re.MULTILINE
+)
+_DECLARES = re.compile(
+    r"(?:.*/)?(?:requirements[^/]*\.(?:txt|in)|requirements/[^/]+\.(?:txt|in)|setup\.(?:py|cfg)|Pipfile)"
+)
+#: `app = FastAPI(…)`, `celery: Celery = Celery(…)`
+_MADE = re.compile(r"^(\w+)\s*(?::[^=\n]+)?=\s*(?:\w+\.)?(FastAPI|Starlette|Flask|Celery)\(", re.MULTILINE)
+_FACTORY = re.compile(r"^def (?:create|make)_app\(", re.MULTILINE)
+_COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+_PROCESS = re.compile(r"^([A-Za-z0-9_-]+):\s*\S", re.MULTILINE)
+#: a repository may have any number of modules; the application is found in the first ones or not at all
+_MODULES = 400
+
+
+@dataclass(frozen=True)
+class Detected:
+    """found: in words, `Django (manage.py)`. profile: a shipped one's name. folder: of the project in the repository,
+    "." for its root. answers: to what the profile asks, by variable."""
+
+    found: tuple[str, ...] = ()
+    profile: str = "minimal"
+    folder: str = "."
+    answers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Application:
+    kind: str
+    module: str
+    path: str
+    name: str
+
+
+def detect(names: Sequence[str], read: Read) -> Detected:
+    """names: paths of the repository's files, relative to its root."""
+    known = {name.lower() for text in _declarations(names, read) for name in _REQUIREMENT.findall(text)}
+    applications = tuple(_applications(names, read))
+    celery = next((one for one in applications if one.kind == "Celery"), None)
+    folder, words, profile = _framework(names, read, known, applications)
+    answers = dict(_answers(profile, applications))
+    if celery or "celery" in known:
+        words.append(f"Celery ({celery.path})" if celery else "Celery")
+        if profile == "django":
+            profile = "django-celery"
+            name = celery.module if celery else ""
+            answers |= {"CELERY_APP": _inside(name, folder)} if name else {}
+    if jobs := known & {"rq", "django-rq", "flask-rq2"}:
+        words.append(f"RQ ({', '.join(sorted(jobs))})")
+        profile = "flask-rq" if profile == "flask" else profile
+    words += _others(names, read)
+    return Detected(tuple(words), profile, folder, answers)
+
+
+def _framework(
+    names: Sequence[str], read: Read, known: set[str], applications: Sequence[_Application]
+) -> tuple[str, list[str], str]:
+    """The project's folder, what was found, and the profile of the web framework."""
+    manages = sorted((name for name in names if posixpath.basename(name) == "manage.py"), key=lambda n: n.count("/"))
+    for name in manages:
+        if "django" in (read(name) or "").lower():
+            return posixpath.dirname(name) or ".", [f"Django ({name})"], "django"
+    made = {one.kind: one for one in reversed(applications)}
+    for kind, profile in (("FastAPI", "fastapi"), ("Starlette", "fastapi"), ("Flask", "flask")):
+        if kind in made:
+            return ".", [f"{kind} ({made[kind].path})"], profile
+    for package, profile in (("fastapi", "fastapi"), ("starlette", "fastapi"), ("flask", "flask")):
+        if package in known:
+            words = {"fastapi": "FastAPI", "starlette": "Starlette", "flask": "Flask"}[package]
+            return ".", [f"{words} (among its requirements)"], profile
+    return ".", ["Django (among its requirements)"] if "django" in known else [], "minimal"
+
+
+def _answers(profile: str, applications: Sequence[_Application]) -> Iterator[tuple[str, str]]:
+    for one in applications:
+        if profile == "fastapi" and one.kind in ("FastAPI", "Starlette"):
+            yield "ASGI_APP", f"{one.module}:{one.name}"
+            return
+        if profile == "flask" and one.kind == "Flask":
+            yield "FLASK_APP", one.module if one.name in ("app", "application", "") else f"{one.module}:{one.name}"
+            return
+
+
+def _applications(names: Sequence[str], read: Read) -> Iterator[_Application]:
+    """Objects that a server or a worker is started with, those nearest to the root first."""
+    modules = [name for name in names if name.endswith(".py") and not re.search(r"(^|/)(tests?|docs|examples)/", name)]
+    for name in sorted(modules, key=lambda name: (name.count("/"), name))[:_MODULES]:
+        text = read(name) or ""
+        for variable, kind in _MADE.findall(text):
+            yield _Application(kind, _module(name, kind), name, variable)
+        if "Flask(" in text and _FACTORY.search(text):
+            # the command `flask` calls it
+            yield _Application("Flask", _module(name, "Flask"), name, "")
+
+
+def _module(path: str, kind: str) -> str:
+    dotted = path.removesuffix(".py").removeprefix("src/").replace("/", ".").removesuffix(".__init__")
+    # `celery -A shop` looks into shop.celery itself
+    return dotted.removesuffix(".celery") if kind == "Celery" else dotted
+
+
+def _inside(module: str, folder: str) -> str:
+    return module if folder == "." else module.removeprefix(f"{folder.replace('/', '.')}.")
+
+
+def _others(names: Sequence[str], read: Read) -> Iterator[str]:
+    if "Procfile" in names:
+        processes = _PROCESS.findall(read("Procfile") or "")
+        yield f"a Procfile ({', '.join(processes[:6])})" if processes else "a Procfile"
+    yield from (name for name in _COMPOSE if name in names)
+
+
+def _declarations(names: Sequence[str], read: Read) -> Iterator[str]:
+    """Texts that name what is to be installed, one requirement a line."""
+    for name in names:
+        if _DECLARES.fullmatch(name):
+            yield read(name) or ""
+        elif posixpath.basename(name) == "pyproject.toml":
+            yield "\n".join(_of_pyproject(read(name) or ""))
+
+
+def _of_pyproject(text: str) -> Iterator[str]:
+    try:
+        parsed = tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return
+    project, tool = _table(parsed, "project"), _table(parsed, "tool")
+    lists = [project.get("dependencies"), *_table(project, "optional-dependencies").values()]
+    lists += _table(parsed, "dependency-groups").values()
+    for entries in lists:
+        yield from (entry for entry in entries if isinstance(entry, str)) if isinstance(entries, list) else ()
+    poetry = _table(tool, "poetry")
+    groups = [_table(group, "dependencies") for group in _table(poetry, "group").values() if isinstance(group, dict)]
+    for table in (_table(poetry, "dependencies"), *groups):
+        yield from table
+
+
+def _table(parsed: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = parsed.get(key)
+    return value if isinstance(value, dict) else {}

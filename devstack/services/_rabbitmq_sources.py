@@ -1,0 +1,27 @@
+"""Ways to a RabbitMQ server: the places of installed ones, and the distribution's packages."""
+
+from __future__ import annotations
+
+from devstack.services import Installed, Packages, Source, System
+
+SOURCES = (
+    # rabbitmqctl stands for the server: it is the one program of it that tells the version and starts nothing
+    Source("installed", Installed("rabbitmqctl", (
+        "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin", "/opt/homebrew/opt/rabbitmq/sbin",
+        "/usr/local/opt/rabbitmq/sbin",
+    ), version_args=("version",), siblings=("rabbitmq-server", "rabbitmq-defaults"))),
+    Source("packages", Packages(
+        (
+            "rabbitmq-server", "erlang-base", "erlang-asn1", "erlang-crypto", "erlang-eldap", "erlang-inets",
+            "erlang-mnesia", "erlang-os-mon", "erlang-parsetools", "erlang-public-key", "erlang-runtime-tools",
+            "erlang-ssl", "erlang-syntax-tools", "erlang-tools", "erlang-xmerl",
+        ),
+        links={
+            "erlang": "usr/lib/erlang",
+            "erts": "usr/lib/erlang/erts-*",
+            "rabbitmq": "usr/lib/rabbitmq/lib/rabbitmq_server-*",
+        },
+        program="erts/bin/erlexec",
+    )),
+    Source("system", System(apt=("rabbitmq-server",), brew=("rabbitmq",))),
+)  # fmt: skip

@@ -1,0 +1,113 @@
+"""What is asked before the first step of a run, so that what can't end well doesn't begin.
+
+What is needed of memory and disk are lower bounds: below them the steps are sure to fail; above them a failing step
+says it itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from devstack import programs
+from devstack.errors import ConflictError, NetworkError, PrerequisiteError, StorageError
+from devstack.plan import FetchServer, InstallPackages, Plan, StartProgram
+from devstack.profile.model import Profile
+from devstack.services import kind_of
+from devstack.stack.commands import port_taken
+from devstack.stack.observe import Seen, Tools
+
+_MB = 1_000_000
+#: a server's archive beside what is unpacked of it
+_SERVER = 150 * _MB
+#: of packages to install; Django alone has 50 MB
+_PACKAGES = 30 * _MB
+_SHELL = 50 * _MB
+
+
+def ensure_runtime(profile: Profile) -> None:
+    if profile.runtime == "docker":
+        raise PrerequisiteError(
+            "runtime-unavailable", "services can't run in docker yet", why="this devstack runs them natively only",
+            fix="devstack up --runtime native",
+        )
+
+
+def ensure_possible(plan: Plan, tools: Tools, seen: Seen, *, offline: bool) -> None:
+    """Raises NetworkError, ConflictError, PrerequisiteError, StorageError."""
+    if offline:
+        _ensure_fetched(plan)
+    _ensure_ports(plan, tools, seen)
+    _ensure_room(plan, tools, seen)
+
+
+def _ensure_fetched(plan: Plan) -> None:
+    """Offline, all that is missing is told at once."""
+    fetches = [step for step in plan.steps if isinstance(step.action, FetchServer)]
+    if fetches:
+        raise NetworkError(
+            "offline-missing", "this machine lacks what can't be fetched offline",
+            why="; ".join(step.cause for step in fetches), fix="devstack up",
+        )
+
+
+def _ensure_ports(plan: Plan, tools: Tools, seen: Seen) -> None:
+    """A leased port may be a stranger's by now; what a step frees itself doesn't count."""
+    state, system = seen.state, tools.system
+    own = {program.pid for program in state.supervisor.programs.values()} | {
+        orphan.pid for orphan in state.supervisor.orphans
+    }
+    for step in plan.steps:
+        if not isinstance(step.action, StartProgram):
+            continue
+        for name, port in programs.ports_of(state, step.action.program).items():
+            holder = None if system.is_port_free(port) else system.port_holder(port)
+            if holder is not None and system.is_port_forbidden(port):
+                raise ConflictError(
+                    "port-forbidden", f"port {port} of {name} needs a right that this user lacks",
+                    why="ports below 1024 are root's", fix=f"change `port` of {name} in the profile to one above 1023",
+                )
+            if holder is None or holder.pid in own:
+                continue
+            # a child of a program, such as a reloader's server, ends with its program
+            if holder.pid is None or system.variables(holder.pid).get("DEVSTACK_STACK") != state.stack:
+                raise port_taken(name, port, str(holder), fixed=programs.is_fixed(tools.profile, name))
+
+
+def _ensure_room(plan: Plan, tools: Tools, seen: Seen) -> None:
+    """Raises PrerequisiteError for too little memory, StorageError for too little disk."""
+    _ensure_memory(plan, tools)
+    fetched = sum(isinstance(step.action, FetchServer) for step in plan.steps)
+    _ensure_disk(tools, tools.places.cache, fetched * _SERVER, "servers")
+    installs = any(isinstance(step.action, InstallPackages) for step in plan.steps)
+    if installs and seen.python is not None and seen.python.plan.steps:
+        _ensure_disk(tools, tools.project.root, _PACKAGES, "the environment")
+
+
+def _ensure_memory(plan: Plan, tools: Tools) -> None:
+    services = tools.profile.services
+    starts = [
+        step.action.service for step in plan.steps if isinstance(step.action, StartProgram) and step.action.service
+    ]
+    need = sum(kind_of(name, services[name]).memory_mb for name in starts) * _MB
+    if not need:
+        return
+    need += _SHELL
+    free = tools.system.available_memory()
+    if free is not None and free < need:
+        raise PrerequisiteError(
+            "memory-low", f"{', '.join(starts)} won't fit into this machine's memory",
+            why=f"they need {need // _MB} MB at least, {free // _MB} MB are free",
+            fix="free  (and end what isn't needed)",
+        )
+
+
+def _ensure_disk(tools: Tools, folder: Path, need: int, what: str) -> None:
+    if not need:
+        return
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    free = tools.system.free_disk(there)
+    if free < need:
+        raise StorageError(
+            "disk-low", f"there is too little room for {what} in {folder}",
+            why=f"{need // _MB} MB are needed at least, {free // _MB} MB are free", fix=f"df -h {there}",
+        )

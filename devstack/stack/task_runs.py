@@ -1,0 +1,101 @@
+"""Running one task: is it done already, its command, what it must have made, and what is remembered of it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from devstack import programs
+from devstack.detect import missing_module
+from devstack.errors import ProcessError
+from devstack.executor import Report, UnneededError
+from devstack.plan import RunTask
+from devstack.profile.interpolation import resolve
+from devstack.profile.model import Profile, Task
+from devstack.render import reveal
+from devstack.services import said_by_a_server
+from devstack.stack.commands import ensure_executable
+from devstack.stack.observe import Observer, Tools
+from devstack.stack.tasks import marked
+from devstack.state import State
+from devstack.system import Completed
+
+_LINES = 12
+#: seconds that `unless` may take: it asks, it doesn't do
+_UNLESS = 60.0
+
+
+@dataclass(frozen=True)
+class TaskRunner:
+    """Runs the tasks of one `up`. observer: looks at data again after it was made."""
+
+    tools: Tools
+    state: State
+    observer: Observer
+
+    def run(self, action: RunTask, report: Report) -> None:
+        """Raises ProcessError where it fails, UnneededError where its `unless` says that it is done."""
+        name, task = action.task, self.tools.profile.tasks[action.task]
+        self.tools.files.inside(task.cwd)
+        resolved = programs.command(self.tools.profile, self.state, task)
+        resolved = programs.with_words(resolved, action.words, shell=task.shell)
+        ensure_executable(f"task {name}", resolved)
+        if task.unless is not None and not action.is_forced and self._is_done(name, task, resolved):
+            self._remember(name)
+            raise UnneededError(f"`{task.unless}` says that it is done")
+        log = self.tools.project.logs / f"{name}.log"
+        self.tools.system.private_folder(log.parent)
+        done = self._execute(name, task, resolved, task.timeout, log, report)
+        if done.timed_out or done.returncode != 0:
+            raise _failed(self.tools.profile, name, done)
+        if missing := self.tools.system.missing(self.tools.project.root, task.outputs):
+            raise ProcessError(
+                "task-output-missing", f"the task {name} ended well, but made no {missing[0]}",
+                why="it would run again each time", fix=f"correct `outputs` of [tasks.{name}] in devstack.toml",
+                evidence=done.last_lines(_LINES),
+            )
+        if not action.words:
+            self._remember(name)
+
+    def _is_done(self, name: str, task: Task, resolved: programs.Resolved) -> bool:
+        lookup = programs.lookup(self.tools.profile, self.state)
+        words = tuple(reveal(resolve(word, lookup)) for word in shlex.split(task.unless or ""))
+        asked = replace(resolved, argv=words)
+        ensure_executable(f"`unless` of the task {name}", asked, "unless")
+        done = self._execute(name, task, asked, min(_UNLESS, task.timeout))
+        if done.timed_out:
+            raise ProcessError(
+                "task-unless-timeout", f"whether the task {name} is done already can't be told",
+                why=f"no end of `{task.unless}` after {min(_UNLESS, task.timeout):g} s", fix=f"devstack run {name}",
+                evidence=done.last_lines(_LINES),
+            )
+        return done.returncode == 0
+
+    def _execute(
+        self, name: str, task: Task, resolved: programs.Resolved, timeout: float, log: Path | None = None,
+        report: Report | None = None,
+    ) -> Completed:
+        system = self.tools.system
+        with marked(system, self.tools.project, name) as mark:
+            return system.run(
+                system.as_user(task.user, resolved.argv), timeout=timeout, env={**resolved.revealed(), **mark},
+                cwd=Path(resolved.cwd), log=log, on_line=report.say if report else None,
+            )
+
+    def _remember(self, name: str) -> None:
+        """What the task needed may have begun anew in this very run: the key is that of the data it worked on."""
+        record = self.tools.store.load()
+        key = self.observer.task_state(self.observer.with_data(self.state), record, name).key
+        self.tools.store.update(lambda record: record.with_entry("tasks", name, key))
+
+
+def _failed(profile: Profile, name: str, done: Completed) -> ProcessError:
+    task = profile.tasks[name]
+    why = f"no end after {task.timeout:g} s" if done.timed_out else f"exit status {done.returncode}"
+    # where a server refused, running the task again can't help
+    why, fix = said_by_a_server(profile.services, done.output) or (why, f"devstack run {name}")
+    fix = missing_module.fix(done.last_lines(_LINES)) or fix
+    return ProcessError(
+        "task-failed", f"the task {name} failed: {task.run}", why=why, fix=fix, evidence=done.last_lines(_LINES)
+    )

@@ -1,0 +1,1 @@
+"""Programs of devstack's own that run under supervisord. They start light: no profile, no model, no plan."""

@@ -1,0 +1,33 @@
+"""`down(state, goal)`: the plan that takes a stack down, from what runs and not from a profile. Pure."""
+
+from __future__ import annotations
+
+from devstack.plan import DiscardData, Down, Draft, Plan, ReapOrphans, StopForeground, StopProgram, StopSupervisor, few
+from devstack.state import State
+
+SUPERVISOR = "supervisor"
+_ALIVE = ("running", "starting", "backoff", "stopping")
+
+
+def down(state: State, goal: Down) -> Plan:
+    """Processes first, then services, then supervisord; then whatever outlived them."""
+    draft = Draft(goal.name)
+    supervisor = state.supervisor
+    running = [name for name, program in supervisor.programs.items() if program.phase in _ALIVE]
+    cause = "the stack goes down"
+    # whoever has data is a service: known even where the profile can't be read any more
+    processes = [draft.add(n, StopProgram(n), cause) for n in running if n not in state.data]
+    for name, foreground in state.foreground.items():
+        processes.append(draft.add(name, StopForeground(name, foreground), f"{cause}; it runs on a terminal"))
+    services = [draft.add(n, StopProgram(n), cause, needs=processes) for n in running if n in state.data]
+    stopped = [*processes, *services]
+    if supervisor.is_running:
+        stopped = [draft.add(SUPERVISOR, StopSupervisor(), cause, needs=stopped)]
+    if supervisor.orphans:
+        stopped.append(
+            draft.add(SUPERVISOR, ReapOrphans(supervisor.orphans), "left over from a killed run", needs=stopped)
+        )
+    if goal.volumes and state.data:
+        cause = f"--volumes: the data of {few(state.data)} goes to the trash"
+        draft.add("data", DiscardData(), cause, needs=stopped, destructive=True)
+    return draft.finished(())

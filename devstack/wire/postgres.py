@@ -1,0 +1,130 @@
+"""PostgreSQL, as it is spoken on the wire (protocol 3.0: postgresql.org/docs/current/protocol.html; SCRAM: RFC 7677).
+
+A question holds `port`, `user`, `password`, `databases` (the first is the application's), `roles`, `extensions` (wanted
+in every database) and `identity`.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+import json
+import math
+import os
+import struct
+from typing import Any
+
+from devstack.wire import Probe, Question, WireError, stranger
+from devstack.wire.stream import Stream, after
+
+_SURVEY = """
+    SELECT json_build_array(
+        current_setting('cluster_name'), current_setting('server_version'), ARRAY(SELECT datname FROM pg_database),
+        ARRAY(SELECT rolname FROM pg_roles), ARRAY(SELECT extname FROM pg_extension))
+"""
+_OK, _SASL, _CONTINUE, _FINAL = 0, 10, 11, 12
+#: more rounds than any server asks for would only keep this processor busy
+_ROUNDS = 1_000_000
+
+
+def probe(question: Question, timeout: float) -> Probe:
+    """Log in to the first database as the application would, and ask who the server is and what it has."""
+    first, *others = question["databases"]
+    deadline = after(timeout)
+    limit = f"-c statement_timeout={math.ceil(timeout * 1000)}"
+    login = ("user", question["user"], "application_name", "devstack", "client_encoding", "UTF8", "options", limit)
+
+    def survey(database: str) -> Any:
+        with Stream(question["port"], deadline) as stream:
+            _log_in(stream, (*login, "database", database), question["password"])
+            return _answer(stream, _SURVEY)
+
+    try:
+        identity, version, databases, roles, extensions = survey(first)
+    except WireError as error:
+        # the server is told to speak English
+        is_absent = f'database "{first}" does not exist' in str(error)
+        return Probe(False, " ".join(str(error).split()), missing=(f"database {first}",) if is_absent else ())
+    if identity != question["identity"]:
+        return Probe(False, stranger(question, identity), version)
+    missing = [f"role {role}" for role in question["roles"] if role not in roles]
+    missing += [f"extension {name} in {first}" for name in question["extensions"] if name not in extensions]
+    for database in others:
+        if database not in databases:
+            missing.append(f"database {database}")
+        elif question["extensions"]:
+            *_, extensions = survey(database)
+            missing += [f"extension {name} in {database}" for name in question["extensions"] if name not in extensions]
+    return Probe(True, f"logged in to {first} as {question['user']}", version.partition(" ")[0], tuple(missing))
+
+
+def _answer(stream: Stream, query: str) -> Any:
+    """The one value of a query, which is JSON."""
+    _send(stream, b"Q", query.encode() + b"\0")
+    while True:
+        kind, body = _message(stream)
+        if kind == b"D":
+            (size,) = struct.unpack_from("!i", body, 2)
+            _send(stream, b"X", b"")
+            return json.loads(body[6 : 6 + size])
+
+
+def _log_in(stream: Stream, settings: tuple[str, ...], password: str) -> None:
+    """SCRAM-SHA-256 and nothing else: a stranger on the port may ask for the plain password; it won't get it."""
+    _send(stream, b"", struct.pack("!i", 196608) + b"".join(text.encode() + b"\0" for text in settings) + b"\0")
+    nonce = _encoded(os.urandom(18)).decode()
+    first = f"n=,r={nonce}"
+    signature = b""
+    is_proved = False
+    while True:
+        kind, body = _message(stream)
+        if kind == b"Z" and is_proved:
+            return
+        if kind != b"R":
+            continue
+        (method,), text = struct.unpack_from("!i", body), body[4:]
+        if method == _SASL and b"SCRAM-SHA-256" in text.split(b"\0"):
+            opening = f"n,,{first}".encode()
+            _send(stream, b"p", b"SCRAM-SHA-256\0" + struct.pack("!i", len(opening)) + opening)
+        elif method == _CONTINUE:
+            answer, signature = _proof(password, first, text.decode(), nonce)
+            _send(stream, b"p", answer)
+        elif method == _FINAL and signature:
+            is_proved = hmac.compare_digest(text, b"v=" + _encoded(signature))
+        elif method != _OK or not is_proved:
+            raise WireError("it asks for the password in another way than SCRAM-SHA-256")
+
+
+def _proof(password: str, first: str, challenge: str, nonce: str) -> tuple[bytes, bytes]:
+    """The client's last message, and the signature that proves that the server knows the password too."""
+    said = dict(part.split("=", 1) for part in challenge.split(","))
+    rounds = int(said["i"])
+    if not said["r"].startswith(nonce) or not 0 < rounds <= _ROUNDS:
+        raise ValueError(challenge)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), binascii.a2b_base64(said["s"]), rounds)
+    last = f"c=biws,r={said['r']}"
+    signed = f"{first},{challenge},{last}".encode()
+    key = hmac.digest(salted, b"Client Key", "sha256")
+    mask = hmac.digest(hashlib.sha256(key).digest(), signed, "sha256")
+    proof = bytes(one ^ other for one, other in zip(key, mask, strict=True))
+    signature = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), signed, "sha256")
+    return f"{last},p={_encoded(proof).decode()}".encode(), signature
+
+
+def _encoded(data: bytes) -> bytes:
+    return binascii.b2a_base64(data, newline=False)
+
+
+def _send(stream: Stream, kind: bytes, body: bytes) -> None:
+    stream.send(kind + struct.pack("!i", len(body) + 4) + body)
+
+
+def _message(stream: Stream) -> tuple[bytes, bytes]:
+    """The next message. Raises WireError with the server's words where it is an error."""
+    kind, size = struct.unpack("!ci", stream.exactly(5))
+    body = stream.exactly(size - 4)
+    if kind == b"E":
+        fields = {part[:1]: part[1:].decode(errors="replace") for part in body.split(b"\0")}
+        raise WireError(f"{fields.get(b'S', 'ERROR')}: {fields[b'M']}")
+    return kind, body

@@ -1,0 +1,63 @@
+"""Redis, as it is spoken on the wire (RESP 2: redis.io/docs/latest/develop/reference/protocol-spec).
+
+A question holds `port`, `password` (None: no login), `db` and `identity`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devstack.wire import Probe, Question, WireError, stranger
+from devstack.wire.stream import Stream, after
+
+
+def probe(question: Question, timeout: float) -> Probe:
+    """Log in, ask who the server is and whether it can still write; touches no key."""
+    with Stream(question["port"], after(timeout)) as stream:
+        if question["password"] is not None:
+            _call(stream, "AUTH", question["password"])
+        if question["db"]:
+            _call(stream, "SELECT", str(question["db"]))
+        config = _call(stream, "CONFIG", "GET", "syslog-ident")
+        lines = _call(stream, "INFO").splitlines()
+    info = dict(line.split(":", 1) for line in lines if ":" in line)
+    return _judge(question, config[1] if config else "", info)
+
+
+def _judge(question: Question, identity: str, info: dict[str, str]) -> Probe:
+    # Valkey speaks the protocol of the Redis that it names; a profile asks for that
+    version = info.get("redis_version") or None
+    if version and info.get("valkey_version"):
+        version = f"{version} (valkey {info['valkey_version']})"
+    if identity != question["identity"]:
+        return Probe(False, stranger(question, identity), version)
+    if info.get("loading", "0") != "0":
+        return Probe(False, "the data is still being loaded", version)
+    if info.get("aof_last_write_status", "ok") != "ok":
+        return Probe(False, "the last write to the append-only file failed (disk full?)", version)
+    return Probe(True, f"logged in to database {question['db']}", version)
+
+
+def _call(stream: Stream, *words: str) -> Any:
+    """A command's answer. Raises WireError with the server's words where it refuses."""
+    parts = [word.encode() for word in words]
+    stream.send(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
+    return _answer(stream)
+
+
+def _answer(stream: Stream) -> Any:
+    line = stream.until(b"\r\n").decode(errors="replace")
+    kind, rest = line[:1], line[1:]
+    if kind == "-":
+        raise WireError(rest)
+    if kind == "$":
+        if int(rest) < 0:
+            return ""
+        return stream.exactly(int(rest) + 2)[:-2].decode(errors="replace")
+    if kind == "*":
+        if int(rest) > 1000:
+            raise ValueError(rest)
+        return [_answer(stream) for _ in range(int(rest))]
+    if kind not in ("+", ":"):
+        raise ValueError(line)
+    return rest

@@ -1,0 +1,15 @@
+"""What is taken from a program's log to prove a failure."""
+
+from __future__ import annotations
+
+from devstack.supervisor_logs import folded
+
+
+def test_the_echoes_of_a_check_do_not_push_out_the_cause() -> None:
+    asked = [f'127.0.0.1 - - [20/Nov 22:45:{second:02}] "GET /health HTTP/1.1" 500 -' for second in range(40)]
+    lines = ["Traceback:", "  File x, line 3", "  File x, line 3", "OperationalError: no such table", *asked, "after"]
+    assert folded(lines) == (
+        "Traceback:", "  File x, line 3  (2 times)", "OperationalError: no such table", f"{asked[-1]}  (40 times)",
+        "after",
+    )  # fmt: skip
+    assert folded([]) == ()
