@@ -35,7 +35,7 @@ def test_a_repository_is_cloned_and_brought_up_with_its_own_profile(machine: Mac
 
     status = project.assert_up()
 
-    assert list(status) == ["stack", "services", "processes"]
+    assert list(status) == ["stack", "services", "processes", "busy"]
     assert_shape(status["stack"], _STACK)
     assert status["stack"]["root"] == str(project.root)
     assert [row["name"] for row in status["services"]] == ["redis"]
@@ -117,7 +117,8 @@ def test_urls_show_where_everything_is_without_a_password(mini: Project) -> None
     ports = mini.state["ports"]
 
     assert mini.run("urls", "--json").document == {
-        "urls": {"web": f"http://127.0.0.1:{ports['web']}", "redis": f"redis://:***@127.0.0.1:{ports['redis']}/0"}
+        "urls": {"web": f"http://127.0.0.1:{ports['web']}", "redis": f"redis://:***@127.0.0.1:{ports['redis']}/0"},
+        "notes": [],
     }
     shown = [mini.run(*words).text for words in (["urls"], ["status"], ["status", "--json"], ["plan", "-v"], ["up"])]
     secret = json.loads((mini.folder / "secrets.json").read_text())["env.SECRET_KEY"]
