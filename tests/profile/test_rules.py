@@ -90,8 +90,10 @@ from tests.profile.loading import mistakes_of, profile_of
         ("[python]\nextras = [' ']", "2: python.extras[0]: is empty"),
         (
             "[files]\n'conf/A.ini' = { directory = true }\n'conf/a.ini' = { directory = true }",
-            '3: files."conf/a.ini": `conf/a.ini` and `conf/A.ini` are one file where case doesn\'t '
-            'count (give one of them another name)',
+            (
+                '3: files."conf/a.ini": `conf/a.ini` and `conf/A.ini` are one file where case doesn\'t '
+                "count (give one of them another name)"
+            ),
         ),
     ],
 )
