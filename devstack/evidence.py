@@ -29,7 +29,8 @@ _STRICTER = {("loose", "plain"), ("loose", "timed"), ("plain", "timed")}
 #: what decides where things are and what a profile gets; a test knows if an observation asks for another one
 _VARIABLES = frozenset({"HOME", "PATH", "TMPDIR", "LOGNAME", "USER", "USERNAME", "VIRTUAL_ENV"})
 _FAMILIES = ("ASDF_", "CONDA_", "DEVSTACK_", "DOCKER_", "GIT_", "MISE_", "PIP_", "PYENV_", "PYTHON", "UV_", "XDG_")
-_NO_VARIABLES = frozenset({"DEVSTACK_BOOTSTRAP", "XDG_SESSION_ID"})
+# (pyenv's shims set these for themselves, another folder each time; devstack runs no shim)
+_NO_VARIABLES = frozenset({"DEVSTACK_BOOTSTRAP", "PYENV_DIR", "PYENV_HOOK_PATH", "XDG_SESSION_ID"})
 
 
 class Notes:
