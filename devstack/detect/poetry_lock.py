@@ -87,11 +87,12 @@ def wanted_python(pyproject: dict[str, Any]) -> str:
 def _roots(pyproject: dict[str, Any], wanted: Wanted, target: Target) -> Iterator[_Wish]:
     poetry, project = table(table(pyproject, "tool"), "poetry"), table(pyproject, "project")
     by = "pyproject.toml"
-    if "dependencies" in project:
+    for extra in wanted.extras:
+        yield from _of_texts(table(project, "optional-dependencies").get(extra, ()), by, target)
+    if project.get("dependencies"):
         yield from _of_texts(project["dependencies"], by, target)
-        for extra in wanted.extras:
-            yield from _of_texts(table(project, "optional-dependencies").get(extra, ()), by, target)
     else:
+        # an empty list counts as none given, for Poetry too: its own table is asked then
         listed = {normal(name) for extra in wanted.extras for name in _names(table(poetry, "extras").get(extra, ()))}
         for wish in _of_table(table(poetry, "dependencies"), by, target):
             if not wish.is_optional or wish.name in listed:

@@ -138,6 +138,15 @@ def test_a_project_of_pep_621_is_followed() -> None:
     assert (names(plain), names(whole)) == (["a==1.0"], ["a==1.0", "b==1.0", "c==1.0", "d==1.0"])
 
 
+def test_an_empty_list_of_pep_621_leaves_the_word_to_poetrys_own_table() -> None:
+    """A project on its way to PEP 621, whose tool still reads the old table (seen in the wild)."""
+    pyproject = read_lock(
+        "pyproject.toml", '[project]\nname = "x"\ndependencies = []\n[tool.poetry.dependencies]\na = "*"\n'
+    )
+    parsed = read_lock("poetry.lock", f'{package("a")}\n[metadata]\nlock-version = "2.1"\n')
+    assert names(poetry_lock.follow(parsed, pyproject, Wanted((), ()), Target("3.13.0"))) == ["a==1.0"]
+
+
 @pytest.mark.parametrize(("constraint", "expected"), [
     ("^1.2.3", (">=1.2.3,<2",)), ("^0.2.3", (">=0.2.3,<0.3",)), ("^0.0.3", (">=0.0.3,<0.0.4",)), ("^0", (">=0,<1",)),
     ("^0.0", (">=0.0,<0.1",)), ("~1.2.3", (">=1.2.3,<1.3",)), ("~1", (">=1,<2",)), ("1.2.*", ("==1.2.*",)),
