@@ -134,6 +134,15 @@ class FetchServer(Action):
 
 
 @dataclass(frozen=True)
+class PullImage(Action):
+    """Have the engine get the image that `name` is a container of."""
+
+    verb: ClassVar[str] = "pull"
+    name: str
+    image: str
+
+
+@dataclass(frozen=True)
 class PrepareData(Action):
     verb: ClassVar[str] = "prepare"
     service: str
@@ -179,6 +188,28 @@ class StartProgram(Action):
 class StopProgram(Action):
     verb: ClassVar[str] = "stop"
     program: str
+
+
+@dataclass(frozen=True)
+class StartContainer(Action):
+    """Make the container of this name and start it."""
+
+    verb: ClassVar[str] = "start"
+    name: str
+
+
+@dataclass(frozen=True)
+class StopContainer(Action):
+    """End a container and remove it; its volumes stay. container: the engine's id."""
+
+    verb: ClassVar[str] = "stop"
+    name: str
+    container: str
+
+
+@dataclass(frozen=True)
+class RemoveNetwork(Action):
+    verb: ClassVar[str] = "remove"
 
 
 @dataclass(frozen=True)

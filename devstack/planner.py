@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from devstack import project_files, watching
+from devstack import contained, project_files, watching
 from devstack.away import Away
 from devstack.completing import PROJECT, complete, completion
-from devstack.errors import UsageError
+from devstack.contained import Contained
 from devstack.plan import (
+    Action,
     AwaitProgram,
     AwaitService,
     CheckedOut,
@@ -24,12 +25,15 @@ from devstack.plan import (
     Plan,
     PrepareData,
     ProvisionService,
+    PullImage,
     ReapOrphans,
     ReleaseProgram,
     ReloadSupervisor,
     RunTask,
+    StartContainer,
     StartProgram,
     StartSupervisor,
+    StopContainer,
     StopProgram,
     Up,
     VerifyPrograms,
@@ -38,8 +42,8 @@ from devstack.plan import (
 )
 from devstack.profile import graph
 from devstack.profile.model import Profile, Task
-from devstack.programs import all_programs, layout, owners, processes
-from devstack.render import RenderedFile, render
+from devstack.programs import all_programs, layout, owners, processes, selected
+from devstack.render import Program, RenderedFile, render
 from devstack.state import ProgramState, ServiceState, State, TaskState
 from devstack.taking_down import SUPERVISOR, down
 
@@ -65,28 +69,6 @@ def checkout(goal: CheckedOut) -> Plan:
     return draft.finished(())
 
 
-def selected(profile: Profile, names: tuple[str, ...]) -> frozenset[str]:
-    """The named services, tasks and processes with all that they need; everything where nothing is named."""
-    known = {*profile.services, *profile.tasks, *profile.processes}
-    programs = {program: name for program, name in owners(profile).items() if name in profile.processes}
-    for name in names:
-        if name not in known and name not in programs:
-            raise UsageError(
-                "unknown-name", f"the profile has no {name!r}", why=f"it has {', '.join(sorted(known)) or 'nothing'}",
-                fix="devstack status",
-            )
-    if not names:
-        return frozenset(known)
-    wanted: set[str] = set()
-    waiting = [programs.get(name, name) for name in names]
-    while waiting:
-        name = waiting.pop()
-        if name not in wanted:
-            wanted.add(name)
-            waiting += graph.needs(profile, name)
-    return frozenset(wanted)
-
-
 class _Up:
     """Writes the plan for `Up`, part by part; the order of the parts is the order of the plan."""
 
@@ -96,13 +78,16 @@ class _Up:
         self.goal = goal
         self.draft = Draft(goal.name)
         self.programs = {program.name: program for program in all_programs(profile, state)}
+        self.containers = {one.name: one for one in contained.containers(profile, state)}
+        #: what should run, in supervisord's hands or in the engine's
+        self.units: dict[str, Program | Contained] = {**self.programs, **self.containers}
         self.files = (
             *render(tuple(self.programs.values()), layout(state), template), *watching.files(profile, layout(state))
         )
         (self.config,) = [file.digest for file in self.files if file.path == layout(state).config]
         self.owners = owners(profile)
         # supervisord takes over its whole configuration: what changed and runs is restarted with what was named
-        changed = tuple(name for name in self.programs if self._has_changed(name)) if goal.names else ()
+        changed = tuple(name for name in self.units if self._has_changed(name)) if goal.names else ()
         self.away = Away(profile, state, goal)
         named = (*goal.names, *(name for name in changed if name != watching.NAME))
         self.wanted = selected(profile, named) - self.away.stranded.keys()
@@ -192,12 +177,11 @@ class _Up:
     def _stops(self) -> dict[str, str]:
         """Stop what must start anew or go; returns the cause by program that has to start."""
         starts: dict[str, str] = {}
-        live = self.state.supervisor.programs
-        for name in self.programs:
+        for name in self.units:
             owner = self._owner(name)
             if owner not in self.wanted:
                 continue
-            now = live.get(name)
+            now = self._now(name)
             if name in self.away.programs:
                 if name == self.goal.foreground and now is not None and now.is_running:
                     needs = [f"{SUPERVISOR}:reap", PYTHON]
@@ -206,14 +190,25 @@ class _Up:
             if not (cause := self._why_anew(name, now)):
                 continue
             starts[name] = cause
-            if now is not None and now.is_running:
+            # a container that has ended still holds its name and its volumes
+            if now is not None and (now.is_running or now.container):
                 # an installation that fails leaves what runs alone
-                needs = [f"{SUPERVISOR}:reap", f"{name}:fetch" if name in self.state.services else PYTHON]
-                self.draft.add(name, StopProgram(name), starts[name], needs=needs)
-        for name, now in live.items():
-            if name not in self.programs and now.is_running:
-                self.draft.add(name, StopProgram(name), self._farewell(name))
+                python = [] if name in self.containers or name in self.state.services else [PYTHON]
+                needs = [f"{SUPERVISOR}:reap", f"{name}:fetch", f"{name}:pull", *python]
+                self.draft.add(name, _stop(name, now), starts[name], needs=needs)
+        for known, live in (
+            (self.programs, self.state.supervisor.programs), (self.containers, self.state.containers)
+        ):
+            for name, now in live.items():
+                # a container that has ended still has its name
+                if name not in known and (now.is_running or now.container):
+                    self.draft.add(name, _stop(name, now), self._farewell(name))
         return starts
+
+    def _now(self, name: str) -> ProgramState | None:
+        """How a unit is, in the hands that it should be in."""
+        live = self.state.containers if name in self.containers else self.state.supervisor.programs
+        return live.get(name)
 
     def _why_anew(self, name: str, now: ProgramState | None) -> str:
         """Why a program has to be started, "" where it runs as it should."""
@@ -226,11 +221,13 @@ class _Up:
         if name in self.goal.force or self._owner(name) in self.goal.force:
             return "restart was asked for"
         if name in self.state.services and not self.state.services[name].has_data:
-            return "its data is gone"
+            return "its first start was cut short" if name in self.containers else "its data is gone"
         return ""
 
     def _farewell(self, program: str) -> str:
         """Why a program that runs is no part of the stack any more."""
+        if program in self.units:
+            return "it runs in a container now" if program in self.containers else "it runs natively now"
         name, _, number = program.rpartition("-")
         owner = self.profile.processes.get(name if number.isdecimal() else program)
         if owner is None or owner.replicas == owner.declared_replicas:
@@ -239,22 +236,22 @@ class _Up:
 
     def _has_changed(self, name: str) -> bool:
         """Does the program run, or has it ended, as it was declared before?"""
-        supervisor = self.state.supervisor
-        now = supervisor.programs.get(name)
+        now = self._now(name)
         if now is None or not (now.is_running or self._is_over(name)):
             return False
         if now.phase == "starting" and not now.digest:
             # supervisord restarts it this very moment, and it hasn't noted yet what it was started as
-            return supervisor.config != self.config
-        return now.digest != self.programs[name].digest
+            return self.state.supervisor.config != self.config
+        return now.digest != self.units[name].digest
 
     def _is_over(self, name: str) -> bool:
         """Has it ended by itself as it may?"""
-        now = self.state.supervisor.programs.get(name)
-        return now is not None and now.has_ended_well and self.programs[name].restart != "always"
+        now = self._now(name)
+        return now is not None and now.has_ended_well and self.units[name].restart != "always"
 
-    def _supervisor(self, starts: dict[str, str]) -> None:
-        self._starts = starts
+    def _supervisor(self, all_starts: dict[str, str]) -> None:
+        self._starts = all_starts
+        starts = [name for name in all_starts if name in self.programs]
         before = ["files:write", f"{SUPERVISOR}:reap"]
         if not self.state.supervisor.is_running:
             if starts:
@@ -277,7 +274,10 @@ class _Up:
     def _fetches(self, services: Mapping[str, ServiceState]) -> None:
         """Before anything is stopped: a server that can't be had leaves the one that runs alone."""
         for name, service in services.items():
-            if not service.is_fetched:
+            if not service.is_fetched and name in self.containers:
+                cause = f"the engine has no {service.image} yet"
+                self.draft.add(name, PullImage(name, service.image), cause)
+            elif not service.is_fetched:
                 cause = f"{service.server.kind} {service.server.version} is not on this machine yet"
                 self.draft.add(name, FetchServer(name), cause)
 
@@ -289,8 +289,11 @@ class _Up:
     def _service(self, name: str, service: ServiceState) -> None:
         probe = service.probe
         if name in self._starts:
-            needs = [SUPERVISOR, f"{name}:stop", f"{name}:fetch", f"{name}:prepare"]
-            self.draft.add(name, StartProgram(name, name), self._starts[name], needs=needs)
+            needs = [f"{name}:stop", f"{name}:fetch", f"{name}:pull", f"{name}:prepare"]
+            if name in self.containers:
+                self.draft.add(name, StartContainer(name), self._starts[name], needs=needs)
+            else:
+                self.draft.add(name, StartProgram(name, name), self._starts[name], needs=[SUPERVISOR, *needs])
             self.started.append(name)
             cause = "after its start"
         elif probe is None or not probe.ok:
@@ -348,7 +351,7 @@ class _Up:
             if not (owner := self.profile.processes.get(self._owner(name))) or not owner.optional
         )
         if required:
-            needs = [f"{name}:await" for name in self.programs]
+            needs = [f"{name}:await" for name in self.units]
             self.draft.add("stack", VerifyPrograms(required), "all must still be running at the end", needs=needs)
 
     def _release(self) -> None:
@@ -373,6 +376,10 @@ def _task_cause(task: Task, state: TaskState) -> str:
     if task.once:
         return "" if state.has_same_data else "the data it was done with began anew"
     return "" if state.done == state.key else "its inputs, command, environment or data changed"
+
+
+def _stop(name: str, now: ProgramState) -> Action:
+    return StopContainer(name, now.container) if now.container else StopProgram(name)
 
 
 def digest(file: RenderedFile) -> str:

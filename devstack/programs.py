@@ -208,6 +208,28 @@ def owners(profile: Profile) -> dict[str, str]:
     }
 
 
+def selected(profile: Profile, names: tuple[str, ...]) -> frozenset[str]:
+    """The named services, tasks and processes with all that they need; everything where nothing is named."""
+    known = {*profile.services, *profile.tasks, *profile.processes}
+    programs = {program: name for program, name in owners(profile).items() if name in profile.processes}
+    for name in names:
+        if name not in known and name not in programs:
+            raise UsageError(
+                "unknown-name", f"the profile has no {name!r}", why=f"it has {', '.join(sorted(known)) or 'nothing'}",
+                fix="devstack status",
+            )
+    if not names:
+        return frozenset(known)
+    wanted: set[str] = set()
+    waiting = [programs.get(name, name) for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted:
+            wanted.add(name)
+            waiting += graph.needs(profile, name)
+    return frozenset(wanted)
+
+
 def process_program(profile: Profile, state: State, name: str, program: str, replica: int) -> Program:
     """The program of one replica of a process."""
     process = profile.processes[name]
@@ -243,7 +265,7 @@ def service_program(state: State, service: ServiceState) -> Program:
 
 def all_programs(profile: Profile, state: State) -> tuple[Program, ...]:
     """Every program of the stack, services first, devstack's own last."""
-    services = [service_program(state, service) for service in state.services.values()]
+    services = [service_program(state, one) for one in state.services.values() if one.runtime == "native"]
     processes = [
         process_program(profile, state, name, program, replica)
         for name, process in profile.processes.items()

@@ -153,7 +153,9 @@ def _all_well(memo: Memo) -> bool:
     """Everyone who ran is there and runs, and answers as before."""
     if any(identity(pid) != [pid, start] for pid, start in memo["processes"]):
         return False
-    questions: list[Callable[[], bool]] = [lambda: http.status_line(memo["socket"], "/", _PATIENCE)[0] > 0]
+    questions: list[Callable[[], bool]] = []
+    if memo["socket"]:
+        questions.append(lambda: http.status_line(memo["socket"], "/", _PATIENCE)[0] > 0)
     questions += [partial(_answers, *one) for one in memo["services"]]
     questions += [partial(_is_ready, one) for one in memo["checks"]]
     answers: list[bool] = []

@@ -17,13 +17,15 @@ from devstack.services import Instance, Probe, Server
 
 VERSION = 1
 
+RuntimeHere = Literal["native", "docker"]
 ProgramPhase = Literal["stopped", "starting", "running", "backoff", "stopping", "exited", "fatal", "unknown"]
 
 
 @dataclass(frozen=True)
 class ProgramState:
-    """One supervisord program as it is now. uptime: seconds. digest: of the program text that the process was started
-    with, "" where none lives or has ended by itself."""
+    """One supervisord program, or one container, as it is now. uptime: seconds. digest: of the program text that the
+    process was started with, "" where none lives or has ended by itself. container: the engine's id, "" for a program;
+    a container's pid may be another machine's and isn't told."""
 
     name: str
     phase: ProgramPhase
@@ -33,10 +35,11 @@ class ProgramState:
     digest: str = ""
     restarts: int = 0
     reason: str = ""
+    container: str = ""
 
     @property
     def is_running(self) -> bool:
-        return self.phase in ("running", "starting") and self.pid is not None
+        return self.phase in ("running", "starting") and (self.pid is not None or bool(self.container))
 
     @property
     def has_ended_well(self) -> bool:
@@ -98,10 +101,11 @@ class PythonState:
 
 @dataclass(frozen=True)
 class ServiceState:
-    """One declared service. server: the binaries chosen; is_fetched: they are on this machine and sound.
+    """One declared service. server: the binaries chosen; is_fetched: they, or the image, are on this machine and sound.
 
-    has_data: its data folder is complete. generation: changes whenever data starts anew.
-    warning: a parity warning about the server chosen, "" for none.
+    has_data: its data folder, or volume, is complete. generation: changes whenever data starts anew.
+    warning: a parity warning about the server chosen, "" for none. runtime: where it runs; why: what decided that.
+    image: of its container, as the engine is asked for it.
     """
 
     instance: Instance
@@ -111,6 +115,9 @@ class ServiceState:
     generation: str
     probe: Probe | None = None
     warning: str = ""
+    runtime: RuntimeHere = "native"
+    why: str = ""
+    image: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,7 +184,6 @@ class State:
     interpreter: str = "python3"
     supervisor: SupervisorState = SupervisorState()
     python: PythonState | None = None
-    runtime: str = "native"
     services: Mapping[str, ServiceState] = field(default_factory=dict)
     tasks: Mapping[str, TaskState] = field(default_factory=dict)
     replicas: Mapping[str, ReplicaState] = field(default_factory=dict)
@@ -205,6 +211,25 @@ class State:
     """Programs that run on a terminal, by name."""
     parts: Parts = Parts()
     warnings: tuple[str, ...] = ()
+    containers: Mapping[str, ProgramState] = field(default_factory=dict)
+    """The stack's containers, by the name of the service or program that each is."""
+    has_network: bool = False
+    """The engine has the stack's network."""
+    engine: str = ""
+    """Why the engine that the stack needs can't be asked, "" where it was or needn't be."""
+    images: Mapping[str, str] = field(default_factory=dict)
+    """Digest of each image at hand, by its name as the engine is asked for it."""
+
+    @property
+    def live(self) -> dict[str, ProgramState]:
+        """Everything that supervisord or the engine knows of, by its name."""
+        return {**self.supervisor.programs, **self.containers}
+
+    @property
+    def runtime(self) -> str:
+        """Where the services run: `native`, `docker`, or `mixed`."""
+        found = {service.runtime for service in self.services.values()}
+        return "mixed" if len(found) > 1 else next(iter(found), "native")
 
 
 @dataclass(frozen=True)
@@ -215,7 +240,8 @@ class Record:
     when a database had to be made again. tasks: key of the last success, by task. ready: by program, the `pid:start`
     that was seen ready. base: see `State.base`. files: digests of what was written to each entry of `[files]`, and of
     its source. scale: replicas by process, where `devstack scale` said so. told: lasting warnings that were shown
-    already, as its keys.
+    already, as its keys. runtimes: where each service was put. volumes: the token in the names of each service's
+    volumes; with a `?` behind it nobody was let at them yet.
     """
 
     stack: str
@@ -231,6 +257,8 @@ class Record:
     files: Mapping[str, str] = field(default_factory=dict)
     scale: Mapping[str, int] = field(default_factory=dict)
     told: Mapping[str, str] = field(default_factory=dict)
+    runtimes: Mapping[str, str] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def written(self) -> dict[str, Written]:
@@ -268,7 +296,7 @@ def parse(text: str) -> Record | None:
         )
     tables = {
         "ports": int, "generations": str, "tasks": str, "ready": str, "base": str, "files": str, "scale": int,
-        "told": str,
+        "told": str, "runtimes": str, "volumes": str,
     }
     values: dict[str, Any] = {}
     for name, kind in tables.items():

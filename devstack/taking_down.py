@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from devstack.plan import DiscardData, Down, Draft, Plan, ReapOrphans, StopForeground, StopProgram, StopSupervisor, few
+from devstack.plan import (
+    DiscardData,
+    Down,
+    Draft,
+    Plan,
+    ReapOrphans,
+    RemoveNetwork,
+    StopContainer,
+    StopForeground,
+    StopProgram,
+    StopSupervisor,
+    few,
+)
 from devstack.state import State
 
 SUPERVISOR = "supervisor"
+NETWORK = "network"
 _ALIVE = ("running", "starting", "backoff", "stopping")
 
 
@@ -19,10 +32,17 @@ def down(state: State, goal: Down) -> Plan:
     processes = [draft.add(n, StopProgram(n), cause) for n in running if n not in state.data]
     for name, foreground in state.foreground.items():
         processes.append(draft.add(name, StopForeground(name, foreground), f"{cause}; it runs on a terminal"))
+    own = {name: StopContainer(name, now.container) for name, now in state.containers.items()}
+    processes += [draft.add(n, stop, cause) for n, stop in own.items() if n not in state.data]
     services = [draft.add(n, StopProgram(n), cause, needs=processes) for n in running if n in state.data]
+    contained = [draft.add(n, stop, cause, needs=processes) for n, stop in own.items() if n in state.data]
+    if state.has_network:
+        needs = [*processes, *contained]
+        contained.append(draft.add(NETWORK, RemoveNetwork(), cause, needs=needs))
     stopped = [*processes, *services]
     if supervisor.is_running:
         stopped = [draft.add(SUPERVISOR, StopSupervisor(), cause, needs=stopped)]
+    stopped += contained
     if supervisor.orphans:
         stopped.append(
             draft.add(SUPERVISOR, ReapOrphans(supervisor.orphans), "left over from a killed run", needs=stopped)

@@ -246,6 +246,12 @@ class Native:
         return marker
 
 
+def is_in_use(data: Path) -> bool:
+    """Was a server ever started on this data folder?"""
+    marker = _read_marker(data)
+    return marker is not None and bool(marker.made)
+
+
 def _read_marker(data: Path) -> _Marker | None:
     try:
         raw = json.loads((data / MARKER).read_bytes())

@@ -25,9 +25,14 @@ from devstack.profile.secret import Secret
 from devstack.wire import Probe, Question
 
 __all__ = [
-    "Hint", "Installed", "Instance", "Kind", "NativeService", "Packages", "Prepare", "Probe", "Question", "Server",
-    "ServerFile", "Source", "System", "Wheel", "declarations", "get", "kind_of", "names",
+    "PASSWORD_REFUSED", "Client", "ContainerService", "Hint", "Installed", "Instance", "Kind", "NativeService",
+    "Packages", "Prepare", "Probe", "Question", "Server", "ServerFile", "Source", "System", "Wheel", "declarations",
+    "get", "kind_of", "names",
 ]
+
+
+#: id of the error of a server that knows the administrator by another password
+PASSWORD_REFUSED = "password-refused"  # noqa: S105 - an error's name
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Instance:
 
     ports: by the kind's port names; `main` is the one clients use. data: absolute folder that is this instance's own
     (`.devstack/data/<name>`). sockets: short absolute folder (under 90 bytes) for Unix sockets. user: the account the
-    application uses. admin: password of the server's own administrator, where a kind needs one apart.
+    application uses. is_contained: it runs in a container, where neither folder means anything.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Instance:
     password: Secret
     data: str
     sockets: str
+    is_contained: bool = False
 
     @property
     def port(self) -> int:
@@ -199,6 +205,29 @@ class NativeService:
 
 
 @dataclass(frozen=True)
+class ContainerService:
+    """The container form of a service; neither command nor env ever holds a secret.
+
+    command: words for the image's entrypoint, () for the image's own. files: laid into the container before it starts,
+    path absolute inside; the server's own user must be able to read them. ports: port inside by the kind's port names;
+    one left out isn't published. volumes: folder inside, by a short name, of what outlives the container. hostname:
+    fixed, where data is bound to it. repair: argv run inside as root where the server refuses the stack's password: an
+    older volume may have another one.
+    """
+
+    image: str
+    ports: Mapping[str, int]
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[ServerFile, ...] = ()
+    hostname: str = ""
+    repair: tuple[str, ...] = ()
+    stop_signal: SignalName | None = None
+    stop_grace: float = 30.0
+
+
+@dataclass(frozen=True)
 class Hint:
     """What a server's own words mean, wherever a command of the project repeats them.
 
@@ -260,6 +289,12 @@ class Kind(Protocol):
 
     def native(self, instance: Instance, server: Server) -> NativeService:
         """The service as a process of this machine."""
+
+    def image(self, declaration: Service) -> str:
+        """The declared image, else the kind's official one."""
+
+    def container(self, instance: Instance) -> ContainerService:
+        """The service as a container of its official image, or of the declared one."""
 
     def url(self, instance: Instance) -> Secret:
         """Client URL with credentials."""

@@ -2,16 +2,13 @@
 
 Two ways in, and no third: the application's role over TCP on 127.0.0.1 with its password (SCRAM), and the superuser
 `postgres`, without a password, over a Unix socket in a folder that only this user can enter. Provisioning uses the
-second, so it can repair a changed password. Data survives `kill -9`; a power cut only with `durable = true`.
+second, so it can repair a changed password; in a container, whose socket is out of reach, the superuser has the same
+password and comes by TCP. Data survives `kill -9`; a power cut only with `durable = true`.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import math
-import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +22,9 @@ from devstack.errors import DataError, PrerequisiteError, ProcessError
 from devstack.profile.model import Service, one_or_many
 from devstack.profile.secret import Secret
 from devstack.services import (
+    PASSWORD_REFUSED,
     Client,
+    ContainerService,
     Hint,
     Instance,
     Kind,
@@ -37,6 +36,8 @@ from devstack.services import (
     ServerFile,
     Source,
 )
+from devstack.services._postgres_container import VERSION, container, image
+from devstack.services._postgres_scram import is_verifier_of, verifier_of
 from devstack.services._postgres_sources import HINTS, SOURCES
 from devstack.wire import ask
 
@@ -78,7 +79,7 @@ class PostgresKind:
     """The kind `postgres`."""
 
     declaration: type[Service] = Postgres
-    default_version = "16"
+    default_version = VERSION
     ports: Mapping[str, int] = {"main": 5432}
     sources: tuple[Source, ...] = SOURCES
     memory_mb = 60
@@ -114,6 +115,15 @@ class PostgresKind:
             prepare=_prepare(server, env),
             stop_signal="INT",
             stop_grace=30.0,
+        )
+
+    def image(self, declaration: Service) -> str:
+        return image(declaration)
+
+    def container(self, instance: Instance) -> ContainerService:
+        declared = _declared(instance.declaration)
+        return container(
+            instance, verifier_of(instance.password.reveal()), _preloaded(declared), durable=declared.durable
         )
 
     def url(self, instance: Instance) -> Secret:
@@ -244,7 +254,11 @@ def _settings(instance: Instance) -> Iterator[str]:
     yield "logging_collector = off"
     yield "log_destination = 'stderr'"
     yield "log_line_prefix = '%m [%p] %q%u@%d '"
-    yield f"shared_preload_libraries = {_quoted(','.join(one for one in declared.extensions if one in _PRELOADED))}"
+    yield f"shared_preload_libraries = {_quoted(','.join(_preloaded(declared)))}"
+
+
+def _preloaded(declared: Postgres) -> tuple[str, ...]:
+    return tuple(one for one in declared.extensions if one in _PRELOADED)
 
 
 def _access() -> str:
@@ -272,9 +286,12 @@ def _connect(instance: Instance, database: str, deadline: float) -> Session:
             return super().wait(_until(deadline, gen), interval)
 
     left = max(deadline - time.monotonic(), 0.001)
+    way: dict[str, Any] = {"host": instance.sockets, "hostaddr": ""}
+    if instance.is_contained:
+        way = {"host": "127.0.0.1", "hostaddr": "127.0.0.1", "password": instance.password.reveal()}
     # libpq waits for at least 2 s, so only a server that accepts and then says nothing can outlast a shorter deadline
     return Bounded.connect(
-        autocommit=True, host=instance.sockets, hostaddr="", user=ADMIN, port=instance.port, dbname=database,
+        **way, autocommit=True, user=ADMIN, port=instance.port, dbname=database,
         connect_timeout=math.ceil(max(left, 2)), options=f"-c statement_timeout={math.ceil(left * 1000)}",
         application_name="devstack", sslmode="disable", gssencmode="disable", channel_binding="disable",
         client_encoding="UTF8",
@@ -304,9 +321,11 @@ def _admin(instance: Instance, deadline: float) -> Session:
         try:
             return _connect(instance, ADMIN, deadline)
         except psycopg.OperationalError as error:
-            if time.monotonic() + _POLL >= deadline:
+            refused = "password authentication failed" in str(error)
+            if refused or time.monotonic() + _POLL >= deadline:
                 raise ProcessError(
-                    "service-not-ready", f"{instance.name} accepts no connection", why=_line(error),
+                    PASSWORD_REFUSED if refused else "service-not-ready",
+                    f"{instance.name} accepts no connection", why=_line(error),
                     fix=f"devstack logs {instance.name}",
                 ) from None
         time.sleep(_POLL)
@@ -321,7 +340,7 @@ def _provision_roles(session: Session, instance: Instance) -> Iterator[str]:
     for name in dict.fromkeys((instance.user, *_declared(instance.declaration).roles)):
         is_main = name == instance.user
         verifier, is_login, is_super = existing.get(name, ("", False, False))
-        if name == ADMIN or (is_login and is_super >= is_main and _is_verifier_of(verifier, password)):
+        if name == ADMIN or (is_login and is_super >= is_main and is_verifier_of(verifier, password)):
             continue
         # the server gets, and may log, only what the password can be checked with
         secret = session.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
@@ -330,16 +349,6 @@ def _provision_roles(session: Session, instance: Instance) -> Iterator[str]:
             rights=sql.SQL("SUPERUSER" if is_main else ""), secret=sql.Literal(secret),
         ))  # fmt: skip
         yield f"password of role {name}" if is_login and name in existing else f"role {name}"
-
-
-def _is_verifier_of(verifier: str, password: str) -> bool:
-    """Was this SCRAM-SHA-256 verifier (RFC 5803, as pg_authid keeps it) made from the password?"""
-    found = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([^$]+)\$([^:]+):.+", verifier)
-    if not found:
-        return False
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(found[2]), int(found[1]))
-    key = hmac.digest(salted, b"Client Key", "sha256")
-    return hmac.compare_digest(base64.b64encode(hashlib.sha256(key).digest()).decode(), found[3])
 
 
 def _provision_databases(session: Session, instance: Instance) -> Iterator[str]:
@@ -372,7 +381,9 @@ def _provision_extensions(session: Session, instance: Instance, database: str) -
         if not session.execute("SELECT 1 FROM pg_available_extensions WHERE name = %s", (name,)).fetchone():
             raise PrerequisiteError(
                 "extension-missing", f"this PostgreSQL has no extension {name}",
-                why=f"{instance.name} asks for it in database {database}", fix="devstack up --runtime docker",
+                why=f"{instance.name} asks for it in database {database}",
+                fix=f"image = \"…\" below [services.{instance.name}]: an image of PostgreSQL that has {name}"
+                if instance.is_contained else "devstack up --runtime docker",
             )
         session.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {} CASCADE").format(sql.Identifier(name)))
         yield f"extension {name} in {database}"

@@ -24,6 +24,7 @@ from devstack.profile.model import Model, Service, one_or_many
 from devstack.profile.secret import Secret
 from devstack.services import (
     Client,
+    ContainerService,
     Hint,
     Instance,
     Kind,
@@ -40,6 +41,9 @@ from devstack.wire import ask
 ShortName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,127}$")]
 #: the data folder's tables belong to this name; it never changes
 NODE = "rabbit@localhost"
+#: in a container
+_TOPOLOGY = "/etc/rabbitmq/devstack.json"
+_IDLE = "+sbwt none +sbwtdcpu none +sbwtdio none"
 
 
 class Exchange(Model):
@@ -146,6 +150,27 @@ class RabbitMQKind:
             folders=("mnesia", "log", "config"),
             links={f"plugins/{name}": f"{plugins}/{name}" for name in _PLUGINS} if _is_known(server) else {},
             stop_grace=30.0,
+        )
+
+    def image(self, declaration: Service) -> str:
+        return declaration.image or f"rabbitmq:{declaration.version or self.default_version}"
+
+    def container(self, instance: Instance) -> ContainerService:
+        """The node as its official image starts it (hub.docker.com/_/rabbitmq), told who it is by the same file."""
+        # an image of the person's own is meant with its plugins
+        lean = (ServerFile("/etc/rabbitmq/enabled_plugins", "[].\n", 0o444),)
+        return ContainerService(
+            image=self.image(instance.declaration),
+            ports={"main": 5672},
+            volumes={"data": "/var/lib/rabbitmq"},
+            # waiting schedulers would burn the processors that the others start on
+            env={"RABBITMQ_NODENAME": NODE, "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _IDLE},
+            files=(
+                ServerFile("/etc/rabbitmq/conf.d/90-devstack.conf", f"load_definitions = {_TOPOLOGY}\n", 0o444),
+                ServerFile(_TOPOLOGY, _definitions(instance, ""), 0o444),
+                *(() if instance.declaration.image else lean),
+            ),
+            hostname="localhost",
         )
 
     def url(self, instance: Instance) -> Secret:
@@ -309,7 +334,7 @@ def _definitions(instance: Instance, version: str) -> str:
     vhosts = _vhosts(declared)
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     topology: dict[str, Any] = {
-        "rabbit_version": version,
+        **({"rabbit_version": version} if version else {}),
         "users": [{
             "name": instance.user, "password_hash": _password_hash(instance.password),
             "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "administrator", "limits": {},

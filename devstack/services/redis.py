@@ -19,6 +19,7 @@ from devstack.profile.model import Service
 from devstack.profile.secret import Secret
 from devstack.services import (
     Client,
+    ContainerService,
     Hint,
     Installed,
     Instance,
@@ -43,6 +44,11 @@ class Redis(Service):
     """Number of the database in the URL."""
     password: bool = True
     """Clients must log in with the generated password; false: whoever reaches 127.0.0.1 is let in."""
+
+
+#: in a container
+_PORT = 6379
+_CONFIG = "/etc/devstack/redis.conf"
 
 
 def _valkey(platform: str, folder: str, tag: str, sha256: str) -> Source:
@@ -118,6 +124,21 @@ class RedisKind:
             cwd=instance.data,
             files=(ServerFile("redis.conf", config),),
             folders=("data",),
+        )
+
+    def image(self, declaration: Service) -> str:
+        return declaration.image or f"redis:{declaration.version or self.default_version}"
+
+    def container(self, instance: Instance) -> ContainerService:
+        """The same settings, but for where the data is and who may come (hub.docker.com/_/redis)."""
+        config = "\n".join(_settings(instance)) + "\n"
+        return ContainerService(
+            image=self.image(instance.declaration),
+            ports={"main": _PORT},
+            volumes={"data": "/data"},
+            command=("redis-server", _CONFIG),
+            # the server has given up root before it reads it
+            files=(ServerFile(_CONFIG, config, 0o444),),
         )
 
     def url(self, instance: Instance) -> Secret:
@@ -206,11 +227,13 @@ def _executable(program: str) -> str:
 
 def _settings(instance: Instance) -> Iterator[str]:
     declared = _declared(instance)
-    yield "bind 127.0.0.1"
-    yield f"port {instance.port}"
-    yield "protected-mode yes"
+    if instance.is_contained:
+        # who comes through the published port comes from outside; published it is on 127.0.0.1 only
+        yield from (f"port {_PORT}", "protected-mode no", "dir /data")
+    else:
+        yield from ("bind 127.0.0.1", f"port {instance.port}", "protected-mode yes")
+        yield f"dir {_quoted(instance.data + '/data')}"
     yield "daemonize no"
-    yield f"dir {_quoted(instance.data + '/data')}"
     yield f"databases {max(16, declared.db + 1)}"
     yield "appendonly yes"
     yield "appendfsync no"

@@ -24,9 +24,11 @@ from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
 from devstack.stack import guards
+from devstack.stack.containers import Containers
 from devstack.stack.exposure import exposed
 from devstack.stack.inputs import Inputs
-from devstack.stack.observe import Observer, Seen, Tools, observe_running
+from devstack.stack.machinery import Tools
+from devstack.stack.observe import Observer, Seen, observe_running
 from devstack.stack.parts import ensure_reachable, observe_parts, performers
 from devstack.stack.paths import Project, places, sockets
 from devstack.stack.perform import Performers
@@ -88,6 +90,7 @@ class Stack:
         self._found: Found | None = None
         self._inputs: Inputs | None = None
         self._standing = Standing(system, self.project)
+        self._containers = Containers(system)
         #: of the runs made by this object
         self.journals: list[Path] = []
 
@@ -153,7 +156,6 @@ class Stack:
 
         Raises BusyError, NotTrustedError, ConflictError and whatever its first failing step raises.
         """
-        guards.ensure_runtime(self.profile)
         self.ensure_trusted()
         with held(self.system, self.project):
             self._prepare_folder()
@@ -313,7 +315,7 @@ class Stack:
         return Tools(
             system=self.system, project=project, places=self._places, profile=profile, store=self._store,
             registry=self._registry, servers=Servers(self.system, cache / "servers", offline=self._options.offline),
-            native=Native(self.system, cache / "seeds"),
+            native=Native(self.system, cache / "seeds"), containers=self._containers, offline=self._options.offline,
             python=PythonEnvironments(self.system, project.root, project.folder, offline=self._options.offline),
             files=self.inputs if is_whole else Inputs(project.root), is_trusted=is_whole and self.is_trusted,
         )

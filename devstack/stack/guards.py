@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from devstack import programs
+from devstack import contained, programs
 from devstack.errors import ConflictError, NetworkError, PrerequisiteError, StorageError
-from devstack.plan import FetchServer, InstallPackages, Plan, StartProgram
-from devstack.profile.model import Profile
+from devstack.plan import FetchServer, InstallPackages, Plan, PullImage, StartContainer, StartProgram, Step
 from devstack.services import kind_of
 from devstack.stack.commands import port_taken
-from devstack.stack.observe import Seen, Tools
+from devstack.stack.machinery import Tools
+from devstack.stack.observe import Seen
+from devstack.state import State
 
 _MB = 1_000_000
 #: a server's archive beside what is unpacked of it
@@ -22,14 +23,6 @@ _SERVER = 150 * _MB
 #: of packages to install; Django alone has 50 MB
 _PACKAGES = 30 * _MB
 _SHELL = 50 * _MB
-
-
-def ensure_runtime(profile: Profile) -> None:
-    if profile.runtime == "docker":
-        raise PrerequisiteError(
-            "runtime-unavailable", "services can't run in docker yet", why="this devstack runs them natively only",
-            fix="devstack up --runtime native",
-        )
 
 
 def ensure_possible(plan: Plan, tools: Tools, seen: Seen, *, offline: bool) -> None:
@@ -42,7 +35,7 @@ def ensure_possible(plan: Plan, tools: Tools, seen: Seen, *, offline: bool) -> N
 
 def _ensure_fetched(plan: Plan) -> None:
     """Offline, all that is missing is told at once."""
-    fetches = [step for step in plan.steps if isinstance(step.action, FetchServer)]
+    fetches = [step for step in plan.steps if isinstance(step.action, FetchServer | PullImage)]
     if fetches:
         raise NetworkError(
             "offline-missing", "this machine lacks what can't be fetched offline",
@@ -57,9 +50,7 @@ def _ensure_ports(plan: Plan, tools: Tools, seen: Seen) -> None:
         orphan.pid for orphan in state.supervisor.orphans
     }
     for step in plan.steps:
-        if not isinstance(step.action, StartProgram):
-            continue
-        for name, port in programs.ports_of(state, step.action.program).items():
+        for name, port in _wanted_ports(step, state).items():
             holder = None if system.is_port_free(port) else system.port_holder(port)
             if holder is not None and system.is_port_forbidden(port):
                 raise ConflictError(
@@ -71,6 +62,18 @@ def _ensure_ports(plan: Plan, tools: Tools, seen: Seen) -> None:
             # a child of a program, such as a reloader's server, ends with its program
             if holder.pid is None or system.variables(holder.pid).get("DEVSTACK_STACK") != state.stack:
                 raise port_taken(name, port, str(holder), fixed=programs.is_fixed(tools.profile, name))
+
+
+def _wanted_ports(step: Step, state: State) -> dict[str, int]:
+    """The ports that the step's start needs and that nothing of the stack's own has now."""
+    match step.action:
+        case StartProgram(program=name):
+            return programs.ports_of(state, name)
+        case StartContainer(name=name) if name not in state.containers:
+            service = state.services[name]
+            own = contained.service_form(service).ports
+            return {name if port == "main" else f"{name}.{port}": service.instance.ports[port] for port in own}
+    return {}
 
 
 def _ensure_room(plan: Plan, tools: Tools, seen: Seen) -> None:

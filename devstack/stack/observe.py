@@ -13,46 +13,30 @@ from devstack import programs, project_files
 from devstack.detect.scrub import plain
 from devstack.planner import digest
 from devstack.profile import graph
-from devstack.profile.model import Ask, CommandCheck, Generate, Profile, Service, Task
+from devstack.profile.model import Ask, CommandCheck, Generate, Task
 from devstack.profile.secret import Secret
-from devstack.python_env import Observed, PythonEnvironments
-from devstack.registry import Entry, Registry, Wish
+from devstack.python_env import Observed
+from devstack.registry import Entry, Wish
 from devstack.render import RenderedFile
-from devstack.runtimes.native import Native
-from devstack.runtimes.servers import Choice, Servers
+from devstack.runtimes.docker import Look
+from devstack.runtimes.servers import Choice
 from devstack.services import Instance, Kind, Probe, kind_of
+from devstack.stack.containers import look
 from devstack.stack.declared_files import with_env_files, with_files
-from devstack.stack.inputs import Inputs
+from devstack.stack.machinery import Tools
+from devstack.stack.observe_services import ServiceObserver
 from devstack.stack.parts import observe_parts
-from devstack.stack.paths import Places, Project, sockets
+from devstack.stack.paths import Project, sockets
 from devstack.stack.readiness import Readiness
-from devstack.stack.store import RecordStore, SecretStore
+from devstack.stack.store import SecretStore
 from devstack.stack.tasks import left_over
 from devstack.stack.terminals import on_terminals
-from devstack.state import Parts, Record, ReplicaState, ServiceState, State, SupervisorState, TaskState
+from devstack.state import Parts, Record, ReplicaState, State, SupervisorState, TaskState
 from devstack.supervisor import Supervisor
 from devstack.system import System
 
 _PROBE = 2.0
 Asker = Callable[[str, Ask], str | None]
-
-
-@dataclass(frozen=True)
-class Tools:
-    """Everything that looks at, or acts on, one stack's part of the machine."""
-
-    system: System
-    project: Project
-    places: Places
-    profile: Profile
-    store: RecordStore
-    registry: Registry
-    servers: Servers
-    native: Native
-    python: PythonEnvironments
-    files: Inputs
-    #: nothing that the profile names may be executed where this is False, readiness commands neither
-    is_trusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,33 +77,31 @@ class Observer:
         missing = frozenset(path for path in files if not (tools.project.root / path).exists())
         keys = {path: secrets.key_file(path, file, is_missing=path in missing) for path, file in files.items()}
         python = None if light else tools.python.observe(self._profile.python)
-        choices = {name: self._choose(name, service) for name, service in self._profile.services.items()}
         place = sockets(tools.places, record.stack)
-        services = {
-            name: self._service(record, self._instance(name, record, ports, secrets, str(place)), choice)
-            for name, choice in choices.items()
-        }
+        found = ServiceObserver(tools, record, light=light).observe(ports, secrets, str(place))
         secrets.save()
         state = State(
             stack=record.stack, root=str(tools.project.root), folder=str(tools.project.folder), sockets=str(place),
             interpreter=sys.executable,
             venv=str(python.folder if python else tools.project.root / ".venv"), base={**base, **inherited},
-            supervisor=live, python=python.state if python else None, services=services, ports=ports,
-            decided=decided, wrapper=tools.native.wrapper() if services else (), missing_paths=missing,
+            supervisor=live, python=python.state if python else None, services=found.services, ports=ports,
+            decided=decided, wrapper=tools.native.wrapper() if found.choices else (), missing_paths=missing,
             warnings=(*notes, *(python.warnings if python else ())), data=data_folders(tools.project),
+            containers=found.look.containers, has_network=found.look.has_network, engine=found.silent,
+            images=found.images,
             written=record.written, foreground=on_terminals(tools.system, tools.project),
             keys={path: key for path, key in keys.items() if key is not None},
             parts=Parts() if light else observe_parts(tools.system, tools.project.root, self._profile.project),
         )
         state = (with_env_files if light else with_files)(self._profile, tools.files, state)
         if self._keep:
-            tools.store.update(lambda r: replace(r, ports=ports, base=base, runtime="native"))
+            tools.store.update(lambda r: found.recorded(replace(r, ports=ports, base=base, runtime=state.runtime)))
             self._follow(state)
         state = self._with_answers(state, record, supervisor)
         if not light:
             tasks = {name: self.task_state(state, record, name) for name in self._profile.tasks}
             state = replace(state, tasks=tasks, files=self._files(state))
-        return Seen(state, python, choices, supervisor)
+        return Seen(state, python, found.choices, supervisor)
 
     def _follow(self, state: State) -> None:
         """A file that holds just what would be written follows its template from now on (a run may have been killed
@@ -145,7 +127,8 @@ class Observer:
                 wishes[key] = Wish(wished, fixed=fixed is not None and program == first)
         tools = self._tools
         entry = Entry(
-            record.stack, self._profile.name, str(tools.project.root), "native", dict(record.ports), tools.system.now()
+            record.stack, self._profile.name, str(tools.project.root), record.runtime or "native", dict(record.ports),
+            tools.system.now(),
         )
         leases = tools.registry.lease(entry, wishes, keep=self._keep)
         outgoing = tools.system.outgoing_ports()
@@ -162,42 +145,12 @@ class Observer:
             for name, value in self._profile.env.items() if isinstance(value, Generate | Ask)
         }
 
-    # --- services ----------------------------------------------------------------------------------------------------
-
-    def _choose(self, name: str, service: Service) -> Choice:
-        kind = kind_of(name, service)
-        version = service.version or kind.default_version
-        return self._tools.servers.choose(service.kind or name, kind, version, kind.needs(service))
-
-    def _instance(
-        self, name: str, record: Record, ports: Mapping[str, int], secrets: SecretStore, place: str
-    ) -> Instance:
-        service = self._profile.services[name]
-        kind = kind_of(name, service)
-        own = {port: ports[name if port == "main" else f"{name}.{port}"] for port in kind.ports}
-        stack = self._profile.name.replace("-", "_")
-        return Instance(
-            name=name, stack=stack, declaration=service, ports=own, user=kind.account(service, stack),
-            password=secrets.password(name), data=str(self._tools.project.folder / "data" / name),
-            sockets=f"{place}/{name}",
-        )
-
-    def _service(self, record: Record, instance: Instance, choice: Choice) -> ServiceState:
-        kind = kind_of(instance.name, instance.declaration)
-        form = kind.native(instance, choice.server)
-        data = self._tools.native.data_state(instance, choice.server, form)
-        remade = record.generations.get(instance.name, "")
-        return ServiceState(
-            instance=instance, server=choice.server, is_fetched=choice.is_fetched, has_data=data.complete,
-            generation=f"{data.generation}{remade}", warning=choice.warning,
-        )
-
     # --- what runs ---------------------------------------------------------------------------------------------------
 
     def _with_answers(self, state: State, record: Record, supervisor: Supervisor) -> State:
         """Ask every program that runs, all at the same time."""
         readiness = Readiness(self._tools.system, supervisor, self._profile, state)
-        live = state.supervisor.programs
+        live = state.live
         with ThreadPoolExecutor(16) as pool:
             probes = {
                 name: pool.submit(probe, kind_of(name, service.instance.declaration), service.instance)
@@ -233,6 +186,9 @@ class Observer:
         record = self._tools.store.load()
         services = {}
         for name, service in state.services.items():
+            if service.runtime == "docker":
+                services[name] = service
+                continue
             form = programs.native_form(service)
             data = self._tools.native.data_state(service.instance, service.server, form)
             services[name] = replace(service, generation=f"{data.generation}{record.generations.get(name, '')}")
@@ -273,10 +229,14 @@ class Observer:
 
 def observe_running(tools: Tools, supervisor: Supervisor, stack: str) -> Seen:
     """What runs, without a profile: enough to take everything down, whatever became of the profile."""
-    project = tools.project
+    project, record = tools.project, tools.store.load()
+    is_contained = "docker" in record.runtimes.values()
+    seen, silent = look(tools.containers, stack) if is_contained else (Look(), "")
     state = State(
         stack=stack, root=str(project.root), folder=str(project.folder), sockets=str(sockets(tools.places, stack)),
-        venv="", base={}, supervisor=observe_programs(tools.system, project, supervisor), data=data_folders(project),
+        venv="", base={}, supervisor=observe_programs(tools.system, project, supervisor),
+        data=tuple(sorted({*data_folders(project), *seen.services, *(one.service for one in seen.volumes)})),
+        containers=seen.containers, has_network=seen.has_network, engine=silent,
         foreground=on_terminals(tools.system, project),
     )
     return Seen(state, None, {}, supervisor)

@@ -16,11 +16,14 @@ from devstack.executor import Performer, Report
 from devstack.plan import Action
 from devstack.profile import graph
 from devstack.profile.model import SignalName
-from devstack.python_env import Observed
 from devstack.render import stops_of
 from devstack.services import Probe, kind_of
 from devstack.stack.commands import ensure_executable, port_taken
-from devstack.stack.observe import Observer, Seen, Tools
+from devstack.stack.containers import trash_volumes
+from devstack.stack.machinery import Tools
+from devstack.stack.observe import Observer, Seen
+from devstack.stack.perform_containers import ContainerPerformers
+from devstack.stack.perform_environment import EnvironmentPerformers
 from devstack.stack.readiness import Readiness
 from devstack.stack.task_runs import TaskRunner
 from devstack.state import Orphan, ProgramState, Written
@@ -50,6 +53,7 @@ class Performers:
         self._supervisor = seen.supervisor
         self._observer = observer
         self._consent = consent
+        self._containers = ContainerPerformers(tools, seen)
         self._readiness = Readiness(tools.system, seen.supervisor, tools.profile, seen.state)
 
     def table(self) -> Mapping[type[Action], Performer]:
@@ -57,9 +61,6 @@ class Performers:
             plan.ReapOrphans: self.reap,
             plan.WriteFiles: self.write,
             plan.MakePaths: self.make,
-            plan.CreateEnvironment: self.create_environment,
-            plan.InstallPackages: self.install_packages,
-            plan.LinkEnvironment: self.link_environment,
             plan.FetchServer: self.fetch,
             plan.PrepareData: self.prepare,
             plan.StartSupervisor: self.start_supervisor,
@@ -75,9 +76,11 @@ class Performers:
             plan.RunTask: TaskRunner(self._tools, self._state, self._observer).run,
             plan.VerifyPrograms: self.verify,
             plan.DiscardData: self.discard,
+            **EnvironmentPerformers(self._tools, self._seen).table(),
+            **self._containers.table(),
         }
 
-    # --- files and environment ---------------------------------------------------------------------------------------
+    # --- files -------------------------------------------------------------------------------------------------------
 
     def write(self, action: plan.WriteFiles, report: Report) -> None:
         for file in action.files:
@@ -110,24 +113,6 @@ class Performers:
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._system.now()))
         return self._system.private_folder(self._tools.project.trash / f"{stamp}-{what}")
 
-    def create_environment(self, action: plan.CreateEnvironment, report: Report) -> None:
-        self._tools.python.create(self._environment())
-
-    def install_packages(self, action: plan.InstallPackages, report: Report) -> None:
-        for warning in self._tools.python.install(self._environment(), report.say):
-            report.tell(warning)
-        self._tools.python.verify(self._environment())
-        if gone := self._tools.python.prune(self._environment()):
-            report.say(f"removed {gone} environment{'s' if gone > 1 else ''} used long ago")
-
-    def link_environment(self, action: plan.LinkEnvironment, report: Report) -> None:
-        self._tools.python.link(self._environment())
-
-    def _environment(self) -> Observed:
-        if self._seen.python is None:
-            raise LookupError("a plan with steps for the environment comes from a full observation")
-        return self._seen.python
-
     # --- supervisord -------------------------------------------------------------------------------------------------
 
     def reap(self, action: plan.ReapOrphans, report: Report) -> None:
@@ -155,6 +140,9 @@ class Performers:
 
     def prepare(self, action: plan.PrepareData, report: Report) -> None:
         service = self._state.services[action.service]
+        if service.runtime == "docker":
+            self._containers.prepare(service)
+            return
         self._tools.native.prepare(service.instance, service.server, programs.native_form(service))
 
     def provision(self, action: plan.ProvisionService, report: Report) -> None:
@@ -169,6 +157,8 @@ class Performers:
             except ProcessError as error:
                 report.ensure_wanted()
                 self._check_alive(action.service, str(error))
+                if service.runtime == "docker" and self._containers.repair(service, error):
+                    continue
                 if self._system.monotonic() > deadline:
                     raise self._with_log(error, action.service) from None
         if made:
@@ -200,6 +190,8 @@ class Performers:
                 ),
                 action.service,
             )
+        if service.runtime == "docker":
+            self._containers.hand_over(service)
 
     # --- programs ----------------------------------------------------------------------------------------------------
 
@@ -297,7 +289,9 @@ class Performers:
         data = self._tools.project.folder / "data"
         if data.exists():
             self._system.move(data, trash / "data")
-        self._tools.store.update(lambda record: replace(record, tasks={}, generations={}))
+        trash_volumes(self._system, trash, self._containers.volumes())
+        forgotten = replace(self._tools.store.load(), tasks={}, generations={}, runtimes={}, volumes={})
+        self._tools.store.update(lambda record: forgotten)
 
     # --- what several of them ask -------------------------------------------------------------------------------------
 
@@ -308,7 +302,7 @@ class Performers:
 
     def _check_alive(self, name: str, said: str) -> ProgramState | None:
         """The program as it is now. Raises ProcessError when it is clear that it won't make it."""
-        now = self._supervisor.program(name, _POLL)
+        now = self._now(name)
         if now is None:
             return None
         owner = self._processes.get(self._owners.get(name, ""))
@@ -323,6 +317,12 @@ class Performers:
         elif now.phase in ("fatal", "exited", "stopped") or now.restarts >= _DEATHS:
             raise self._death(error, name, now)
         return now
+
+    def _now(self, name: str) -> ProgramState | None:
+        return self._containers.state(name) if self._is_contained(name) else self._supervisor.program(name, _POLL)
+
+    def _is_contained(self, name: str) -> bool:
+        return name in self._state.services and self._state.services[name].runtime == "docker"
 
     def _in_background(self, name: str, now: ProgramState | None) -> tuple[Orphan, ...]:
         place = programs.layout(self._state)
@@ -352,7 +352,8 @@ class Performers:
                 raise port_taken(port_name, port, str(holder), fixed=fixed)
 
     def _with_log(self, error: ProcessError, program: str) -> ProcessError:
-        error.evidence = error.evidence or self._supervisor.last_lines(program, _LINES)
+        source = self._containers if self._is_contained(program) else self._supervisor
+        error.evidence = error.evidence or source.last_lines(program, _LINES)
         error.fix = missing_module.fix(error.evidence) or error.fix
         return error
 

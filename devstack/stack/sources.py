@@ -61,6 +61,8 @@ def setting_layers(environ: Mapping[str, str], runtime: str) -> tuple[SourceFile
     found: list[SourceFile] = []
     if said := environ.get("DEVSTACK_RUNTIME"):
         found.append(SourceFile("DEVSTACK_RUNTIME", f"runtime = {toml.text(said)}\n", "variable"))
+    if said := environ.get("DEVSTACK_REGISTRY"):
+        found.append(SourceFile("DEVSTACK_REGISTRY", f"registry = {toml.text(said)}\n", "variable"))
     if runtime:
         found.append(SourceFile("--runtime", f"runtime = {toml.text(runtime)}\n", "flag"))
     return tuple(found)

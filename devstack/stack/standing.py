@@ -84,7 +84,9 @@ class Standing:
     def _memo(self, look: Look) -> dict[str, Any] | None:
         state = look.state
         live = state.supervisor.programs.values()
-        pids = [state.supervisor.pid, *(program.pid for program in live)]
+        # a stack of containers alone has no supervisord
+        own = [state.supervisor.pid] if state.supervisor.is_running else []
+        pids = [*own, *(program.pid for program in live)]
         processes = [standing.identity(pid) for pid in pids if pid is not None]
         services, checks = _services(state), _checks(look.profile, state)
         if services is None or None in processes or len(processes) != len(pids):
@@ -104,7 +106,7 @@ class Standing:
             "walks": [[root, list(globs), found] for (root, globs), found in look.whole.walks.items()],
             "processes": processes,
             "began": {program.name: now - int(program.uptime) for program in live},
-            "socket": programs.layout(state).socket,
+            "socket": programs.layout(state).socket if own else "",
             "services": services,
             "checks": checks,
             "status": status,

@@ -23,7 +23,7 @@ def status_of(profile: Profile, state: State, source: str) -> Status:
         for name, process in profile.processes.items()
         for program, number in graph.programs_of(name, process)
     )
-    running = any(program.is_running for program in state.supervisor.programs.values())
+    running = any(program.is_running for program in state.live.values())
     if running and watching.process(profile):
         # devstack's own isn't listed among the project's, unless it is what a person has to know of
         own = _process(profile, state, watching.NAME, watching.NAME, 1)
@@ -60,24 +60,25 @@ def _phase(now: ProgramState | None) -> str:
 
 
 def _service(name: str, service: ServiceState, state: State) -> ServiceRow:
-    instance, now, probe = service.instance, state.supervisor.programs.get(name), service.probe
+    instance, now, probe = service.instance, state.live.get(name), service.probe
     running = now is not None and now.is_running
     ready = running and probe is not None and probe.ok and not probe.missing
     reason = None
     if not ready:
         said = probe.detail if probe is not None else "not asked yet"
         missing = f"missing: {', '.join(probe.missing)}" if probe is not None and probe.ok and probe.missing else said
-        reason = missing if running else (now.reason if now is not None and now.reason else "not running")
+        silent = state.engine if service.runtime == "docker" else ""
+        reason = missing if running else silent or (now.reason if now is not None and now.reason else "not running")
     kind = kind_of(name, instance.declaration)
     version = (probe.version if probe is not None else None) or service.server.version
     return ServiceRow(
-        name=name, kind=instance.declaration.kind or name, version=version, runtime=state.runtime, state=_phase(now),
+        name=name, kind=instance.declaration.kind or name, version=version, runtime=service.runtime, state=_phase(now),
         ready=ready, port=instance.port, url=masked(kind.url(instance), instance.password), reason=reason,
     )
 
 
 def _process(profile: Profile, state: State, name: str, program: str, number: int) -> ProcessRow:
-    process, now = programs.processes(profile)[name], state.supervisor.programs.get(program)
+    process, now = programs.processes(profile)[name], state.live.get(program)
     here = state.foreground.get(program)
     answer = state.replicas.get(program)
     running = now is not None and now.is_running

@@ -16,7 +16,8 @@ from devstack.profile.model import Profile, Task
 from devstack.render import reveal
 from devstack.services import said_by_a_server
 from devstack.stack.commands import ensure_executable
-from devstack.stack.observe import Observer, Tools
+from devstack.stack.machinery import Tools
+from devstack.stack.observe import Observer
 from devstack.stack.tasks import marked
 from devstack.state import State
 from devstack.system import Completed

@@ -77,5 +77,5 @@ def _environ(folder: Path, state: Path, runtime: Path) -> dict[str, str]:
         "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(home), "TMPDIR": str(home),
         "XDG_CACHE_HOME": cache,
         "XDG_STATE_HOME": str(state), "XDG_DATA_HOME": str(home / "data"), "XDG_CONFIG_HOME": str(home / "config"),
-        "XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(CHECKOUT),
+        "XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(CHECKOUT), "DEVSTACK_RUNTIME": "native",
     } | {name: value for name, value in os.environ.items() if name.upper() in _NETWORK}  # fmt: skip

@@ -14,7 +14,18 @@ from typing import Any
 from devstack.profile.model import Service
 from devstack.profile.secret import Secret
 from devstack.runtimes.native import DataState, Native
-from devstack.services import Client, Hint, Installed, Instance, NativeService, Prepare, Probe, Server, Source
+from devstack.services import (
+    Client,
+    ContainerService,
+    Hint,
+    Installed,
+    Instance,
+    NativeService,
+    Prepare,
+    Probe,
+    Server,
+    Source,
+)
 from devstack.system import Completed, System
 
 INIT = 'mkdir -p "$1/base" && echo 15 > "$1/VERSION" && echo content > "$1/base/1"'
@@ -61,6 +72,12 @@ class ToyKind:
 
     def native(self, instance: Instance, server: Server) -> NativeService:
         return NativeService((server.program,), {}, instance.data)
+
+    def image(self, declaration: Service) -> str:
+        return "toy:1"
+
+    def container(self, instance: Instance) -> ContainerService:
+        return ContainerService("toy:1", {"main": 4000})
 
     def url(self, instance: Instance) -> Secret:
         return Secret("")

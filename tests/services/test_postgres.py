@@ -225,17 +225,17 @@ def test_no_stack_gets_an_account_that_the_server_keeps_for_itself(stack: str) -
 
 
 def test_a_verifier_is_matched_by_its_password_alone() -> None:
-    from devstack.services.postgres import _is_verifier_of
+    from devstack.services._postgres_scram import is_verifier_of
 
     # RFC 7677's example, in the form of pg_authid
     verifier = (
         "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"
         "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
     )
-    assert _is_verifier_of(verifier, "pencil")
-    assert not _is_verifier_of(verifier, "pen")
-    assert not _is_verifier_of("md5deadbeef", "pencil")
-    assert not _is_verifier_of("", "pencil")
+    assert is_verifier_of(verifier, "pencil")
+    assert not is_verifier_of(verifier, "pen")
+    assert not is_verifier_of("md5deadbeef", "pencil")
+    assert not is_verifier_of("", "pencil")
 
 
 @pytest.mark.parametrize("databases", [["a b"], ["x" * 64], ["a;b"], [""]])

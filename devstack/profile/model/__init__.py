@@ -36,9 +36,12 @@ from devstack.profile.model.values import (
     EnvName,
     EnvValue,
     Generate,
+    Image,
+    Memory,
     Model,
     Name,
     Port,
+    Registry,
     RuntimeName,
     Seconds,
     SecretFormat,
@@ -50,9 +53,9 @@ from devstack.profile.model.values import (
 
 __all__ = [
     "NAME", "Ask", "Check", "Command", "CommandCheck", "Env", "EnvFile", "EnvFiles", "EnvName", "EnvValue", "File",
-    "Generate", "HttpCheck", "LogCheck", "Model", "Name", "Port", "Process", "Profile", "Project", "Python", "Ready",
-    "Restart", "RuntimeName", "Seconds", "SecretFormat", "Service", "SignalName", "Stop", "Strings", "SystemNeeds",
-    "Task", "TcpCheck", "name_from", "one_or_many",
+    "Generate", "HttpCheck", "Image", "LogCheck", "Memory", "Model", "Name", "Port", "Process", "Profile", "Project",
+    "Python", "Ready", "Restart", "RuntimeName", "Seconds", "SecretFormat", "Service", "SignalName", "Stop",
+    "Strings", "SystemNeeds", "Task", "TcpCheck", "name_from", "one_or_many",
 ]
 
 
@@ -67,6 +70,10 @@ class Service(Model):
     """Fixes the runtime of this one service."""
     port: Port | None = None
     """A fixed port; left out: the standard one where it is free, else leased."""
+    image: Image | None = None
+    """Image of its container, instead of the kind's official one: `postgis/postgis:16-3.4`."""
+    memory: Memory | None = None
+    """Most memory that its container may use: `512m`, `2g`."""
 
 
 _SHAPES = '`directory = true`, `template = "path"`, `content = "text"` and `generate = 64`'
@@ -109,6 +116,8 @@ class Profile(Model):
     """A shipped profile's name, or a path relative to this file, whose keys this one overrides."""
     runtime: RuntimeName = "auto"
     """Where services run: `auto` takes docker if an engine answers, else native."""
+    registry: Registry | None = None
+    """Prefix of every image that names no registry itself: `mirror.example.org/library`."""
     home: Literal["user", "private"] = "user"
     """`private` gives the project's commands a HOME of their own below `.devstack`."""
     notes: Strings = ()

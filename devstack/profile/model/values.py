@@ -16,6 +16,13 @@ Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Status = Annotated[int, Field(ge=100, le=599)]
 RuntimeName = Literal["auto", "docker", "native"]
+#: of an image: [REGISTRY[:PORT]/]PATH[:TAG][@DIGEST], as the engine takes it
+Image = Annotated[str, Field(
+    pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
+    r"(@sha256:[0-9a-f]{64})?$", max_length=400,
+)]
+Registry = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*$", max_length=200)]
+Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}[kmg]$")]
 SignalName = Literal["TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL"]
 
 

@@ -1,0 +1,370 @@
+"""One stack's containers, volumes and network on an engine that speaks Docker's API: Docker itself, or Podman.
+
+Everything of a stack carries its id in a label; nothing without it is ever touched. Every call has a deadline. Images
+are got by `runtimes/pulls.py`. Measured behaviour that this relies on: docs/decisions/0020-containers.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import tarfile
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from devstack.contained import Contained, container_name, network
+from devstack.errors import ConflictError, DevstackError, PrerequisiteError, ProcessError, StorageError
+from devstack.render import reveal
+from devstack.runtimes.engines import Address
+from devstack.services import ServerFile
+from devstack.state import ProgramPhase, ProgramState
+from devstack.system import System
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+STACK, ROOT, NAME, ROLE, DIGEST, TOKEN = (
+    f"devstack.{name}" for name in ("stack", "root", "name", "role", "digest", "token")
+)
+#: seconds until an engine must have answered a question
+PATIENCE = 5.0
+#: seconds for what makes it work: starting on a busy machine, removing a big volume
+_WORK = 120.0
+_PHASES: Mapping[str, ProgramPhase] = {
+    "created": "stopped", "running": "running", "restarting": "backoff", "paused": "stopped", "removing": "stopping",
+    "exited": "exited", "dead": "fatal",
+}  # fmt: skip
+_LOG = {"max-size": "10m", "max-file": "3"}
+_PORT_TAKEN = re.compile(r"port is already allocated|address already in use|ports are not available", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One volume of a stack. token: of the data of its service."""
+
+    name: str
+    service: str
+    token: str
+    created: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the engine has of one stack. services: names of the containers that are services. images: digest by name, of
+    all that it has."""
+
+    containers: Mapping[str, ProgramState] = field(default_factory=dict)
+    services: frozenset[str] = frozenset()
+    volumes: tuple[Volume, ...] = ()
+    has_network: bool = False
+    images: Mapping[str, str] = field(default_factory=dict)
+
+
+class Engine:
+    """An engine that has answered. Raises PrerequisiteError where none does within PATIENCE."""
+
+    def __init__(self, system: System, address: Address) -> None:
+        import docker
+
+        self.system = system
+        self.address = address
+        self._making = threading.Lock()
+        with self._asking():
+            self.api: APIClient = docker.APIClient(base_url=address.url, version="auto", timeout=PATIENCE)
+            said = self.api.version()
+        self._workers = threading.local()
+        names = {str(part.get("Name", "")) for part in said.get("Components") or ()}
+        self.is_podman = any("podman" in name.lower() for name in names)
+        self.title = f"{'Podman' if self.is_podman else 'Docker'} {said.get('Version', '')}".strip()
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def look(self, stack: str) -> Look:
+        """Everything of this stack. Raises PrerequisiteError where the engine has gone away."""
+        wanted = {"label": [f"{STACK}={stack}"]}
+        with self._asking():
+            found = [self._inspected(one["Id"]) for one in self.api.containers(all=True, filters=wanted)]
+            volumes = self.api.volumes(filters=wanted).get("Volumes") or ()
+            networks = self.api.networks(filters=wanted)
+            images = self.api.images()
+        states = {}
+        services = set()
+        for one in filter(None, found):
+            labels = one["Config"]["Labels"] or {}
+            states[labels.get(NAME, one["Name"])] = _state_of(one)
+            if labels.get(ROLE) == "service":
+                services.add(labels.get(NAME, ""))
+        return Look(
+            states, frozenset(services), tuple(map(_volume, volumes)), bool(networks),
+            {name: image["Id"] for image in images for name in _names(image)},
+        )
+
+    def state(self, name: str, stack: str) -> ProgramState | None:
+        """One container as it is now."""
+        with self._asking():
+            found = self._inspected(container_name(stack, name))
+        return _state_of(found) if found is not None else None
+
+    def image(self, name: str) -> str:
+        """The digest of an image that is at hand, "" for one that isn't."""
+        from docker.errors import ImageNotFound
+
+        with self._asking():
+            try:
+                return str(self.api.inspect_image(name)["Id"])
+            except ImageNotFound:
+                return ""
+
+    def last_lines(self, container: str, count: int) -> tuple[str, ...]:
+        """The end of what a container has printed; nothing where that can't be read."""
+        with contextlib.suppress(DevstackError), self._asking():
+            text: bytes = self.api.logs(container, tail=count)
+            return tuple(text.decode(errors="replace").splitlines()[-count:])
+        return ()
+
+    def _inspected(self, container: str) -> dict[str, Any] | None:
+        from docker.errors import NotFound
+
+        try:
+            found: dict[str, Any] = self.api.inspect_container(container)
+        except NotFound:
+            return None
+        return found
+
+    # --- making ------------------------------------------------------------------------------------------------------
+
+    def make_volumes(self, stack: str, service: str, names: Mapping[str, str], labels: Mapping[str, str]) -> None:
+        """Make these volumes, empty: one of that name that is there is nobody's yet, and goes. names: by short name."""
+        with self._asking():
+            for name in names.values():
+                self._remove_volume(name, stack)
+                self._worker.create_volume(name, labels={**labels, STACK: stack, NAME: service})
+
+    def _remove_volume(self, name: str, stack: str) -> None:
+        from docker.errors import NotFound
+
+        try:
+            known = self.api.inspect_volume(name)
+        except NotFound:
+            return
+        if (known.get("Labels") or {}).get(STACK) == stack:
+            self._worker.remove_volume(name)
+
+    def start(self, stack: str, root: str, wanted: Contained) -> None:
+        """Make a container and start it. One of this stack that has the name goes; a stranger's is a ConflictError."""
+        name = container_name(stack, wanted.name)
+        with self._asking():
+            there = self._inspected(name)
+            if there is not None:
+                if (there["Config"]["Labels"] or {}).get(STACK) != stack:
+                    raise ConflictError(
+                        "name-taken", f"a container that isn't this stack's is named {name}",
+                        why=f"its image is {there['Config'].get('Image', 'unknown')}",
+                        fix=f"docker rename {name} other",
+                    )
+                self._worker.remove_container(there["Id"], v=True, force=True)
+            self._ensure_network(stack, root)
+            made = self._worker.create_container_from_config(self._config(stack, root, wanted), name=name)["Id"]
+            try:
+                if wanted.files:
+                    self._worker.put_archive(made, "/", _archive(wanted.files))
+                self._worker.start(made)
+            except Exception as error:
+                # what never ran holds nothing, and would hold the name
+                with contextlib.suppress(Exception):
+                    self._worker.remove_container(made, v=True, force=True)
+                if _PORT_TAKEN.search(str(error)):
+                    ports = [port for port in wanted.ports if str(port) in str(error)] or list(wanted.ports)
+                    raise PortTakenError(ports[0]) from None
+                raise
+
+    def _ensure_network(self, stack: str, root: str) -> None:
+        with self._making:
+            if not self.api.networks(filters={"label": [f"{STACK}={stack}"]}):
+                self._worker.create_network(network(stack), labels={STACK: stack, ROOT: root}, check_duplicate=True)
+
+    def _config(self, stack: str, root: str, wanted: Contained) -> dict[str, Any]:
+        api = self._worker
+        host = api.create_host_config(
+            port_bindings={inside: ("127.0.0.1", port) for port, inside in wanted.ports.items()},
+            binds=[f"{volume}:{folder}" for volume, folder in wanted.volumes.items()],
+            network_mode=network(stack), mem_limit=wanted.memory or None,
+            # who dies is started again, but not by an engine that comes back: then a person says `up`
+            restart_policy={"Name": "on-failure", "MaximumRetryCount": 5},
+            security_opt=["no-new-privileges"],
+            log_config=None if self.is_podman else {"Type": "json-file", "Config": _LOG},
+        )
+        config: dict[str, Any] = api.create_container_config(
+            image=wanted.image, command=list(wanted.command) or None, hostname=wanted.hostname or None,
+            environment={name: reveal(value) for name, value in wanted.env.items()},
+            ports=list(wanted.ports.values()), host_config=host, stop_signal=_signal(wanted),
+            stop_timeout=max(1, round(wanted.stop_grace)),
+            networking_config=api.create_networking_config({
+                network(stack): api.create_endpoint_config(aliases=[wanted.name]),
+            }),
+            labels={
+                STACK: stack, ROOT: root, NAME: wanted.name, DIGEST: wanted.digest,
+                ROLE: "service" if wanted.is_service else "process",
+            },
+        )  # fmt: skip
+        return config
+
+    # --- ending ------------------------------------------------------------------------------------------------------
+
+    def stop(self, container: str) -> None:
+        """Ask a container to end, kill it after the seconds it was made with, and remove it; its volumes stay."""
+        from docker.errors import NotFound
+
+        with self._asking(), contextlib.suppress(NotFound):
+            self._worker.stop(container)
+            self._worker.remove_container(container, v=True, force=True)
+
+    def remove_network(self, stack: str) -> None:
+        from docker.errors import NotFound
+
+        with self._asking():
+            for one in self.api.networks(filters={"label": [f"{STACK}={stack}"]}):
+                with contextlib.suppress(NotFound):
+                    self._worker.remove_network(one["Id"])
+
+    def execute(self, container: str, argv: tuple[str, ...]) -> tuple[int, str]:
+        """Run a command inside as root; its exit status and what it printed."""
+        with self._asking():
+            made = self._worker.exec_create(container, list(argv), user="0")["Id"]
+            output: bytes = self._worker.exec_start(made)
+            status = self._worker.exec_inspect(made)["ExitCode"]
+        return int(status or 0), output.decode(errors="replace")
+
+    @property
+    def _worker(self) -> APIClient:
+        """This thread's client for what may take longer than an answer."""
+        import docker
+
+        if not hasattr(self._workers, "api"):
+            self._workers.api = docker.APIClient(
+                base_url=self.address.url, version=self.api.api_version, timeout=_WORK
+            )
+        api: APIClient = self._workers.api
+        return api
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Raises what a failure of the engine means instead of what its client raises."""
+        import requests
+        from docker.errors import APIError, DockerException
+
+        try:
+            yield
+        except APIError as error:
+            raise refused(error) from None
+        except (DockerException, requests.exceptions.RequestException, OSError) as error:
+            raise unavailable(self.address, str(error)) from None
+
+
+class PortTakenError(Exception):
+    """Somebody has a port that was to be published."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.port = port
+
+
+def unavailable(address: Address | None, said: str) -> PrerequisiteError:
+    """The error for an engine that can't be asked."""
+    said = " ".join(said.split())
+    if address is None:
+        why, fix = "there is no socket of Docker or Podman here", "devstack up --runtime native"
+    elif "Permission denied" in said:
+        why = f"{address.url} may not be opened by this user"
+        fix = 'sudo usermod -aG docker "$USER"  (then log in anew)'
+    elif "timed out" in said.lower():
+        why, fix = f"{address.url} accepts and doesn't answer within {PATIENCE:g} s", "docker info"
+    else:
+        why, fix = f"{address.url}: {_cause(said)}", "docker info"
+    return PrerequisiteError("engine-unavailable", "no container engine answers", why=why, fix=fix)
+
+
+def refused(error: Exception) -> DevstackError:
+    """The error for something that an engine didn't want to do."""
+    said = " ".join(str(getattr(error, "explanation", "") or error).split())
+    if "no space left on device" in said:
+        return StorageError("disk-full", "the engine's disk is full", why=said, fix="docker system df")
+    return ProcessError("engine-refused", "the container engine refuses", why=said, fix="docker info")
+
+
+def _cause(said: str) -> str:
+    """The last and innermost of nested messages."""
+    for known in ("No such file or directory", "Connection refused", "No route to host", "Name or service not known"):
+        if known in said:
+            return known.lower()
+    return said
+
+
+def _state_of(found: Mapping[str, Any]) -> ProgramState:
+    state = found["State"]
+    phase = _PHASES.get(state.get("Status", ""), "unknown")
+    labels = found["Config"]["Labels"] or {}
+    ended = phase in ("exited", "fatal", "backoff")
+    status = int(state.get("ExitCode") or 0) if ended else None
+    reason = ""
+    if state.get("OOMKilled"):
+        reason = "it used more memory than its limit and was killed"
+    elif state.get("Status") == "paused":
+        reason = "its container is paused"
+    elif state.get("Error"):
+        reason = str(state["Error"])
+    elif ended:
+        reason = f"its container ended with status {status}"
+    return ProgramState(
+        labels.get(NAME, found["Name"].lstrip("/")), phase, uptime=_age(state) if phase == "running" else 0.0,
+        exit_status=status, digest=labels.get(DIGEST, ""), restarts=int(found.get("RestartCount") or 0), reason=reason,
+        container=found["Id"],
+    )
+
+
+def _age(state: Mapping[str, Any]) -> float:
+    """Seconds since it was started."""
+    # nanoseconds are more than Python reads
+    text = re.sub(r"(\.\d{6})\d+", r"\1", str(state.get("StartedAt", "")).replace("Z", "+00:00"))
+    with contextlib.suppress(ValueError):
+        began = datetime.fromisoformat(text)
+        return max(0.0, (datetime.now(began.tzinfo) - began).total_seconds())
+    return 0.0
+
+
+def _volume(found: Mapping[str, Any]) -> Volume:
+    labels = found.get("Labels") or {}
+    return Volume(found["Name"], labels.get(NAME, ""), labels.get(TOKEN, ""), str(found.get("CreatedAt", "")))
+
+
+def _names(image: Mapping[str, Any]) -> Iterator[str]:
+    for name in (*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())):
+        yield name
+        # as Podman writes names that came without a registry
+        for prefix in ("docker.io/library/", "docker.io/", "localhost/"):
+            if name.startswith(prefix):
+                yield name.removeprefix(prefix)
+
+
+def _signal(wanted: Contained) -> str | None:
+    return f"SIG{wanted.stop_signal}" if wanted.stop_signal else None
+
+
+def _archive(files: tuple[ServerFile, ...]) -> bytes:
+    """The files as a tar archive, root's."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for folder in sorted({file.path.rpartition("/")[0] for file in files if "/devstack/" in file.path}):
+            entry = tarfile.TarInfo(folder.lstrip("/"))
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(entry)
+        for file in files:
+            content = file.text.encode(errors="surrogateescape")
+            entry = tarfile.TarInfo(file.path.lstrip("/"))
+            entry.size, entry.mode = len(content), file.mode
+            archive.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()

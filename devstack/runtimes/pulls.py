@@ -1,0 +1,204 @@
+"""Getting images: with progress by layers, given up when nothing comes any more, taken up again where it stopped.
+
+The SDK's own `pull` can't be stopped at a deadline, and its caller never learns of an error in the middle: such errors
+come as events of a stream that began well. An engine keeps the layers that it has, so another try goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from devstack.errors import DevstackError, InterruptedRunError, NetworkError, StorageError, UsageError
+from devstack.runtimes.docker import Engine, unavailable
+
+if TYPE_CHECKING:
+    from requests import Response
+
+#: seconds without a byte, or a word but "retrying", after which a try is over
+_SILENCE = 60.0
+_TRIES = 3
+#: seconds for asking a registry, by way of the engine, whether it has an image
+_ASKING = 6.0
+_MB = 1_000_000
+
+OnLine = Callable[[str], None]
+
+
+@dataclass
+class _Progress:
+    """Bytes of each layer: how many are here, and of how many where that is known."""
+
+    layers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    extracting: set[str] = field(default_factory=set)
+
+    def take(self, event: dict[str, Any]) -> bool:
+        """Whether the event is a step forward."""
+        layer, status, detail = event.get("id", ""), event.get("status", ""), event.get("progressDetail") or {}
+        if status == "Downloading" and detail.get("current"):
+            before = self.layers.get(layer, (0, 0))
+            self.layers[layer] = (int(detail["current"]), int(detail.get("total") or before[1]))
+            return self.layers[layer] != before
+        if status == "Extracting":
+            self.extracting.add(layer)
+        return not status.startswith(("Retrying", "Waiting"))
+
+    def __str__(self) -> str:
+        here, whole = (sum(column) for column in zip(*self.layers.values(), strict=True)) if self.layers else (0, 0)
+        if self.extracting and here >= whole:
+            return "unpacking"
+        return f"{here // _MB} of {whole // _MB} MB" if whole else "asking"
+
+
+def pull(engine: Engine, image: str, say: OnLine, tell: OnLine) -> None:
+    """Have the engine get an image. say: how far it is; tell: what everybody should read.
+
+    Raises UsageError for an image that nobody has, NetworkError, StorageError, InterruptedRunError.
+    """
+    for number in range(1, _TRIES + 1):
+        try:
+            _one_try(engine, image, say)
+        except NetworkError as error:
+            if number == _TRIES or error.id != "pull-failed":
+                raise
+            tell(f"getting {image} broke off ({error.why}); once more")
+        else:
+            return
+
+
+def reachable(engine: Engine, image: str) -> str:
+    """Why the engine can't get an image, "" where its registry has it. Asks for the description alone."""
+    import requests
+
+    try:
+        answer = _get(engine, f"/distribution/{image}/json")
+    except requests.exceptions.RequestException as error:
+        return "its registry doesn't answer" if "timed out" in str(error).lower() else " ".join(str(error).split())
+    if answer.status_code in (200, 404) and engine.is_podman:
+        # Podman doesn't offer the question; the pull itself will tell
+        return ""
+    return "" if answer.status_code == 200 else _message(answer)
+
+
+def _one_try(engine: Engine, image: str, say: OnLine) -> None:
+    progress = _Progress()
+    for event in _events(engine, image, progress):
+        if said := event.get("error") or (event.get("errorDetail") or {}).get("message"):
+            raise _error(image, str(said))
+        say(f"{image}: {progress}")
+    if not engine.image(image):
+        raise _error(image, "the engine says it is done and hasn't got it")
+
+
+def _events(engine: Engine, image: str, progress: _Progress) -> Iterator[dict[str, Any]]:
+    """The stream's events as they come. Raises NetworkError after too long a silence, InterruptedRunError."""
+    system, lines, opened = engine.system, SimpleQueue[bytes | Exception | None](), list["Response"]()
+
+    def read() -> None:
+        try:
+            response = _post(engine, image)
+            opened.append(response)
+            if response.status_code != 200:
+                lines.put(json.dumps({"error": _message(response)}).encode())
+            else:
+                for line in response.iter_lines():
+                    lines.put(line)
+            lines.put(None)
+        except Exception as error:  # told by whoever waits
+            lines.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    heard = system.monotonic()
+    try:
+        while system.monotonic() - heard < _SILENCE:
+            if system.cancelled.is_set():
+                raise InterruptedRunError("interrupted", "stopped on request", fix="devstack up")
+            try:
+                line = lines.get(timeout=0.2)
+            except Empty:
+                continue
+            if line is None:
+                return
+            if isinstance(line, Exception):
+                raise _broken_off(line) from None
+            event = _parsed(line)
+            if progress.take(event):
+                heard = system.monotonic()
+            yield event
+        raise NetworkError("pull-failed", f"the image {image} doesn't come", why=f"nothing came for {_SILENCE:.0f} s")
+    finally:
+        # the engine gives up what nobody listens to
+        for response in opened:
+            response.close()
+
+
+def _broken_off(error: Exception) -> DevstackError:
+    if isinstance(error, DevstackError):
+        return error
+    return NetworkError("pull-failed", "an image doesn't come", why=f"the engine broke off: {error}")
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _post(engine: Engine, image: str) -> Response:
+    import requests
+    from docker import auth
+
+    registry, _ = auth.resolve_repository_name(image.partition("@")[0])
+    header = auth.get_config_header(engine.api, registry)
+    headers = {"X-Registry-Auth": header} if header else {}
+    try:
+        # the engine asks the registry before it answers; how long that takes it decides itself
+        answer: Response = engine.api.post(
+            _url(engine, "/images/create"), params={"fromImage": image}, headers=headers, stream=True,
+            timeout=(_ASKING, None),
+        )
+    except requests.exceptions.RequestException as error:
+        raise unavailable(engine.address, str(error)) from None
+    return answer
+
+
+def _get(engine: Engine, path: str) -> Response:
+    answer: Response = engine.api.get(_url(engine, path), timeout=_ASKING)
+    return answer
+
+
+def _url(engine: Engine, path: str) -> str:
+    return f"{engine.api.base_url}/v{engine.api.api_version}{path}"
+
+
+def _message(response: Response) -> str:
+    said = _parsed(response.content).get("message") or response.reason
+    return " ".join(str(said).split())
+
+
+def _error(image: str, said: str) -> DevstackError:
+    low = said.lower()
+    what = f"the image {image} can't be had"
+    if "manifest unknown" in low or "not found" in low or "no such image" in low:
+        return UsageError("image-unknown", what, why=said, fix="change `version` or `image` in the profile")
+    if "denied" in low or "unauthorized" in low or "authentication required" in low:
+        return NetworkError("image-refused", what, why=said, fix=f"docker login {_registry(image)}".rstrip())
+    if "toomanyrequests" in low or "rate limit" in low:
+        return NetworkError("rate-limited", what, why=said, fix=f"docker login {_registry(image)}".rstrip())
+    if "no space left" in low:
+        return StorageError("disk-full", what, why=said, fix="docker system df")
+    if "no match for platform" in low or "no matching manifest" in low:
+        return UsageError("image-platform", what, why=said, fix="change `image` in the profile")
+    return NetworkError("pull-failed", what, why=said, fix="devstack up --runtime native")
+
+
+def _registry(image: str) -> str:
+    first, slash, _ = image.partition("/")
+    return first if slash and ("." in first or ":" in first) else ""
+

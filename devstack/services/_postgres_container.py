@@ -1,0 +1,61 @@
+"""PostgreSQL as a container of its official image, or of one made from that (hub.docker.com/_/postgres).
+
+The superuser `postgres` logs in by TCP with the stack's password; over the socket inside, the image trusts everyone who
+can enter the container. The data lies below a folder of its own, since the one that images declare has moved (18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from devstack.profile.model import Service
+from devstack.services import ContainerService, Instance, ServerFile
+
+#: taken where the profile names none
+VERSION = "16"
+_PASSWORD = "/etc/devstack/password"  # noqa: S105 - a path
+_REPAIR = "/etc/devstack/password.sql"
+
+
+def image(declaration: Service) -> str:
+    return declaration.image or f"postgres:{declaration.version or VERSION}"
+
+
+def container(
+    instance: Instance, verifier: str, preloaded: Sequence[str], *, durable: bool
+) -> ContainerService:
+    """verifier: what the password can be checked with (SCRAM). preloaded: libraries loaded at the start."""
+    settings = [word for setting in _settings(instance, preloaded, durable=durable) for word in ("-c", setting)]
+    return ContainerService(
+        image=image(instance.declaration),
+        ports={"main": 5432},
+        volumes={"data": "/var/lib/postgresql"},
+        command=("postgres", *settings),
+        env={
+            "POSTGRES_PASSWORD_FILE": _PASSWORD,
+            "POSTGRES_INITDB_ARGS": "--encoding=UTF8 --lc-collate=C --lc-ctype=C.UTF-8 --no-sync",
+            "PGDATA": "/var/lib/postgresql/devstack",
+        },
+        files=(
+            ServerFile(_PASSWORD, instance.password.reveal(), 0o444),
+            ServerFile(_REPAIR, f"ALTER ROLE postgres PASSWORD '{verifier}';\n", 0o400),
+        ),
+        repair=("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres", "-f", _REPAIR),
+        # a fast shutdown; the image's own signal is the same
+        stop_signal="INT",
+    )
+
+
+def _settings(instance: Instance, preloaded: Sequence[str], *, durable: bool) -> Iterator[str]:
+    yield f"cluster_name={instance.identity}"
+    yield "max_connections=100"
+    yield "shared_buffers=32MB"
+    yield "password_encryption=scram-sha-256"
+    for name in ("fsync", "full_page_writes"):
+        yield f"{name}={'on' if durable else 'off'}"
+    yield "jit=off"
+    yield "timezone=UTC"
+    yield "log_timezone=UTC"
+    if preloaded:
+        # an image may load some of its own; only what is declared replaces those
+        yield f"shared_preload_libraries={','.join(preloaded)}"

@@ -1,0 +1,107 @@
+"""What the actions on containers do; the executor calls them, from several threads at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from devstack import contained, plan, programs
+from devstack.errors import ProcessError
+from devstack.executor import Performer, Report
+from devstack.plan import Action
+from devstack.runtimes import pulls
+from devstack.runtimes.docker import ROOT, TOKEN, PortTakenError
+from devstack.services import PASSWORD_REFUSED
+from devstack.stack.commands import port_taken
+from devstack.stack.containers import UNUSED, trashed_volumes
+from devstack.stack.machinery import Tools
+from devstack.stack.observe import Seen
+from devstack.state import ProgramState, ServiceState
+
+
+class ContainerPerformers:
+    """The actions on one stack's containers, volumes and network."""
+
+    def __init__(self, tools: Tools, seen: Seen) -> None:
+        self._tools = tools
+        self._state = seen.state
+        self._profile = tools.profile
+
+    def table(self) -> Mapping[type[Action], Performer]:
+        return {
+            plan.PullImage: self.pull,
+            plan.StartContainer: self.start,
+            plan.StopContainer: self.stop,
+            plan.RemoveNetwork: self.remove_network,
+        }
+
+    def pull(self, action: plan.PullImage, report: Report) -> None:
+        pulls.pull(self._tools.containers.engine, action.image, report.say, report.tell)
+
+    def prepare(self, service: ServiceState) -> None:
+        """Make the volumes that a service's data will be in."""
+        name, stack = service.instance.name, self._state.stack
+        token = service.generation.partition("+")[0]
+        # told before, so that volumes that nobody was let at are known to hold nothing
+        self._tools.store.update(lambda record: record.with_entry("volumes", name, token + UNUSED))
+        names = contained.volume_names(stack, name, contained.service_form(service), token)
+        labels = {ROOT: self._state.root, TOKEN: token}
+        self._tools.containers.engine.make_volumes(stack, name, names, labels)
+
+    def hand_over(self, service: ServiceState) -> None:
+        """From now on there may be something in a service's volumes."""
+        name = service.instance.name
+        if self._tools.store.load().volumes.get(name, "").endswith(UNUSED):
+            self._tools.store.update(
+                lambda record: record.with_entry("volumes", name, record.volumes[name].removesuffix(UNUSED))
+            )
+
+    def start(self, action: plan.StartContainer, report: Report) -> None:
+        engine, name = self._tools.containers.engine, action.name
+        # an image may have come only now
+        images = {image: engine.image(image) for image in self._state.images}
+        state = replace(self._state, images=images)
+        wanted = next(one for one in contained.containers(self._profile, state) if one.name == name)
+        try:
+            engine.start(state.stack, state.root, wanted)
+        except PortTakenError as error:
+            key = next((key for key, port in state.ports.items() if port == error.port), name)
+            holder = self._tools.system.port_holder(error.port)
+            fixed = programs.is_fixed(self._profile, key)
+            raise port_taken(key, error.port, str(holder), fixed=fixed) from None
+
+    def stop(self, action: plan.StopContainer, report: Report) -> None:
+        self._tools.containers.engine.stop(action.container)
+
+    def remove_network(self, action: plan.RemoveNetwork, report: Report) -> None:
+        self._tools.containers.engine.remove_network(self._state.stack)
+
+    def repair(self, service: ServiceState, error: ProcessError) -> bool:
+        """Give a server the stack's password where it has another one; False where that isn't what is wrong."""
+        form = contained.service_form(service)
+        now = self.state(service.instance.name)
+        if error.id != PASSWORD_REFUSED or not form.repair or now is None or not now.is_running:
+            return False
+        status, output = self._tools.containers.engine.execute(now.container, form.repair)
+        if status:
+            error.evidence = tuple(output.splitlines()[-5:])
+        return status == 0
+
+    def volumes(self) -> dict[str, dict[str, str]]:
+        """The names of the volumes that are in use, by service, by short name."""
+        if "docker" not in self._tools.store.load().runtimes.values():
+            return {}
+        found: dict[str, dict[str, str]] = {}
+        trashed = trashed_volumes(self._tools.system, self._tools.project)
+        for one in self._tools.containers.engine.look(self._state.stack).volumes:
+            if one.name not in trashed:
+                found.setdefault(one.service, {})[one.name] = one.name
+        return found
+
+    def state(self, name: str) -> ProgramState | None:
+        """A container as it is now."""
+        return self._tools.containers.engine.state(name, self._state.stack)
+
+    def last_lines(self, name: str, count: int) -> tuple[str, ...]:
+        """The end of what a container has printed."""
+        return self._tools.containers.engine.last_lines(contained.container_name(self._state.stack, name), count)
