@@ -7,20 +7,15 @@ shell wrapper, epmd and host name, so several stacks share a machine and a renam
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Any
 from urllib.parse import quote
 
-from pydantic import BeforeValidator, Field, model_validator
-
 from devstack.errors import ProcessError, UsageError
-from devstack.profile.model import Model, Service, one_or_many
+from devstack.profile.model import Service
 from devstack.profile.secret import Secret
 from devstack.services import (
     Client,
@@ -35,42 +30,23 @@ from devstack.services import (
     ServerFile,
     Source,
 )
+from devstack.services._rabbitmq_model import (
+    Exchange,
+    RabbitMQ,
+    declared_of,
+    definitions,
+    exchanges_of,
+    session,
+    vhosts_of,
+)
 from devstack.services._rabbitmq_sources import SOURCES
 from devstack.wire import ask
 
-ShortName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,127}$")]
 #: the data folder's tables belong to this name; it never changes
 NODE = "rabbit@localhost"
 #: in a container
 _TOPOLOGY = "/etc/rabbitmq/devstack.json"
 _IDLE = "+sbwt none +sbwtdcpu none +sbwtdio none"
-
-
-class Exchange(Model):
-    """An entry of `exchanges`."""
-
-    name: ShortName
-    type: Literal["topic", "direct", "fanout", "headers"] = "topic"
-    vhost: ShortName | None = None
-    """Where it is; left out: the first vhost."""
-    durable: bool = True
-    """It outlives a restart."""
-
-
-class RabbitMQ(Service):
-    """`[services.rabbitmq]`."""
-
-    vhosts: Annotated[tuple[ShortName, ...], BeforeValidator(one_or_many)] = ()
-    """Virtual hosts, all open to the application's user; the first is the one in the URL. Left out: `/`."""
-    exchanges: tuple[Exchange, ...] = ()
-    """Exchanges that must exist before anything publishes to them."""
-
-    @model_validator(mode="after")
-    def _exchanges_have_vhosts(self) -> RabbitMQ:
-        for exchange in self.exchanges:
-            if exchange.vhost not in (None, *_vhosts(self)):
-                raise ValueError(f"exchange {exchange.name}: no vhost is named {exchange.vhost!r}")
-        return self
 
 
 #: the build that is known well enough to leave out what it doesn't need at boot (measured: 4.1 s → 1.7 s)
@@ -144,7 +120,7 @@ class RabbitMQKind:
                 # Erlang takes the cookie from this file alone, and only if nobody else can read it
                 ServerFile(".erlang.cookie", _cookie(instance), 0o400),
                 ServerFile("advanced.config", _config(instance)),
-                ServerFile("definitions.json", _definitions(instance, server.version)),
+                ServerFile("definitions.json", definitions(instance, server.version)),
                 ServerFile("enabled_plugins", "[].\n"),
             ),
             folders=("mnesia", "log", "config"),
@@ -167,14 +143,14 @@ class RabbitMQKind:
             env={"RABBITMQ_NODENAME": NODE, "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _IDLE},
             files=(
                 ServerFile("/etc/rabbitmq/conf.d/90-devstack.conf", f"load_definitions = {_TOPOLOGY}\n", 0o444),
-                ServerFile(_TOPOLOGY, _definitions(instance, ""), 0o444),
+                ServerFile(_TOPOLOGY, definitions(instance, ""), 0o444),
                 *(() if instance.declaration.image else lean),
             ),
             hostname="localhost",
         )
 
     def url(self, instance: Instance) -> Secret:
-        vhost = quote(_vhosts(_declared(instance))[0], safe="")
+        vhost = quote(vhosts_of(declared_of(instance))[0], safe="")
         user, password = quote(instance.user, safe=""), quote(instance.password.reveal(), safe="")
         return Secret(f"amqp://{user}:{password}@127.0.0.1:{instance.port}/{vhost}")
 
@@ -185,13 +161,13 @@ class RabbitMQKind:
             "port": str(instance.port),
             "user": instance.user,
             "password": instance.password,
-            "vhost": _vhosts(_declared(instance))[0],
+            "vhost": vhosts_of(declared_of(instance))[0],
         }
 
     def question(self, instance: Instance) -> Question:
-        declared = _declared(instance)
-        vhosts = _vhosts(declared)
-        wanted = [[vhost, one.name, one.type] for vhost in vhosts for one in _exchanges(declared, vhost)]
+        declared = declared_of(instance)
+        vhosts = vhosts_of(declared)
+        wanted = [[vhost, one.name, one.type] for vhost in vhosts for one in exchanges_of(declared, vhost)]
         return {
             "protocol": "amqp", "port": instance.port, "user": instance.user, "password": instance.password.reveal(),
             "vhosts": list(vhosts), "exchanges": wanted, "identity": instance.identity,
@@ -213,10 +189,10 @@ class RabbitMQKind:
                 why="vhosts are made when the server starts", fix=f"devstack restart {instance.name}",
             )
         try:
-            for vhost in _vhosts(_declared(instance)) if probe.ok and probe.missing else ():
-                with _session(instance, vhost, timeout / 4) as session:
-                    for one in _absent(session, instance, vhost):
-                        session.channel().exchange_declare(one.name, one.type, durable=one.durable, auto_delete=False)
+            for vhost in vhosts_of(declared_of(instance)) if probe.ok and probe.missing else ():
+                with session(instance, vhost, timeout / 4) as opened:
+                    for one in _absent(opened, instance, vhost):
+                        opened.channel().exchange_declare(one.name, one.type, durable=one.durable, auto_delete=False)
                         done.append(f"exchange {one.name} in {vhost}")
         except Exception as error:  # as in probe
             raise ProcessError(
@@ -241,20 +217,6 @@ class RabbitMQKind:
 
 
 # --- the declaration and its files ------------------------------------------------------------------------------------
-
-
-def _declared(instance: Instance) -> RabbitMQ:
-    declaration = instance.declaration
-    return declaration if isinstance(declaration, RabbitMQ) else RabbitMQ.model_validate(declaration.model_dump())
-
-
-def _vhosts(declaration: RabbitMQ) -> tuple[str, ...]:
-    return declaration.vhosts or ("/",)
-
-
-def _exchanges(declaration: RabbitMQ, vhost: str) -> Iterator[Exchange]:
-    first = _vhosts(declaration)[0]
-    return (one for one in declaration.exchanges if (one.vhost or first) == vhost)
 
 
 def _is_fetched(server: Server) -> bool:
@@ -328,64 +290,13 @@ def _cookie(instance: Instance) -> str:
     return hashlib.sha256(b"cookie" + instance.password.reveal().encode()).hexdigest()[:40].upper()
 
 
-def _definitions(instance: Instance, version: str) -> str:
-    """Topology as the server exports and imports it (rabbitmq.com/docs/definitions)."""
-    declared = _declared(instance)
-    vhosts = _vhosts(declared)
-    everything = {"configure": ".*", "write": ".*", "read": ".*"}
-    topology: dict[str, Any] = {
-        **({"rabbit_version": version} if version else {}),
-        "users": [{
-            "name": instance.user, "password_hash": _password_hash(instance.password),
-            "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "administrator", "limits": {},
-        }],
-        "vhosts": [{"name": vhost} for vhost in vhosts],
-        "permissions": [{"user": instance.user, "vhost": vhost, **everything} for vhost in vhosts],
-        "topic_permissions": [], "parameters": [], "policies": [], "queues": [], "bindings": [],
-        "global_parameters": [{"name": "cluster_name", "value": instance.identity}],
-        "exchanges": [
-            {
-                "name": one.name, "vhost": vhost, "type": one.type, "durable": one.durable, "auto_delete": False,
-                "internal": False, "arguments": {},
-            }
-            for vhost in vhosts for one in _exchanges(declared, vhost)
-        ],
-    }  # fmt: skip
-    return json.dumps(topology, indent=1) + "\n"
-
-
-def _password_hash(password: Secret) -> str:
-    """rabbit_password_hashing_sha256: base64 of a 4-byte salt and the SHA-256 of salt and password. The salt comes from
-    the password, since the file must be the same every time; both are random."""
-    text = password.reveal().encode()
-    salt = hashlib.sha256(b"salt" + text).digest()[:4]
-    return base64.b64encode(salt + hashlib.sha256(salt + text).digest()).decode()
-
-
 # --- talking to the server --------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _session(instance: Instance, vhost: str, each: float) -> Iterator[Any]:
-    """A connection to one vhost; every wait of it takes `each` seconds at most."""
-    from amqp import Connection
-
-    connection = Connection(
-        f"127.0.0.1:{instance.port}", instance.user, instance.password.reveal(), login_method="PLAIN",
-        virtual_host=vhost, connect_timeout=each, read_timeout=each, write_timeout=each, heartbeat=0,
-    )
-    try:
-        connection.connect()
-        yield connection
-    finally:
-        with contextlib.suppress(Exception):
-            connection.close()
 
 
 def _absent(session: Any, instance: Instance, vhost: str) -> Iterator[Exchange]:
     from amqp.exceptions import NotFound
 
-    for exchange in _exchanges(_declared(instance), vhost):
+    for exchange in exchanges_of(declared_of(instance), vhost):
         try:
             # the server closes a channel on which it refused something
             session.channel().exchange_declare(exchange.name, exchange.type, passive=True)

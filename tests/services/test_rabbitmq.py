@@ -145,9 +145,9 @@ def test_a_password_hash_is_the_servers_own_form() -> None:
     import base64
     import hashlib
 
-    from devstack.services.rabbitmq import _password_hash
+    from devstack.services._rabbitmq_model import password_hash
 
-    raw = base64.b64decode(_password_hash(Secret("pencil")))
+    raw = base64.b64decode(password_hash(Secret("pencil")))
     assert raw[4:] == hashlib.sha256(raw[:4] + b"pencil").digest()
 
 
