@@ -23,7 +23,7 @@ class Up:
 
     start: False prepares only: environment, servers, folders. words: more of them for the command of a forced task.
     foreground: the program that is kept, or taken, out of supervisord's hands, to be run on this terminal when all else
-    is ready; "" for none.
+    is ready; "" for none. dump: services whose data is copied out once they answer; load: those that get it.
     """
 
     names: tuple[str, ...] = ()
@@ -32,6 +32,8 @@ class Up:
     foreground: str = ""
     name: str = "up"
     words: tuple[str, ...] = ()
+    dump: frozenset[str] = frozenset()
+    load: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -253,6 +255,22 @@ class VerifyPrograms(Action):
 
     verb: ClassVar[str] = "verify"
     programs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DumpData(Action):
+    """Copy a service's data into files."""
+
+    verb: ClassVar[str] = "dump"
+    service: str
+
+
+@dataclass(frozen=True)
+class LoadData(Action):
+    """Put the data of such files into a service that has just begun; it belongs there from then on."""
+
+    verb: ClassVar[str] = "load"
+    service: str
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,12 @@ from devstack.plan import (
     Clone,
     CreateEnvironment,
     Draft,
+    DumpData,
     FetchServer,
     Goal,
     InstallPackages,
     LinkEnvironment,
+    LoadData,
     MakePaths,
     Plan,
     PrepareData,
@@ -300,10 +302,16 @@ class _Up:
             cause = probe.detail if probe else "it has not answered yet"
         elif probe.missing:
             cause = f"missing: {few(probe.missing)}"
-        else:
+        elif name not in self.goal.dump:
             return
+        else:
+            cause = "its data is copied"
         provision = self.draft.add(name, ProvisionService(name), cause, needs=[f"{name}:start"])
         ready = self.draft.add(name, AwaitService(name), "others need it to answer", needs=[provision])
+        if name in self.goal.dump:
+            ready = self.draft.add(name, DumpData(name), "its data moves to the other runtime", needs=[ready])
+        if name in self.goal.load:
+            ready = self.draft.add(name, LoadData(name), "its data comes from the other runtime", needs=[ready])
         self.draft.point(name, [ready])
 
     def _task(self, name: str) -> None:

@@ -20,6 +20,10 @@ from devstack.stack import Stack
     "--foreground", default="", metavar="NAME", shell_complete=names_of("processes"),
     help="Run this process here, on this terminal, when the rest is ready.",
 )
+@click.option(
+    "--move-data", is_flag=True,
+    help="Take the data of services along to the runtime that is asked for now; all stops meanwhile.",
+)
 @timings_flag
 @stack_flags
 @run_flags
@@ -27,13 +31,16 @@ from devstack.stack import Stack
 @pass_context
 def command(  # noqa: PLR0913 - click hands every flag over by name
     context: Context, names: tuple[str, ...], *, scale: tuple[str, ...], foreground: str, profile: str, runtime: str,
-    trust: bool, yes: bool, new_ports: bool, offline: bool, timings: bool,
+    trust: bool, yes: bool, new_ports: bool, offline: bool, move_data: bool, timings: bool,
 ) -> int:
     """Converge to everything running and ready: services, tasks, processes. Does nothing where nothing is needed.
 
     NAMEs limit it to these services, tasks and processes and what they need.
     """
-    stack = context.stack(profile=profile, runtime=runtime, trust=trust, new_ports=new_ports, yes=yes, offline=offline)
+    stack = context.stack(
+        profile=profile, runtime=runtime, trust=trust, new_ports=new_ports, yes=yes, offline=offline,
+        move_data=move_data,
+    )
     keep(stack, scale)
     one = _single(stack, foreground) if foreground else None
     goal = Up((*names, one.program) if names else (), foreground=one.program) if one else Up(names)

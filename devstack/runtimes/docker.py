@@ -231,13 +231,33 @@ class Engine:
                 with contextlib.suppress(NotFound):
                     self._worker.remove_network(one["Id"])
 
-    def execute(self, container: str, argv: tuple[str, ...]) -> tuple[int, str]:
-        """Run a command inside as root; its exit status and what it printed."""
+    def execute(
+        self, container: str, argv: tuple[str, ...], *, env: Mapping[str, str] | None = None, timeout: float = _WORK
+    ) -> tuple[int, str]:
+        """Run a command inside as root; its exit status and what it printed. timeout: seconds without a word of it."""
+        import docker
+
         with self._asking():
-            made = self._worker.exec_create(container, list(argv), user="0")["Id"]
-            output: bytes = self._worker.exec_start(made)
-            status = self._worker.exec_inspect(made)["ExitCode"]
+            api = docker.APIClient(base_url=self.address.url, version=self.api.api_version, timeout=timeout)
+            with contextlib.closing(api):
+                made = api.exec_create(container, list(argv), user="0", environment=dict(env or {}))["Id"]
+                output: bytes = api.exec_start(made)
+                status = api.exec_inspect(made)["ExitCode"]
         return int(status or 0), output.decode(errors="replace")
+
+    def put_file(self, container: str, path: str, content: bytes) -> None:
+        """Lay a file that everyone may read into a container."""
+        with self._asking():
+            self._worker.put_archive(container, "/", _packed([(path, content, 0o444)]))
+
+    def take_file(self, container: str, path: str) -> bytes:
+        """The content of a file inside."""
+        with self._asking():
+            stream, _ = self._worker.get_archive(container, path)
+            packed = io.BytesIO(b"".join(stream))
+        with tarfile.open(fileobj=packed) as archive:
+            file = archive.extractfile(archive.next() or tarfile.TarInfo())
+            return file.read() if file else b""
 
     @property
     def _worker(self) -> APIClient:
@@ -355,16 +375,19 @@ def _signal(wanted: Contained) -> str | None:
 
 
 def _archive(files: tuple[ServerFile, ...]) -> bytes:
-    """The files as a tar archive, root's."""
+    return _packed([(file.path, file.text.encode(errors="surrogateescape"), file.mode) for file in files])
+
+
+def _packed(files: list[tuple[str, bytes, int]]) -> bytes:
+    """Files as a tar archive, root's. files: path inside, content, mode."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for folder in sorted({file.path.rpartition("/")[0] for file in files if "/devstack/" in file.path}):
+        for folder in sorted({path.rpartition("/")[0] for path, _, _ in files if "/devstack/" in path}):
             entry = tarfile.TarInfo(folder.lstrip("/"))
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755
             archive.addfile(entry)
-        for file in files:
-            content = file.text.encode(errors="surrogateescape")
-            entry = tarfile.TarInfo(file.path.lstrip("/"))
-            entry.size, entry.mode = len(content), file.mode
+        for path, content, mode in files:
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size, entry.mode = len(content), mode
             archive.addfile(entry, io.BytesIO(content))
     return packed.getvalue()

@@ -89,8 +89,8 @@ class Native:
             return DataState(False, marker.generation, marker.version, f"{data / spec.prepare.folder} is gone")
         return DataState(True, marker.generation, marker.version)
 
-    def prepare(self, instance: Instance, server: Server, spec: NativeService) -> str:
-        """Make the data folder complete, if it isn't; returns the data's generation.
+    def prepare(self, instance: Instance, server: Server, spec: NativeService, generation: str = "") -> str:
+        """Make the data folder complete, if it isn't; returns the data's generation: the given one, else a new one.
 
         Raises DataError where what is there needs a person's decision; nothing is changed then. Killed at any moment,
         the next call does the rest.
@@ -109,10 +109,10 @@ class Native:
             filled = data / spec.prepare.folder
             if not filled.exists():
                 # told before, so that a filled folder without a record can only be somebody's
-                marker = self._mark(data, _Marker(uuid.uuid4().hex, server.kind, server.version, ""))
+                marker = self._mark(data, _Marker(generation or uuid.uuid4().hex, server.kind, server.version, ""))
                 self._fill(spec.prepare, filled)
         if marker is None or not marker.made:
-            generation = marker.generation if marker else uuid.uuid4().hex
+            generation = marker.generation if marker else generation or uuid.uuid4().hex
             made = datetime.fromtimestamp(self._system.now(), UTC).isoformat(timespec="seconds")
             marker = self._mark(data, _Marker(generation, server.kind, server.version, made))
         self._lay_out(instance, spec)

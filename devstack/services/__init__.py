@@ -26,8 +26,8 @@ from devstack.wire import Probe, Question
 
 __all__ = [
     "PASSWORD_REFUSED", "Client", "ContainerService", "Hint", "Installed", "Instance", "Kind", "NativeService",
-    "Packages", "Prepare", "Probe", "Question", "Server", "ServerFile", "Source", "System", "Wheel", "declarations",
-    "get", "kind_of", "names",
+    "Packages", "Prepare", "Probe", "Question", "Runner", "Server", "ServerFile", "Source", "System", "Wheel",
+    "declarations", "get", "kind_of", "names",
 ]
 
 
@@ -259,6 +259,23 @@ class Client:
     execute: Callable[[Sequence[str], float], str] | None = None
 
 
+class Runner(Protocol):
+    """What a kind copies a server's data with: a folder for files, and the programs that come with the server, beside
+    its binaries or inside its container."""
+
+    def save(self, name: str, argv: tuple[str, ...], env: Mapping[str, str]) -> None:
+        """Run a program that writes this file: `{file}` stands for its path. Raises ProcessError with its words."""
+
+    def feed(self, name: str, argv: tuple[str, ...], env: Mapping[str, str]) -> None:
+        """Run a program that reads this file: `{file}` stands for its path. Raises ProcessError with its words."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep this file."""
+
+    def read(self, name: str) -> bytes:
+        """The content of a file that is kept."""
+
+
 class Kind(Protocol):
     """What `devstack/services/<kind>.py` offers as `KIND`."""
 
@@ -314,6 +331,12 @@ class Kind(Protocol):
 
     def client(self, instance: Instance, server: Server) -> Client:
         """What a person talks to the server with."""
+
+    def dump(self, instance: Instance, server: Server, runner: Runner) -> None:
+        """Copy everything that the running server holds into files that another version reads. Raises DevstackError."""
+
+    def load(self, instance: Instance, server: Server, runner: Runner) -> None:
+        """Put a dump into a running server that holds nothing but what is declared. Raises DevstackError."""
 
 
 @functools.cache

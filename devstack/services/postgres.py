@@ -8,7 +8,6 @@ password and comes by TCP. Data survives `kill -9`; a power cut only with `durab
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,6 @@ from devstack.errors import DataError, PrerequisiteError, ProcessError
 from devstack.profile.model import Service, one_or_many
 from devstack.profile.secret import Secret
 from devstack.services import (
-    PASSWORD_REFUSED,
     Client,
     ContainerService,
     Hint,
@@ -32,29 +30,31 @@ from devstack.services import (
     Prepare,
     Probe,
     Question,
+    Runner,
     Server,
     ServerFile,
     Source,
 )
 from devstack.services._postgres_container import VERSION, container, image
+from devstack.services._postgres_copies import dump, load
 from devstack.services._postgres_scram import is_verifier_of, verifier_of
+from devstack.services._postgres_sessions import ADMIN, admin, connect, line
 from devstack.services._postgres_sources import HINTS, SOURCES
 from devstack.wire import ask
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.abc import PQGen
 
     Session = Connection[Any]
 
-ADMIN = "postgres"
 #: folder of the cluster below the instance's data folder
 CLUSTER = "pgdata"
 Identifiers = Annotated[
     tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$-]{0,62}$")], ...], BeforeValidator(one_or_many)
 ]
 _RESERVED = frozenset({ADMIN, "none", "public", "template0", "template1"})
-_POLL = 0.02
+#: seconds that one question may take while data is copied
+_COPYING = 60.0
 #: extensions that only work when the server has loaded them from its start
 _PRELOADED = frozenset({"pg_stat_statements", "timescaledb"})
 
@@ -160,14 +160,14 @@ class PostgresKind:
 
         deadline = time.monotonic() + timeout
         try:
-            with _admin(instance, deadline) as session:
+            with admin(instance, deadline) as session:
                 done = [*_provision_roles(session, instance), *_provision_databases(session, instance)]
             for name in _databases(instance) if _declared(instance.declaration).extensions else ():
-                with _connect(instance, name, deadline) as session:
+                with connect(instance, name, deadline) as session:
                     done += _provision_extensions(session, instance, name)
         except psycopg.Error as error:
             raise ProcessError(
-                "provision-failed", f"{instance.name} could not be set up", why=_line(error),
+                "provision-failed", f"{instance.name} could not be set up", why=line(error),
                 fix=f"devstack logs {instance.name}",
             ) from None
         return tuple(done)
@@ -182,6 +182,12 @@ class PostgresKind:
             ("psql",), (str(PurePosixPath(server.program).parent),), (), {**server.env, **login},
             install="apt-get install postgresql-client",
         )
+
+    def dump(self, instance: Instance, server: Server, runner: Runner) -> None:
+        dump(instance, runner, lambda database: connect(instance, database, time.monotonic() + _COPYING))
+
+    def load(self, instance: Instance, server: Server, runner: Runner) -> None:
+        load(instance, runner, lambda database: connect(instance, database, time.monotonic() + _COPYING))
 
 
 # --- the declaration and its files ------------------------------------------------------------------------------------
@@ -276,61 +282,6 @@ def _quoted(text: str) -> str:
 
 # --- talking to the server --------------------------------------------------------------------------------------------
 
-def _connect(instance: Instance, database: str, deadline: float) -> Session:
-    """A session of the superuser that ends with an error at the deadline, whatever it waits for. What the environment
-    says of other servers (`PGHOSTADDR`, `PGOPTIONS` …) is overridden."""
-    import psycopg
-
-    class Bounded(psycopg.Connection[Any]):
-        def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
-            return super().wait(_until(deadline, gen), interval)
-
-    left = max(deadline - time.monotonic(), 0.001)
-    way: dict[str, Any] = {"host": instance.sockets, "hostaddr": ""}
-    if instance.is_contained:
-        way = {"host": "127.0.0.1", "hostaddr": "127.0.0.1", "password": instance.password.reveal()}
-    # libpq waits for at least 2 s, so only a server that accepts and then says nothing can outlast a shorter deadline
-    return Bounded.connect(
-        **way, autocommit=True, user=ADMIN, port=instance.port, dbname=database,
-        connect_timeout=math.ceil(max(left, 2)), options=f"-c statement_timeout={math.ceil(left * 1000)}",
-        application_name="devstack", sslmode="disable", gssencmode="disable", channel_binding="disable",
-        client_encoding="UTF8",
-    )
-
-
-def _until(deadline: float, generator: PQGen[Any]) -> PQGen[Any]:
-    """The same conversation, given up at the deadline; psycopg resumes it several times a second."""
-    from psycopg.errors import ConnectionTimeout
-
-    try:
-        wanted = next(generator)
-        while True:
-            ready = yield wanted
-            if time.monotonic() >= deadline:
-                raise ConnectionTimeout("the server accepted the connection and does not answer")
-            wanted = generator.send(ready)
-    except StopIteration as end:
-        return end.value
-
-
-def _admin(instance: Instance, deadline: float) -> Session:
-    """The superuser's session, as soon as the server grants one. Raises ProcessError at the deadline."""
-    import psycopg
-
-    while True:
-        try:
-            return _connect(instance, ADMIN, deadline)
-        except psycopg.OperationalError as error:
-            refused = "password authentication failed" in str(error)
-            if refused or time.monotonic() + _POLL >= deadline:
-                raise ProcessError(
-                    PASSWORD_REFUSED if refused else "service-not-ready",
-                    f"{instance.name} accepts no connection", why=_line(error),
-                    fix=f"devstack logs {instance.name}",
-                ) from None
-        time.sleep(_POLL)
-
-
 def _provision_roles(session: Session, instance: Instance) -> Iterator[str]:
     from psycopg import sql
 
@@ -387,10 +338,6 @@ def _provision_extensions(session: Session, instance: Instance, database: str) -
             )
         session.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {} CASCADE").format(sql.Identifier(name)))
         yield f"extension {name} in {database}"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 KIND: Kind = PostgresKind()

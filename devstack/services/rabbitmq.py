@@ -7,6 +7,7 @@ shell wrapper, epmd and host name, so several stacks share a machine and a renam
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from devstack.errors import ProcessError, UsageError
+from devstack.errors import DevstackError, ProcessError, UsageError
 from devstack.profile.model import Service
 from devstack.profile.secret import Secret
 from devstack.services import (
@@ -26,10 +27,12 @@ from devstack.services import (
     NativeService,
     Probe,
     Question,
+    Runner,
     Server,
     ServerFile,
     Source,
 )
+from devstack.services._rabbitmq_copies import dump, load
 from devstack.services._rabbitmq_model import (
     Exchange,
     RabbitMQ,
@@ -215,6 +218,21 @@ class RabbitMQKind:
             install="apt-get install rabbitmq-server",
         )
 
+    def dump(self, instance: Instance, server: Server, runner: Runner) -> None:
+        with _translated(instance):
+            dump(instance, runner, *self._control(instance, server))
+
+    def load(self, instance: Instance, server: Server, runner: Runner) -> None:
+        with _translated(instance):
+            load(instance, runner, *self._control(instance, server))
+
+    def _control(self, instance: Instance, server: Server) -> tuple[tuple[str, ...], dict[str, str]]:
+        """rabbitmqctl and its environment."""
+        if instance.is_contained:
+            return ("rabbitmqctl",), {}
+        client = self.client(instance, server)
+        return (client.programs[0], *client.argv), {name: str(value) for name, value in client.env.items()}
+
 
 # --- the declaration and its files ------------------------------------------------------------------------------------
 
@@ -302,6 +320,20 @@ def _absent(session: Any, instance: Instance, vhost: str) -> Iterator[Exchange]:
             session.channel().exchange_declare(exchange.name, exchange.type, passive=True)
         except NotFound:
             yield exchange
+
+
+@contextlib.contextmanager
+def _translated(instance: Instance) -> Iterator[None]:
+    """Raises ProcessError for what the client library raises."""
+    try:
+        yield
+    except DevstackError:
+        raise
+    except Exception as error:  # as in provision
+        raise ProcessError(
+            "copy-failed", f"the data of {instance.name} can't be copied", why=_line(error),
+            fix=f"devstack logs {instance.name}",
+        ) from None
 
 
 def _line(error: Exception) -> str:

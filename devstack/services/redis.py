@@ -6,6 +6,7 @@ write is in the append-only file before it is answered; only a crash of the mach
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
@@ -28,12 +29,14 @@ from devstack.services import (
     Packages,
     Probe,
     Question,
+    Runner,
     Server,
     ServerFile,
     Source,
     System,
     Wheel,
 )
+from devstack.services._redis_copies import dump, load
 from devstack.wire import ask
 
 
@@ -46,6 +49,8 @@ class Redis(Service):
     """Clients must log in with the generated password; false: whoever reaches 127.0.0.1 is let in."""
 
 
+#: seconds that one question may take while data is copied
+_COPYING = 60.0
 #: in a container
 _PORT = 6379
 _CONFIG = "/etc/devstack/redis.conf"
@@ -181,16 +186,45 @@ class RedisKind:
             install="apt-get install redis-tools", execute=partial(execute, instance),
         )
 
+    def dump(self, instance: Instance, server: Server, runner: Runner) -> None:
+        with _translated(instance):
+            dump(instance, runner, lambda number: _client(instance, number, _COPYING))
+
+    def load(self, instance: Instance, server: Server, runner: Runner) -> None:
+        with _translated(instance):
+            load(runner, lambda number: _client(instance, number, _COPYING))
+
+
+def _client(instance: Instance, number: int, timeout: float) -> Any:
+    """A client of one database."""
+    import redis
+
+    return redis.Redis(
+        "127.0.0.1", instance.port, number,
+        instance.password.reveal() if _declared(instance).password else None,
+        socket_timeout=timeout, socket_connect_timeout=timeout, protocol=2,
+    )
+
+
+@contextlib.contextmanager
+def _translated(instance: Instance) -> Iterator[None]:
+    """Raises ProcessError for what the client library raises."""
+    import redis
+
+    try:
+        yield
+    except (redis.RedisError, OSError) as error:
+        raise ProcessError(
+            "copy-failed", f"the data of {instance.name} can't be copied", why=" ".join(str(error).split()),
+            fix=f"devstack logs {instance.name}",
+        ) from None
+
 
 def execute(instance: Instance, words: Sequence[str], timeout: float) -> str:
     """The answer as text: the wheels bring a server and no client. Raises ProcessError."""
     import redis
 
-    declared = _declared(instance)
-    client: Any = redis.Redis(
-        "127.0.0.1", instance.port, declared.db, instance.password.reveal() if declared.password else None,
-        socket_timeout=timeout, socket_connect_timeout=timeout, protocol=2,
-    )
+    client = _client(instance, _declared(instance).db, timeout)
     # answers as the server gives them, not what the library makes of those of some commands
     client.response_callbacks.clear()
     try:

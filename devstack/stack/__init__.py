@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from devstack import system_packages
@@ -17,18 +17,19 @@ from devstack.executor import Event, Executor, Journal, Listener, Outcome
 from devstack.layout import Layout
 from devstack.plan import Down, Goal, Plan, StartProgram, Up
 from devstack.planner import build, completion, down
-from devstack.profile.model import Ask, Profile
+from devstack.profile.model import Profile
 from devstack.python_env import PythonEnvironments
 from devstack.registry import Entry, Registry
 from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
-from devstack.stack import guards
-from devstack.stack.containers import Containers
+from devstack.stack import guards, moving
+from devstack.stack.containers import Containers, Placing
 from devstack.stack.exposure import exposed
 from devstack.stack.inputs import Inputs
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Observer, Seen, observe_running
+from devstack.stack.options import Asker, Options, Run
 from devstack.stack.parts import ensure_reachable, observe_parts, performers
 from devstack.stack.paths import Project, places, sockets
 from devstack.stack.perform import Performers
@@ -40,39 +41,6 @@ from devstack.stack.trusting import Request, is_persons_own, material
 from devstack.supervisor import Supervisor
 from devstack.system import System
 from devstack.trust import TrustStore, changes
-
-Asker = Callable[[str, Ask], str | None]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What flags and `DEVSTACK_*` say. profile: a path or a shipped name, "" for the project's own. runtime: what the
-    flag says; the variable is read for every verb, whether it has the flag or not."""
-
-    profile: str = ""
-    runtime: str = ""
-    trust: bool = False
-    new_ports: bool = False
-    offline: bool = False
-    #: tell again what an earlier run has told
-    verbose: bool = False
-    #: a yes to every question about what is installed or replaced
-    yes: bool = False
-    #: shows a command of the system's package manager and asks whether it may run; None where nobody can be asked
-    ask_consent: Callable[[tuple[str, ...]], bool] | None = None
-    ask: Asker = lambda name, question: None
-    #: shows what would run and asks whether to trust it; None where nobody can be asked
-    ask_trust: Callable[[Request], bool] | None = None
-
-
-@dataclass(frozen=True)
-class Run:
-    """How a run ended, and the stack as it was right after it."""
-
-    outcome: Outcome
-    status: Status
-    #: what the run brought about and somebody should know of
-    remarks: tuple[str, ...] = ()
 
 
 class Stack:
@@ -170,7 +138,9 @@ class Stack:
                     self.system, performers(self.system, self.project.root), listener, self._journal("checkout")
                 )
                 executor.execute(missing)
-            tools = self._tools(self.profile)
+            moving = self._copy_out(listener, show) if self._options.move_data else {}
+            goal = replace(goal, load=frozenset(moving)) if moving else goal
+            tools = replace(self._tools(self.profile), moving=moving)
             observer = self._observer(tools, keep=True)
             with self._standing.looking() as notes:
                 seen = observer.observe()
@@ -206,14 +176,40 @@ class Stack:
                 self._standing.remember(Look(self.profile, seen.state, status, whole, glance, plan.warnings))
         return status
 
+    def _copy_out(self, listener: Listener, show: Callable[[Plan], None]) -> dict[str, str]:
+        """Copy the data of all services that aren't where it is; the generation of each one's, by its name. Everything
+        ends first, so that nobody writes behind the copy."""
+        tools, record = self._tools(self.profile), self._store.load()
+        placing = Placing(self.profile, self.project, self._containers)
+        if not (misplaced := placing.misplaced(record)):
+            return {}
+        self._take_down(Down(), listener, show)
+        before = moving.as_before(self.profile, {name: source for name, (source, _) in misplaced.items()})
+        tools = replace(tools, profile=before)
+        observer = self._observer(tools, keep=True)
+        seen = observer.observe()
+        names = tuple(misplaced)
+        plan = build(before, seen.state, Up(names, name="copy", dump=frozenset(names)), self._template)
+        show(plan)
+        self._execute(plan, Performers(tools, seen, observer), listener)
+        generations = {name: observer.generation(name) for name in names}
+        moving.clear_the_way(tools, {name: (target, generations[name]) for name, (_, target) in misplaced.items()})
+        return generations
+
     def down(self, goal: Down, listener: Listener, show: Callable[[Plan], None]) -> Outcome:
         """Stop everything, whatever became of the profile. Raises BusyError and what its first failing step raises."""
         with held(self.system, self.project):
-            tools = self._tools(self._bare())
-            seen = observe_running(tools, self.supervisor(), self._store.load().stack)
-            plan = down(seen.state, goal)
-            show(plan)
-            return self._execute(plan, Performers(tools, seen, self._observer(tools, keep=False)), listener)
+            return self._take_down(goal, listener, show)
+
+    def _take_down(self, goal: Down, listener: Listener, show: Callable[[Plan], None]) -> Outcome:
+        tools = self._tools(self._bare())
+        seen = observe_running(tools, self.supervisor(), self._store.load().stack)
+        plan = down(seen.state, goal)
+        show(plan)
+        outcome = self._execute(plan, Performers(tools, seen, self._observer(tools, keep=False)), listener)
+        if seen.state.engine:
+            raise self._containers.silence
+        return outcome
 
     def _execute(self, plan: Plan, performers: Performers, listener: Listener) -> Outcome:
         if plan.is_empty:
@@ -282,8 +278,11 @@ class Stack:
         return completion(observe_parts(self.system, self.project.root, self.profile.project), goal.name)
 
     def _plan(self, seen: Seen, goal: Goal) -> Plan:
-        template = self.system.read(shared("Procfile.template")) or ""
-        return build(self.profile, seen.state, goal, template)
+        return build(self.profile, seen.state, goal, self._template)
+
+    @property
+    def _template(self) -> str:
+        return self.system.read(shared("Procfile.template")) or ""
 
     def _news(self, plan: Plan) -> Plan:
         """The plan without what an earlier run has told: a warning at every `up` is read by nobody."""
@@ -376,4 +375,4 @@ class Stack:
         )
 
 
-__all__ = ["Asker", "Down", "Event", "Options", "Stack", "Up"]
+__all__ = ["Asker", "Down", "Event", "Options", "Run", "Stack", "Up"]

@@ -83,7 +83,7 @@ def client(stack: Stack, name: str) -> Opened:
             fix=f"devstack shell {near[0]}" if near else "devstack shell",
         )
     state = stack.observe(light=True).state
-    now = state.supervisor.programs.get(name)
+    now = state.live.get(name)
     if now is None or not now.is_running:
         raise ProcessError(
             "service-not-running", f"{name} is not running", why=now.reason if now else "the stack is down",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import secrets as random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,12 @@ class Containers:
         return self._found
 
     @property
+    def silence(self) -> PrerequisiteError:
+        """Why nobody of the stack's containers could be asked."""
+        found = self._found
+        return found if isinstance(found, PrerequisiteError) else unavailable(found.address, "it has gone away")
+
+    @property
     def problem(self) -> str:
         """Why no engine can be used, "" where one answers."""
         found = self._found
@@ -70,8 +76,12 @@ class Place:
 class Placing:
     """Decides for each service, from what is asked for, where its data is, and what can be had."""
 
-    def __init__(self, profile: Profile, project: Project, containers: Containers, *, offline: bool = False) -> None:
+    def __init__(
+        self, profile: Profile, project: Project, containers: Containers, *, moving: Iterable[str] = (),
+        offline: bool = False,
+    ) -> None:
         self._profile = profile
+        self._moving = frozenset(moving)
         self._project = project
         self._containers = containers
         self._offline = offline
@@ -92,19 +102,29 @@ class Placing:
         if light:
             fallback = "docker" if known == "docker" else "native"
             return Place(wanted if wanted != "auto" else fallback, said)  # type: ignore[arg-type]
-        there = self._data(name, known)
+        there = self._data(name, record)
         if wanted == "auto":
             return Place(there, "its data is there") if there else self._best(name, service)
-        if there and there != wanted:
+        if there and there != wanted and name not in self._moving:
             raise _elsewhere(name, there, wanted)
         if wanted == "docker":
             _ = self._containers.engine
             return Place("docker", said)
         return Place("native", said)
 
-    def _data(self, name: str, known: str) -> RuntimeHere | None:
-        """Where the service's data is."""
-        if known == "docker":
+    def misplaced(self, record: Record) -> dict[str, tuple[RuntimeHere, RuntimeHere]]:
+        """Services whose data isn't where they are to run: where it is, and where they are to."""
+        found: dict[str, tuple[RuntimeHere, RuntimeHere]] = {}
+        for name, service in self._profile.services.items():
+            wanted = service.runtime or self._profile.runtime
+            there = self._data(name, record)
+            if wanted != "auto" and there is not None and there != wanted:
+                found[name] = (there, wanted)
+        return found
+
+    def _data(self, name: str, record: Record) -> RuntimeHere | None:
+        """Where the service's data is; None where nobody was let at any yet."""
+        if record.runtimes.get(name) == "docker" and not record.volumes.get(name, UNUSED).endswith(UNUSED):
             return "docker"
         return "native" if is_in_use(self._project.folder / "data" / name) else None
 

@@ -67,7 +67,7 @@ def _ensure_ports(plan: Plan, tools: Tools, seen: Seen) -> None:
 def _wanted_ports(step: Step, state: State) -> dict[str, int]:
     """The ports that the step's start needs and that nothing of the stack's own has now."""
     match step.action:
-        case StartProgram(program=name):
+        case StartProgram(program=name) if name not in state.containers:
             return programs.ports_of(state, name)
         case StartContainer(name=name) if name not in state.containers:
             service = state.services[name]

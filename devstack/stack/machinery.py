@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from devstack.profile.model import Profile
 from devstack.python_env import PythonEnvironments
@@ -31,7 +34,15 @@ class Tools:
     python: PythonEnvironments
     files: Inputs
     containers: Containers
+    #: services whose data is on its way to where they run now, with its generation
+    moving: Mapping[str, str] = field(default_factory=dict)
     #: nothing may be fetched
     offline: bool = False
     #: nothing that the profile names may be executed where this is False, readiness commands neither
     is_trusted: bool = False
+
+
+def trash_name(tools: Tools, what: str) -> Path:
+    """A new name in the trash, for what is replaced now."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(tools.system.now()))
+    return tools.project.trash / f"{stamp}-{what}"

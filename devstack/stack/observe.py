@@ -181,6 +181,11 @@ class Observer:
             return ReplicaState(True)
         return readiness.check(process, program, now)
 
+    def generation(self, name: str) -> str:
+        """Of a service's data as it is now, without what was made again since it began."""
+        service = self.with_data(self.observe(light=True).state).services[name]
+        return service.generation.partition("+")[0]
+
     def with_data(self, state: State) -> State:
         """The state with its services' data looked at again: a run may have begun some anew."""
         record = self._tools.store.load()

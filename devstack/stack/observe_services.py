@@ -26,6 +26,8 @@ class Found:
     tokens: Mapping[str, str]
     look: Look
     silent: str
+    #: those whose data hasn't arrived yet
+    moving: frozenset[str] = frozenset()
 
     @property
     def images(self) -> dict[str, str]:
@@ -35,7 +37,10 @@ class Found:
 
     def recorded(self, record: Record) -> Record:
         """The record with what was decided here."""
-        runtimes = {name: place.runtime for name, place in self.places.items()}
+        runtimes = {
+            name: record.runtimes.get(name, "") if name in self.moving else place.runtime
+            for name, place in self.places.items()
+        }
         return replace(record, runtimes=runtimes, volumes={**record.volumes, **self.tokens})
 
 
@@ -46,7 +51,9 @@ class ServiceObserver:
         self._tools = tools
         self._profile = tools.profile
         self._record = record
-        placing = Placing(tools.profile, tools.project, tools.containers, offline=tools.offline)
+        placing = Placing(
+            tools.profile, tools.project, tools.containers, moving=tools.moving, offline=tools.offline
+        )
         self._places = placing.places(record, light=light)
 
     def observe(self, ports: Mapping[str, int], secrets: SecretStore, folder: str) -> Found:
@@ -63,7 +70,7 @@ class ServiceObserver:
             else self._contained(instance, seen, tokens[name])
             for name, instance in instances.items()
         }
-        return Found(self._places, choices, services, tokens, seen, silent)
+        return Found(self._places, choices, services, tokens, seen, silent, frozenset(self._tools.moving))
 
     def _choose(self, name: str, service: Service) -> Choice:
         kind = kind_of(name, service)
@@ -114,7 +121,8 @@ class ServiceObserver:
         form = kind.native(instance, choice.server)
         data = self._tools.native.data_state(instance, choice.server, form)
         remade = self._record.generations.get(instance.name, "")
+        generation = data.generation or self._tools.moving.get(instance.name, "")
         return ServiceState(
             instance=instance, server=choice.server, is_fetched=choice.is_fetched, has_data=data.complete,
-            generation=f"{data.generation}{remade}", warning=choice.warning, why=self._places[instance.name].why,
+            generation=f"{generation}{remade}", warning=choice.warning, why=self._places[instance.name].why,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import signal
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,8 @@ from devstack.render import stops_of
 from devstack.services import Probe, kind_of
 from devstack.stack.commands import ensure_executable, port_taken
 from devstack.stack.containers import trash_volumes
-from devstack.stack.machinery import Tools
+from devstack.stack.machinery import Tools, trash_name
+from devstack.stack.moving import MovePerformers
 from devstack.stack.observe import Observer, Seen
 from devstack.stack.perform_containers import ContainerPerformers
 from devstack.stack.perform_environment import EnvironmentPerformers
@@ -78,6 +78,7 @@ class Performers:
             plan.DiscardData: self.discard,
             **EnvironmentPerformers(self._tools, self._seen).table(),
             **self._containers.table(),
+            **MovePerformers(self._tools, self._state, trash_name(self._tools, "moved")).table(),
         }
 
     # --- files -------------------------------------------------------------------------------------------------------
@@ -110,8 +111,7 @@ class Performers:
 
     def _trash(self, what: str) -> Path:
         """A folder for what is replaced."""
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._system.now()))
-        return self._system.private_folder(self._tools.project.trash / f"{stamp}-{what}")
+        return self._system.private_folder(trash_name(self._tools, what))
 
     # --- supervisord -------------------------------------------------------------------------------------------------
 
@@ -143,7 +143,8 @@ class Performers:
         if service.runtime == "docker":
             self._containers.prepare(service)
             return
-        self._tools.native.prepare(service.instance, service.server, programs.native_form(service))
+        generation = self._tools.moving.get(action.service, "")
+        self._tools.native.prepare(service.instance, service.server, programs.native_form(service), generation)
 
     def provision(self, action: plan.ProvisionService, report: Report) -> None:
         service = self._state.services[action.service]
@@ -190,7 +191,7 @@ class Performers:
                 ),
                 action.service,
             )
-        if service.runtime == "docker":
+        if service.runtime == "docker" and action.service not in self._tools.moving:
             self._containers.hand_over(service)
 
     # --- programs ----------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from devstack.services import (
     NativeService,
     Prepare,
     Probe,
+    Runner,
     Server,
     Source,
 )
@@ -93,6 +94,12 @@ class ToyKind:
 
     def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
         return ()
+
+    def dump(self, instance: Instance, server: Server, runner: Runner) -> None:
+        raise NotImplementedError
+
+    def load(self, instance: Instance, server: Server, runner: Runner) -> None:
+        raise NotImplementedError
 
     def client(self, instance: Instance, server: Server) -> Client:
         return Client(("toycli",), (), (), {})

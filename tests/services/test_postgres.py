@@ -161,7 +161,7 @@ def test_a_server_that_hangs_costs_a_probe_no_more_than_its_deadline(make_bench:
 
 
 def test_a_query_that_never_ends_is_given_up_at_the_deadline(make_bench: MakeBench) -> None:
-    from devstack.services.postgres import _connect as connect
+    from devstack.services._postgres_sessions import connect
 
     bench = make_bench("postgres")
     bench.up()

@@ -1,0 +1,67 @@
+"""A RabbitMQ's topology as its own definitions, and the messages of its queues, read and put back over AMQP.
+
+Messages are read without being taken: they are in their queue again when the reader's channel is closed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from devstack.services import Instance, Runner
+from devstack.services._rabbitmq_model import session
+
+_DEFINITIONS = "definitions.json"
+_MESSAGES = "messages.jsonl"
+#: seconds for one answer of the server
+_EACH = 10.0
+
+
+def dump(instance: Instance, runner: Runner, control: tuple[str, ...], env: dict[str, str]) -> None:
+    """control: rabbitmqctl, ready for its words. Raises ProcessError."""
+    runner.save(_DEFINITIONS, (*control, "--quiet", "export_definitions", "{file}"), env)
+    found = json.loads(runner.read(_DEFINITIONS))
+    lines = []
+    for vhost in [one["name"] for one in found["vhosts"]]:
+        names = [one["name"] for one in found["queues"] if one["vhost"] == vhost and one.get("type") != "stream"]
+        with session(instance, vhost, _EACH) as opened:
+            for name in names:
+                lines += [json.dumps({"vhost": vhost, "queue": name, **one}) for one in _messages(opened, name)]
+    runner.write(_MESSAGES, "\n".join(lines).encode())
+
+
+def load(instance: Instance, runner: Runner, control: tuple[str, ...], env: dict[str, str]) -> None:
+    """Into a server whose queues are empty. Raises ProcessError."""
+    from amqp import Message
+
+    runner.feed(_DEFINITIONS, (*control, "--quiet", "import_definitions", "{file}"), env)
+    entries = [json.loads(line) for line in runner.read(_MESSAGES).splitlines()]
+    for vhost in dict.fromkeys(entry["vhost"] for entry in entries):
+        with session(instance, vhost, _EACH) as opened:
+            channel = opened.channel()
+            channel.confirm_select()
+            for entry in (entry for entry in entries if entry["vhost"] == vhost):
+                message = Message(base64.b64decode(entry["body"]), channel=channel)
+                message.properties.update(entry["properties"])
+                # the exchange without a name leads to the queue of that name alone
+                channel.basic_publish_confirm(message, exchange="", routing_key=entry["queue"])
+
+
+def _messages(opened: Any, queue: str) -> Iterator[dict[str, Any]]:
+    channel = opened.channel()
+    while (message := channel.basic_get(queue, no_ack=False)) is not None:
+        body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
+        properties = {name: value for name, value in message.properties.items() if _is_plain(value)}
+        yield {"body": base64.b64encode(body).decode(), "properties": properties}
+    channel.close()
+
+
+def _is_plain(value: object) -> bool:
+    """Can it be written down as it is?"""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float | bool)

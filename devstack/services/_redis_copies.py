@@ -1,0 +1,137 @@
+"""All keys of a Redis, read and written with plain commands: a copy that any Redis or Valkey takes, whatever version.
+
+The server's own dump is refused by older ones, and a native Valkey is newer than the Redis of an image.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from devstack.errors import DataError
+from devstack.services import Instance, Runner
+
+_FILE = "keys.jsonl"
+#: entries of a collection in one command
+_MANY = 500
+#: a client of one database, by its number
+Connect = Callable[[int], Any]
+
+
+def dump(instance: Instance, runner: Runner, connect: Connect) -> None:
+    """Raises DataError for a key of a type that only a module knows."""
+    lines = []
+    for number in _databases(connect):
+        client = connect(number)
+        for key in client.scan_iter(count=1000):
+            entry = _entry(client, key)
+            if entry is None:
+                raise DataError(
+                    "data-unmovable", f"a key of {instance.name} can't be copied",
+                    why=f"{key!r} in database {number} has the type {_text(client.type(key))}",
+                    fix=f"devstack shell {instance.name}",
+                )
+            if entry["value"]:
+                lines.append(json.dumps({"db": number, "key": _packed(key), **entry}))
+    runner.write(_FILE, "\n".join(lines).encode())
+
+
+def load(runner: Runner, connect: Connect) -> None:
+    """Into a server without keys."""
+    clients: dict[int, Any] = {}
+    for line in runner.read(_FILE).splitlines():
+        entry = json.loads(line)
+        number, key = entry["db"], _unpacked(entry["key"])
+        client = clients[number] = clients.get(number) or connect(number)
+        for command in _commands(key, entry["type"], [_unpacked(item) for item in entry["value"]], entry):
+            client.execute_command(*command)
+        if entry["expires"] >= 0:
+            client.execute_command("PEXPIREAT", key, entry["expires"])
+
+
+def _databases(connect: Connect) -> Iterator[int]:
+    """Numbers of the databases that hold something."""
+    for name in connect(0).info("keyspace"):
+        yield int(name.removeprefix("db"))
+
+
+def _entry(client: Any, key: bytes) -> dict[str, Any] | None:
+    """A key's type, its content as one flat list, and when it expires (milliseconds since the epoch; -1: never)."""
+    kind = _text(client.type(key))
+    more: dict[str, Any] = {}
+    match kind:
+        case "none":
+            # it has expired meanwhile
+            value: list[Any] = []
+        case "string":
+            value = [client.execute_command("GET", key)]
+        case "list":
+            value = client.execute_command("LRANGE", key, 0, -1)
+        case "set":
+            value = list(client.execute_command("SMEMBERS", key))
+        case "hash":
+            value = _flat(client.execute_command("HGETALL", key))
+        case "zset":
+            value = _flat(client.execute_command("ZRANGE", key, 0, -1, "WITHSCORES"))
+        case "stream":
+            value, more = _stream(client, key)
+        case _:
+            return None
+    expires = client.execute_command("PEXPIRETIME", key) if value else -1
+    return {"type": kind, "value": [_packed(item) for item in value], "expires": expires, **more}
+
+
+def _flat(answer: Any) -> list[Any]:
+    """Pairs one after the other: the client library makes tables of some answers."""
+    if isinstance(answer, Mapping):
+        return [part for pair in answer.items() for part in pair]
+    return [part for item in answer for part in (item if isinstance(item, list | tuple) else (item,))]
+
+
+def _stream(client: Any, key: bytes) -> tuple[list[Any], dict[str, Any]]:
+    """Its entries as id, number of words, words; and its groups with how far each has read."""
+    value: list[Any] = []
+    for entry, fields in client.execute_command("XRANGE", key, "-", "+"):
+        words = _flat(fields)
+        value += [entry, str(len(words)), *words]
+    groups = [[_text(group["name"]), _text(group["last-delivered-id"])] for group in client.xinfo_groups(key)]
+    return value, {"groups": groups}
+
+
+def _commands(
+    key: bytes, kind: str, value: Sequence[bytes], entry: Mapping[str, Any]
+) -> Iterator[tuple[bytes | str, ...]]:
+    match kind:
+        case "string":
+            yield ("SET", key, value[0])
+        case "list" | "set" | "hash":
+            verb = {"list": "RPUSH", "set": "SADD", "hash": "HSET"}[kind]
+            for start in range(0, len(value), _MANY):
+                yield (verb, key, *value[start:start + _MANY])
+        case "zset":
+            turned = [part for pair in zip(value[1::2], value[::2], strict=True) for part in pair]
+            for start in range(0, len(turned), _MANY):
+                yield ("ZADD", key, *turned[start:start + _MANY])
+        case "stream":
+            position = 0
+            while position < len(value):
+                count = int(value[position + 1])
+                yield ("XADD", key, value[position], *value[position + 2:position + 2 + count])
+                position += 2 + count
+            for name, last in entry["groups"]:
+                yield ("XGROUP", "CREATE", key, name, last)
+
+
+def _packed(item: Any) -> str:
+    data = item if isinstance(item, bytes) else str(item).encode()
+    return base64.b64encode(data).decode()
+
+
+def _unpacked(text: str) -> bytes:
+    return base64.b64decode(text)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
