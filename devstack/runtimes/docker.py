@@ -27,8 +27,8 @@ from devstack.system import System
 if TYPE_CHECKING:
     from docker import APIClient
 
-STACK, ROOT, NAME, ROLE, DIGEST, TOKEN = (
-    f"devstack.{name}" for name in ("stack", "root", "name", "role", "digest", "token")
+STACK, ROOT, USER, NAME, ROLE, DIGEST, TOKEN = (
+    f"devstack.{name}" for name in ("stack", "root", "user", "name", "role", "digest", "token")
 )
 #: seconds until an engine must have answered a question
 PATIENCE = 5.0
@@ -40,6 +40,19 @@ _PHASES: Mapping[str, ProgramPhase] = {
 }  # fmt: skip
 _LOG = {"max-size": "10m", "max-file": "3"}
 _PORT_TAKEN = re.compile(r"port is already allocated|address already in use|ports are not available", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose something on an engine is. root: of the project. user: uid."""
+
+    stack: str
+    root: str
+    user: int
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return {STACK: self.stack, ROOT: self.root, USER: str(self.user)}
 
 
 @dataclass(frozen=True)
@@ -137,12 +150,12 @@ class Engine:
 
     # --- making ------------------------------------------------------------------------------------------------------
 
-    def make_volumes(self, stack: str, service: str, names: Mapping[str, str], labels: Mapping[str, str]) -> None:
+    def make_volumes(self, of: Owner, service: str, names: Mapping[str, str], token: str) -> None:
         """Make these volumes, empty: one of that name that is there is nobody's yet, and goes. names: by short name."""
         with self._asking():
             for name in names.values():
-                self._remove_volume(name, stack)
-                self._worker.create_volume(name, labels={**labels, STACK: stack, NAME: service})
+                self._remove_volume(name, of.stack)
+                self._worker.create_volume(name, labels={**of.labels, NAME: service, TOKEN: token})
 
     def _remove_volume(self, name: str, stack: str) -> None:
         from docker.errors import NotFound
@@ -154,9 +167,9 @@ class Engine:
         if (known.get("Labels") or {}).get(STACK) == stack:
             self._worker.remove_volume(name)
 
-    def start(self, stack: str, root: str, wanted: Contained) -> None:
+    def start(self, of: Owner, wanted: Contained) -> None:
         """Make a container and start it. One of this stack that has the name goes; a stranger's is a ConflictError."""
-        name = container_name(stack, wanted.name)
+        stack, name = of.stack, container_name(of.stack, wanted.name)
         with self._asking():
             there = self._inspected(name)
             if there is not None:
@@ -167,8 +180,8 @@ class Engine:
                         fix=f"docker rename {name} other",
                     )
                 self._worker.remove_container(there["Id"], v=True, force=True)
-            self._ensure_network(stack, root)
-            made = self._worker.create_container_from_config(self._config(stack, root, wanted), name=name)["Id"]
+            self._ensure_network(of)
+            made = self._worker.create_container_from_config(self._config(of, wanted), name=name)["Id"]
             try:
                 if wanted.files:
                     self._worker.put_archive(made, "/", _archive(wanted.files))
@@ -182,13 +195,13 @@ class Engine:
                     raise PortTakenError(ports[0]) from None
                 raise
 
-    def _ensure_network(self, stack: str, root: str) -> None:
+    def _ensure_network(self, of: Owner) -> None:
         with self._making:
-            if not self.api.networks(filters={"label": [f"{STACK}={stack}"]}):
-                self._worker.create_network(network(stack), labels={STACK: stack, ROOT: root}, check_duplicate=True)
+            if not self.api.networks(filters={"label": [f"{STACK}={of.stack}"]}):
+                self._worker.create_network(network(of.stack), labels=of.labels, check_duplicate=True)
 
-    def _config(self, stack: str, root: str, wanted: Contained) -> dict[str, Any]:
-        api = self._worker
+    def _config(self, of: Owner, wanted: Contained) -> dict[str, Any]:
+        api, stack = self._worker, of.stack
         host = api.create_host_config(
             port_bindings={inside: ("127.0.0.1", port) for port, inside in wanted.ports.items()},
             binds=[f"{volume}:{folder}" for volume, folder in wanted.volumes.items()],
@@ -207,7 +220,7 @@ class Engine:
                 network(stack): api.create_endpoint_config(aliases=[wanted.name]),
             }),
             labels={
-                STACK: stack, ROOT: root, NAME: wanted.name, DIGEST: wanted.digest,
+                **of.labels, NAME: wanted.name, DIGEST: wanted.digest,
                 ROLE: "service" if wanted.is_service else "process",
             },
         )  # fmt: skip

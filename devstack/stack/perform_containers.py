@@ -10,7 +10,7 @@ from devstack.errors import ProcessError
 from devstack.executor import Performer, Report
 from devstack.plan import Action
 from devstack.runtimes import pulls
-from devstack.runtimes.docker import ROOT, TOKEN, PortTakenError
+from devstack.runtimes.docker import Owner, PortTakenError
 from devstack.services import PASSWORD_REFUSED
 from devstack.stack.commands import port_taken
 from devstack.stack.containers import UNUSED, trashed_volumes
@@ -26,6 +26,10 @@ class ContainerPerformers:
         self._tools = tools
         self._state = seen.state
         self._profile = tools.profile
+
+    @property
+    def _owner(self) -> Owner:
+        return Owner(self._state.stack, self._state.root, self._tools.system.user_id())
 
     def table(self) -> Mapping[type[Action], Performer]:
         return {
@@ -45,8 +49,7 @@ class ContainerPerformers:
         # told before, so that volumes that nobody was let at are known to hold nothing
         self._tools.store.update(lambda record: record.with_entry("volumes", name, token + UNUSED))
         names = contained.volume_names(stack, name, contained.service_form(service), token)
-        labels = {ROOT: self._state.root, TOKEN: token}
-        self._tools.containers.engine.make_volumes(stack, name, names, labels)
+        self._tools.containers.engine.make_volumes(self._owner, name, names, token)
 
     def hand_over(self, service: ServiceState) -> None:
         """From now on there may be something in a service's volumes."""
@@ -63,7 +66,7 @@ class ContainerPerformers:
         state = replace(self._state, images=images)
         wanted = next(one for one in contained.containers(self._profile, state) if one.name == name)
         try:
-            engine.start(state.stack, state.root, wanted)
+            engine.start(self._owner, wanted)
         except PortTakenError as error:
             key = next((key for key, port in state.ports.items() if port == error.port), name)
             holder = self._tools.system.port_holder(error.port)
