@@ -49,6 +49,7 @@ PURE_PARTS = frozenset({"os.path", "pathlib.PurePath", "pathlib.PurePosixPath"})
 ALLOWED = {
     ("profile.env_file", "io"): "python-dotenv's parser takes a stream; a StringIO is no file",
     ("services.postgres", "time"): "deadlines of provision(), which only the executor calls (decision 0002)",
+    ("services._postgres_sessions", "time"): "the same",
     ("wire.stream", "socket"): "what probe() talks through, which only the executor calls (decision 0007)",
     ("wire.stream", "time"): "deadlines of the same",
     ("wire.postgres", "os"): "chance for the nonce of a login; `secrets` takes 3 ms to import",

@@ -25,6 +25,7 @@ VERBS = {
     "check": "Run the project's checks in its environment",
     "plan": "What `up` would do, and why; changes nothing",
     "list": "Every stack on this machine",
+    "gc": "Remove what deleted projects left on this machine",
     "trust": "Allow this repository's commands to run",
     "config": "The resolved profile, and where each value comes from",
     "completion": "What a shell needs to complete words after devstack",

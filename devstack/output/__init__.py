@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from devstack.profile.explain import Explanation
     from devstack.profile.source import SourceFile
     from devstack.registry import Entry
+    from devstack.stack.leftovers import Leftover
     from devstack.stack.trusting import Request
     from devstack.status import ScaleRow, Status
     from devstack.timings import Timings
@@ -193,6 +194,27 @@ class Output:
             self.document(documents.stacks(entries, states))
         else:
             self._lines(results.stacks(self._human.look, entries, states, now))
+
+    def leftovers(self, found: Sequence[Leftover]) -> tuple[str, ...]:
+        """What `gc` would remove, shown to a person; returned as lines too."""
+        from devstack.output import leftovers as rendered
+
+        lines = rendered.lines(self._human.look, found)
+        if self.is_interactive:
+            self._lines(lines)
+        return tuple(lines)
+
+    def removed(self, found: Sequence[Leftover]) -> None:
+        """What `gc` has removed."""
+        from devstack.output import leftovers as rendered
+
+        if self.is_json:
+            self.document(rendered.document(found))
+        elif not found:
+            self.done("nothing is left over")
+        else:
+            self._lines(rendered.lines(self._human.look, found))
+            self.done(f"removed {len(found)}, {rendered.size(rendered.total(found))} in all")
 
     def environment(self, variables: Sequence[Variable], shown: Mapping[str, str], *, is_explained: bool) -> None:
         """shown: what may be shown of each value. is_explained: it is one, and what it wins over is told too."""

@@ -11,70 +11,43 @@ import io
 import re
 import tarfile
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from devstack.contained import Contained, container_name, network
-from devstack.errors import ConflictError, DevstackError, PrerequisiteError, ProcessError, StorageError
+from devstack.errors import ConflictError, DevstackError
 from devstack.render import reveal
+from devstack.runtimes.engine_answers import (
+    DIGEST,
+    NAME,
+    PATIENCE,
+    ROLE,
+    STACK,
+    TOKEN,
+    USER,
+    Look,
+    Owned,
+    Owner,
+    names_of,
+    owned,
+    refused,
+    state_of,
+    unavailable,
+    volume_of,
+)
 from devstack.runtimes.engines import Address
 from devstack.services import ServerFile
-from devstack.state import ProgramPhase, ProgramState
+from devstack.state import ProgramState
 from devstack.system import System
 
 if TYPE_CHECKING:
     from docker import APIClient
 
-STACK, ROOT, USER, NAME, ROLE, DIGEST, TOKEN = (
-    f"devstack.{name}" for name in ("stack", "root", "user", "name", "role", "digest", "token")
-)
-#: seconds until an engine must have answered a question
-PATIENCE = 5.0
 #: seconds for what makes it work: starting on a busy machine, removing a big volume
 _WORK = 120.0
-_PHASES: Mapping[str, ProgramPhase] = {
-    "created": "stopped", "running": "running", "restarting": "backoff", "paused": "stopped", "removing": "stopping",
-    "exited": "exited", "dead": "fatal",
-}  # fmt: skip
 _LOG = {"max-size": "10m", "max-file": "3"}
 _PORT_TAKEN = re.compile(r"port is already allocated|address already in use|ports are not available", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Whose something on an engine is. root: of the project. user: uid."""
-
-    stack: str
-    root: str
-    user: int
-
-    @property
-    def labels(self) -> dict[str, str]:
-        return {STACK: self.stack, ROOT: self.root, USER: str(self.user)}
-
-
-@dataclass(frozen=True)
-class Volume:
-    """One volume of a stack. token: of the data of its service."""
-
-    name: str
-    service: str
-    token: str
-    created: str
-
-
-@dataclass(frozen=True)
-class Look:
-    """What the engine has of one stack. services: names of the containers that are services. images: digest by name, of
-    all that it has."""
-
-    containers: Mapping[str, ProgramState] = field(default_factory=dict)
-    services: frozenset[str] = frozenset()
-    volumes: tuple[Volume, ...] = ()
-    has_network: bool = False
-    images: Mapping[str, str] = field(default_factory=dict)
 
 
 class Engine:
@@ -108,19 +81,37 @@ class Engine:
         services = set()
         for one in filter(None, found):
             labels = one["Config"]["Labels"] or {}
-            states[labels.get(NAME, one["Name"])] = _state_of(one)
+            states[labels.get(NAME, one["Name"])] = state_of(one)
             if labels.get(ROLE) == "service":
                 services.add(labels.get(NAME, ""))
         return Look(
-            states, frozenset(services), tuple(map(_volume, volumes)), bool(networks),
-            {name: image["Id"] for image in images for name in _names(image)},
+            states, frozenset(services), tuple(map(volume_of, volumes)), bool(networks),
+            {name: image["Id"] for image in images for name in names_of(image)},
         )
+
+    def survey(self, user: int) -> tuple[Owned, ...]:
+        """Everything of all stacks of one user. Containers come first, networks last: the order to remove them in."""
+        wanted = {"label": [f"{USER}={user}"]}
+        with self._asking():
+            containers = self.api.containers(all=True, size=True, filters=wanted)
+            volumes = self.api.volumes(filters=wanted).get("Volumes") or ()
+            networks = self.api.networks(filters=wanted)
+            sizes = {one["Name"]: (one.get("UsageData") or {}).get("Size", 0) for one in self._used_by_volumes(volumes)}
+        return (
+            *(owned("container", one, one["Names"][0].lstrip("/")) for one in containers),
+            *(replace(owned("volume", one, one["Name"]), size=max(0, sizes.get(one["Name"], 0))) for one in volumes),
+            *(owned("network", one, one["Name"]) for one in networks),
+        )
+
+    def _used_by_volumes(self, volumes: Sequence[object]) -> Sequence[Mapping[str, Any]]:
+        """What they take; asking is slow where an engine has many."""
+        return self._worker.df().get("Volumes") or () if volumes else ()
 
     def state(self, name: str, stack: str) -> ProgramState | None:
         """One container as it is now."""
         with self._asking():
             found = self._inspected(container_name(stack, name))
-        return _state_of(found) if found is not None else None
+        return state_of(found) if found is not None else None
 
     def image(self, name: str) -> str:
         """The digest of an image that is at hand, "" for one that isn't."""
@@ -236,6 +227,19 @@ class Engine:
             self._worker.stop(container)
             self._worker.remove_container(container, v=True, force=True)
 
+    def remove(self, thing: Owned) -> None:
+        """Remove what a survey has found; nothing where it is gone by now."""
+        from docker.errors import NotFound
+
+        with self._asking(), contextlib.suppress(NotFound):
+            match thing.kind:
+                case "container":
+                    self._worker.remove_container(thing.id, v=True, force=True)
+                case "volume":
+                    self._worker.remove_volume(thing.id)
+                case "network":
+                    self._worker.remove_network(thing.id)
+
     def remove_network(self, stack: str) -> None:
         from docker.errors import NotFound
 
@@ -304,83 +308,6 @@ class PortTakenError(Exception):
     def __init__(self, port: int) -> None:
         super().__init__(port)
         self.port = port
-
-
-def unavailable(address: Address | None, said: str) -> PrerequisiteError:
-    """The error for an engine that can't be asked."""
-    said = " ".join(said.split())
-    if address is None:
-        why, fix = "there is no socket of Docker or Podman here", "devstack up --runtime native"
-    elif "Permission denied" in said:
-        why = f"{address.url} may not be opened by this user"
-        fix = 'sudo usermod -aG docker "$USER"  (then log in anew)'
-    elif "timed out" in said.lower():
-        why, fix = f"{address.url} accepts and doesn't answer within {PATIENCE:g} s", "docker info"
-    else:
-        why, fix = f"{address.url}: {_cause(said)}", "docker info"
-    return PrerequisiteError("engine-unavailable", "no container engine answers", why=why, fix=fix)
-
-
-def refused(error: Exception) -> DevstackError:
-    """The error for something that an engine didn't want to do."""
-    said = " ".join(str(getattr(error, "explanation", "") or error).split())
-    if "no space left on device" in said:
-        return StorageError("disk-full", "the engine's disk is full", why=said, fix="docker system df")
-    return ProcessError("engine-refused", "the container engine refuses", why=said, fix="docker info")
-
-
-def _cause(said: str) -> str:
-    """The last and innermost of nested messages."""
-    for known in ("No such file or directory", "Connection refused", "No route to host", "Name or service not known"):
-        if known in said:
-            return known.lower()
-    return said
-
-
-def _state_of(found: Mapping[str, Any]) -> ProgramState:
-    state = found["State"]
-    phase = _PHASES.get(state.get("Status", ""), "unknown")
-    labels = found["Config"]["Labels"] or {}
-    ended = phase in ("exited", "fatal", "backoff")
-    status = int(state.get("ExitCode") or 0) if ended else None
-    reason = ""
-    if state.get("OOMKilled"):
-        reason = "it used more memory than its limit and was killed"
-    elif state.get("Status") == "paused":
-        reason = "its container is paused"
-    elif state.get("Error"):
-        reason = str(state["Error"])
-    elif ended:
-        reason = f"its container ended with status {status}"
-    return ProgramState(
-        labels.get(NAME, found["Name"].lstrip("/")), phase, uptime=_age(state) if phase == "running" else 0.0,
-        exit_status=status, digest=labels.get(DIGEST, ""), restarts=int(found.get("RestartCount") or 0), reason=reason,
-        container=found["Id"],
-    )
-
-
-def _age(state: Mapping[str, Any]) -> float:
-    """Seconds since it was started."""
-    # nanoseconds are more than Python reads
-    text = re.sub(r"(\.\d{6})\d+", r"\1", str(state.get("StartedAt", "")).replace("Z", "+00:00"))
-    with contextlib.suppress(ValueError):
-        began = datetime.fromisoformat(text)
-        return max(0.0, (datetime.now(began.tzinfo) - began).total_seconds())
-    return 0.0
-
-
-def _volume(found: Mapping[str, Any]) -> Volume:
-    labels = found.get("Labels") or {}
-    return Volume(found["Name"], labels.get(NAME, ""), labels.get(TOKEN, ""), str(found.get("CreatedAt", "")))
-
-
-def _names(image: Mapping[str, Any]) -> Iterator[str]:
-    for name in (*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())):
-        yield name
-        # as Podman writes names that came without a registry
-        for prefix in ("docker.io/library/", "docker.io/", "localhost/"):
-            if name.startswith(prefix):
-                yield name.removeprefix(prefix)
 
 
 def _signal(wanted: Contained) -> str | None:

@@ -14,7 +14,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from devstack.errors import DevstackError, InterruptedRunError, NetworkError, StorageError, UsageError
-from devstack.runtimes.docker import Engine, unavailable
+from devstack.runtimes.docker import Engine
+from devstack.runtimes.engine_answers import unavailable
 
 if TYPE_CHECKING:
     from requests import Response

@@ -13,7 +13,8 @@ from devstack import contained
 from devstack.errors import DataError, DevstackError, PrerequisiteError
 from devstack.profile.model import Profile, Service
 from devstack.runtimes import engines, pulls
-from devstack.runtimes.docker import Engine, Look, unavailable
+from devstack.runtimes.docker import Engine
+from devstack.runtimes.engine_answers import Look, unavailable
 from devstack.runtimes.native import is_in_use
 from devstack.services import kind_of
 from devstack.stack.paths import Project

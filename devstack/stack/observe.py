@@ -18,7 +18,7 @@ from devstack.profile.secret import Secret
 from devstack.python_env import Observed
 from devstack.registry import Entry, Wish
 from devstack.render import RenderedFile
-from devstack.runtimes.docker import Look
+from devstack.runtimes.engine_answers import Look
 from devstack.runtimes.servers import Choice
 from devstack.services import Instance, Kind, Probe, kind_of
 from devstack.stack.containers import look

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from devstack import contained
 from devstack.profile.model import Service
-from devstack.runtimes.docker import Look
+from devstack.runtimes.engine_answers import Look
 from devstack.runtimes.servers import Choice
 from devstack.services import Instance, Server, kind_of
 from devstack.stack.containers import UNUSED, Place, Placing, look, token_of, trashed_volumes

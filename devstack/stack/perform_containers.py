@@ -10,7 +10,8 @@ from devstack.errors import ProcessError
 from devstack.executor import Performer, Report
 from devstack.plan import Action
 from devstack.runtimes import pulls
-from devstack.runtimes.docker import Owner, PortTakenError
+from devstack.runtimes.docker import PortTakenError
+from devstack.runtimes.engine_answers import Owner
 from devstack.services import PASSWORD_REFUSED
 from devstack.stack.commands import port_taken
 from devstack.stack.containers import UNUSED, trashed_volumes
