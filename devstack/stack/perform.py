@@ -259,7 +259,7 @@ class Performers:
     def _settle(self, name: str, process: str, report: Report) -> bool:
         """Wait until it has lived as long as it must, which the kernel knows. False where it has ended meanwhile, or
         nobody can know but supervisord."""
-        settle, before = self._processes[process].settle, 0.0
+        settle, before = self._processes[process].must_live, 0.0
         while (lived := self._supervisor.lived(name)) is not None and lived < settle:
             if lived < before:
                 # another process by now: supervisord knows how often it has died

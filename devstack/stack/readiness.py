@@ -65,16 +65,16 @@ class Readiness:
     def grace(self, process: str) -> float:
         """Seconds that a process may take to become ready."""
         declared = programs.processes(self.profile)[process]
-        return declared.ready.grace if declared.ready is not None else declared.settle + 30
+        return declared.ready.grace if declared.ready is not None else declared.must_live + 30
 
     def _settled(self, declared: Process, now: ProgramState) -> ReplicaState:
         # whoever waits for it goes by the kernel's clock too: supervisord's has whole seconds
         lived = self.supervisor.lived(now.name)
         if lived is None:
             lived = now.uptime if now.phase == "running" else 0.0
-        if lived >= declared.settle:
+        if lived >= declared.must_live:
             return ReplicaState(True)
-        return ReplicaState(False, f"it has been running for {lived:.1f} of {declared.settle:g} s")
+        return ReplicaState(False, f"it has been running for {lived:.1f} of {declared.must_live:g} s")
 
     def _scheduled(self, program: str) -> ReplicaState:
         """Its schedule runs; how the last run went is told, and is no fault of the stack's."""

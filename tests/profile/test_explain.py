@@ -65,7 +65,7 @@ def test_a_flag_wins_over_its_variable() -> None:
 
 def test_what_nobody_says_is_the_default() -> None:
     found = explain(both(), "processes.web.settle")
-    assert (found.value, found.default, found.said) == (1, 1, ())
+    assert (found.value, found.default, found.said) == (None, None, ())
     assert explain(both(), "python.version").value is None
 
 

@@ -165,8 +165,9 @@ class Process(Command):
     """Services, tasks and processes that come before; left out: every service and task."""
     ready: Ready | None = None
     """How to know that it works; left out: it stays alive for `settle` seconds."""
-    settle: Seconds = 1
-    """Seconds it must have stayed alive before it counts as running, whatever `ready` says before."""
+    settle: Seconds | None = None
+    """Seconds it must have stayed alive before it counts as running, whatever `ready` says before; left out: 1 where
+    there is no `ready`."""
     restart: Restart = "always"
     """When it is started again after it ended by itself. Unless `always`, an end with status 0 is no failure."""
     schedule: Annotated[str, AfterValidator(ensure_fires)] | None = None
@@ -190,6 +191,13 @@ class Process(Command):
         copy = self.model_copy()
         copy._declared = declared  # noqa: SLF001 - of the same class
         return copy
+
+    @property
+    def must_live(self) -> float:
+        """Seconds that it must have lived: a check that answers says more than a clock."""
+        if self.settle is not None:
+            return self.settle
+        return 1.0 if self.ready is None else 0.0
 
     @property
     def declared_replicas(self) -> int:
