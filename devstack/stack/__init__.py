@@ -24,11 +24,12 @@ from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
 from devstack.stack import guards, moving
-from devstack.stack.containers import Containers, Placing
+from devstack.stack.containers import Containers
 from devstack.stack.exposure import exposed
 from devstack.stack.inputs import Inputs
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Observer, Seen, observe_running
+from devstack.stack.observe_services import placing_of
 from devstack.stack.options import Asker, Options, Run
 from devstack.stack.parts import ensure_reachable, observe_parts, performers
 from devstack.stack.paths import Project, places, sockets
@@ -97,6 +98,7 @@ class Stack:
             tools = self._tools(self._bare())
             return down(observe_running(tools, self.supervisor(), self._store.load().stack).state, goal)
         try:
+            placing_of(self._tools(self.profile)).ensure(self._store.load())
             return self._plan(self.observe(), goal)
         except UsageError as error:
             # what can't be understood yet may be in what is missing
@@ -141,6 +143,7 @@ class Stack:
             moving = self._copy_out(listener, show) if self._options.move_data else {}
             goal = replace(goal, load=frozenset(moving)) if moving else goal
             tools = replace(self._tools(self.profile), moving=moving)
+            placing_of(tools).ensure(self._store.load())
             observer = self._observer(tools, keep=True)
             with self._standing.looking() as notes:
                 seen = observer.observe()
@@ -180,8 +183,7 @@ class Stack:
         """Copy the data of all services that aren't where it is; the generation of each one's, by its name. Everything
         ends first, so that nobody writes behind the copy."""
         tools, record = self._tools(self.profile), self._store.load()
-        placing = Placing(self.profile, self.project, self._containers)
-        if not (misplaced := placing.misplaced(record)):
+        if not (misplaced := placing_of(tools).misplaced(record)):
             return {}
         self._take_down(Down(), listener, show)
         before = moving.as_before(self.profile, {name: source for name, (source, _) in misplaced.items()})

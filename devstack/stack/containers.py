@@ -88,10 +88,7 @@ class Placing:
         self._offline = offline
 
     def places(self, record: Record, *, light: bool) -> dict[str, Place]:
-        """light: as it was decided at the last `up`, as far as that is still what is asked for; asks no engine.
-
-        Raises PrerequisiteError where docker is asked for and none answers, DataError where data would be left behind.
-        """
+        """light: as it was decided at the last `up`, as far as that is still what is asked for; asks no engine."""
         return {
             name: self._place(name, service, record, light=light) for name, service in self._profile.services.items()
         }
@@ -107,11 +104,19 @@ class Placing:
         if wanted == "auto":
             return Place(there, "its data is there") if there else self._best(name, service)
         if there and there != wanted and name not in self._moving:
-            raise _elsewhere(name, there, wanted)
-        if wanted == "docker":
+            return Place(there, "its data is there")
+        return Place(wanted, said)
+
+    def ensure(self, record: Record) -> None:
+        """What is asked for can be done: nobody's data is left behind, and an engine answers where one is needed.
+
+        Raises DataError, PrerequisiteError.
+        """
+        for name, (there, wanted) in self.misplaced(record).items():
+            if name not in self._moving:
+                raise _elsewhere(name, there, wanted)
+        if any(place.runtime == "docker" for place in self.places(record, light=False).values()):
             _ = self._containers.engine
-            return Place("docker", said)
-        return Place("native", said)
 
     def misplaced(self, record: Record) -> dict[str, tuple[RuntimeHere, RuntimeHere]]:
         """Services whose data isn't where they are to run: where it is, and where they are to."""

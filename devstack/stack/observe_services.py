@@ -44,17 +44,18 @@ class Found:
         return replace(record, runtimes=runtimes, volumes={**record.volumes, **self.tokens})
 
 
+def placing_of(tools: Tools) -> Placing:
+    return Placing(tools.profile, tools.project, tools.containers, moving=tools.moving, offline=tools.offline)
+
+
 class ServiceObserver:
-    """light: for what runs only; asks nobody where a service would best be. Raises PrerequisiteError, DataError."""
+    """light: for what runs only; asks nobody where a service would best be."""
 
     def __init__(self, tools: Tools, record: Record, *, light: bool) -> None:
         self._tools = tools
         self._profile = tools.profile
         self._record = record
-        placing = Placing(
-            tools.profile, tools.project, tools.containers, moving=tools.moving, offline=tools.offline
-        )
-        self._places = placing.places(record, light=light)
+        self._places = placing_of(tools).places(record, light=light)
 
     def observe(self, ports: Mapping[str, int], secrets: SecretStore, folder: str) -> Found:
         """folder: of the stack's sockets."""

@@ -1,0 +1,111 @@
+"""A project with the three services and no process of its own, and what a test puts into them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import amqp
+import psycopg
+import redis
+
+from tests.scenarios.machine import Machine, Project
+
+PROFILE = """name = "trio"
+[services.postgres]
+databases = ["trio", "other"]
+[services.redis]
+[services.rabbitmq]
+[env]
+PG = "${services.postgres.url}"
+REDIS = "${services.redis.url}"
+AMQP = "${services.rabbitmq.url}"
+[tasks.seed]
+run = "python seed.py"
+"""
+SEED = "open('seeded', 'a').write('once\\n')\n"
+KEYS: dict[str, Any] = {
+    "list": ["x", "y", "z"], "hash": {"k": "v", "é": "ü"}, "set": {"a", "b"}, "zset": {"m": 1.5, "n": -2.0},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trio:
+    """The project and its data."""
+
+    project: Project
+
+    def urls(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads(self.project.run("env", "--format", "json", "--reveal").out)
+        return found
+
+    def fill(self) -> None:
+        """Something of every sort in each of the servers."""
+        urls = self.urls()
+        with psycopg.connect(urls["PG"], autocommit=True) as session:
+            session.execute("CREATE TABLE t (id serial PRIMARY KEY, words text)")
+            session.execute("INSERT INTO t (words) SELECT 'row ' || g FROM generate_series(1, 500) g")
+        with redis.Redis.from_url(urls["REDIS"]) as client:
+            client.set("text", b"\x00\xff binary", px=3_600_000)
+            client.rpush("list", *KEYS["list"])
+            client.hset("hash", mapping=KEYS["hash"])
+            client.sadd("set", *KEYS["set"])
+            client.zadd("zset", KEYS["zset"])
+            client.xadd("stream", {"f": "g"}, id="5-1")
+            client.xgroup_create("stream", "group", id="5-1")
+            client.execute_command("SELECT", 3)
+            client.set("elsewhere", 1)
+        with self._broker(urls["AMQP"]) as connection:
+            channel = connection.channel()
+            channel.queue_declare("jobs", durable=True, auto_delete=False)
+            for number in range(3):
+                message = amqp.Message(
+                    f"job {number}", delivery_mode=2, content_type="text/plain", application_headers={"n": number}
+                )
+                channel.basic_publish(message, routing_key="jobs")
+
+    def digest(self) -> dict[str, Any]:
+        """Everything that `fill` has made, as it is now; taken messages go back."""
+        urls = self.urls()
+        with psycopg.connect(urls["PG"]) as session:
+            rows = session.execute("SELECT id, words FROM t ORDER BY id").fetchall()
+            after = session.execute("SELECT last_value FROM t_id_seq").fetchone()
+        with redis.Redis.from_url(urls["REDIS"]) as client:
+            assert 0 < client.pttl("text") <= 3_600_000
+            keys: dict[str, Any] = {
+                "text": client.get("text"), "list": client.lrange("list", 0, -1), "hash": client.hgetall("hash"),
+                "set": client.smembers("set"), "zset": client.zrange("zset", 0, -1, withscores=True),
+                "stream": client.xrange("stream"), "groups": [one["name"] for one in client.xinfo_groups("stream")],
+                "size": client.dbsize(),
+            }  # fmt: skip
+            client.execute_command("SELECT", 3)
+            keys["elsewhere"] = client.get("elsewhere")
+        with self._broker(urls["AMQP"]) as connection:
+            channel, messages = connection.channel(), []
+            while (message := channel.basic_get("jobs")) is not None:
+                said = message.properties
+                messages.append((message.body, said["application_headers"], said["content_type"]))
+        return {"rows": rows, "after": after, "keys": keys, "messages": messages}
+
+    def seeded(self) -> int:
+        return len(self.project.read("seeded").splitlines())
+
+    @staticmethod
+    def _broker(url: str) -> amqp.Connection:
+        parts = urlsplit(url)
+        return amqp.Connection(
+            f"{parts.hostname}:{parts.port}", parts.username, unquote(parts.password or ""),
+            virtual_host=unquote(parts.path[1:]), connect_timeout=10,
+        )
+
+
+def make(machine: Machine) -> Trio:
+    """A trusted project that has never been up."""
+    project = machine.project(machine.folder / "trio")
+    project.root.mkdir()
+    project.write("devstack.toml", PROFILE)
+    project.write("seed.py", SEED)
+    project.trust()
+    return Trio(project)
