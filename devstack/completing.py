@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from devstack.plan import Draft, GetSubmodules, Plan, PullLargeFiles, few
+from devstack.plan import CheckedOut, Clone, Draft, GetSubmodules, Plan, PullLargeFiles, few
 from devstack.state import Parts
 
 #: whoever needs it needs the project's files whole
 PROJECT = "project"
+
+
+def checkout(goal: CheckedOut) -> Plan:
+    """The first of a bootstrap's two plans."""
+    draft = Draft(goal.name)
+    if not goal.exists:
+        action = Clone(goal.url, goal.destination, goal.ref, goal.sparse)
+        draft.add(PROJECT, action, f"{goal.destination} is not there")
+    return draft.finished(())
 
 
 def completion(parts: Parts, goal: str) -> Plan:

@@ -23,7 +23,9 @@ class Up:
 
     start: False prepares only: environment, servers, folders. words: more of them for the command of a forced task.
     foreground: the program that is kept, or taken, out of supervisord's hands, to be run on this terminal when all else
-    is ready; "" for none. dump: services whose data is copied out once they answer; load: those that get it.
+    is ready; "" for none. dump: services whose data is copied out once they answer; load: those that get it. calm: only
+    services run, processes end. save, restore: names of snapshots, "" for none; before: the name of what a restore
+    replaces.
     """
 
     names: tuple[str, ...] = ()
@@ -34,6 +36,10 @@ class Up:
     words: tuple[str, ...] = ()
     dump: frozenset[str] = frozenset()
     load: frozenset[str] = frozenset()
+    calm: bool = False
+    save: str = ""
+    restore: str = ""
+    before: str = ""
 
 
 @dataclass(frozen=True)
@@ -271,6 +277,24 @@ class LoadData(Action):
 
     verb: ClassVar[str] = "load"
     service: str
+
+
+@dataclass(frozen=True)
+class SaveSnapshot(Action):
+    """Keep what all data services hold, under a name. why: what made it, "" for a person."""
+
+    verb: ClassVar[str] = "save"
+    name: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class RestoreSnapshot(Action):
+    """Bring back what is kept under a name; what is there becomes the snapshot `before`."""
+
+    verb: ClassVar[str] = "restore"
+    name: str
+    before: str
 
 
 @dataclass(frozen=True)

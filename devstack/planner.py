@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from devstack import contained, project_files, watching
+from devstack import contained, keeping, project_files, watching
 from devstack.away import Away
-from devstack.completing import PROJECT, complete, completion
+from devstack.completing import PROJECT, checkout, complete, completion
 from devstack.contained import Contained
 from devstack.plan import (
     Action,
     AwaitProgram,
     AwaitService,
-    CheckedOut,
-    Clone,
     CreateEnvironment,
     Draft,
     DumpData,
@@ -62,15 +60,6 @@ def build(profile: Profile, state: State, goal: Goal, template: str) -> Plan:
     return _Up(profile, state, goal, template).plan() if isinstance(goal, Up) else down(state, goal)
 
 
-def checkout(goal: CheckedOut) -> Plan:
-    """The first of a bootstrap's two plans."""
-    draft = Draft(goal.name)
-    if not goal.exists:
-        action = Clone(goal.url, goal.destination, goal.ref, goal.sparse)
-        draft.add(PROJECT, action, f"{goal.destination} is not there")
-    return draft.finished(())
-
-
 class _Up:
     """Writes the plan for `Up`, part by part; the order of the parts is the order of the plan."""
 
@@ -113,6 +102,8 @@ class _Up:
         for name, service in services.items():
             self._data(name, service)
             self._service(name, service)
+        if self.goal.calm:
+            keeping.calm(self.draft, self.goal, self.state)
         for name in graph.order(self.profile):
             if name in self.wanted and name in self.profile.tasks:
                 self._task(name)
@@ -325,6 +316,8 @@ class _Up:
         is_forced = name in self.goal.force
         action = RunTask(name, self.goal.words if is_forced else (), is_forced)
         step = self.draft.add(name, action, cause, needs=needs, optional=task.optional)
+        if self.wanted.issuperset(self.profile.services):
+            step = keeping.after(self.draft, name, task, step, self.profile.services)
         self.draft.point(name, [step])
 
     def _process(self, name: str) -> None:

@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"services", "detect", "state", "status", "wire"}),
     frozenset({
         "plan", "planner", "programs", "environment", "masking", "project_files", "render", "taking_down",
-        "timings", "away", "completing", "contained", "layout", "watching", "ci", "doctor",
+        "timings", "away", "completing", "contained", "keeping", "layout", "watching", "ci", "doctor",
     }),
     frozenset({"evidence", "files", "globs", "network", "processes", "system"}),
     frozenset({
@@ -50,6 +50,7 @@ ALLOWED = {
     ("profile.env_file", "io"): "python-dotenv's parser takes a stream; a StringIO is no file",
     ("services.postgres", "time"): "deadlines of provision(), which only the executor calls (decision 0002)",
     ("services._postgres_sessions", "time"): "the same",
+    ("services._postgres_snapshots", "time"): "the same",
     ("wire.stream", "socket"): "what probe() talks through, which only the executor calls (decision 0007)",
     ("wire.stream", "time"): "deadlines of the same",
     ("wire.postgres", "os"): "chance for the nonce of a login; `secrets` takes 3 ms to import",

@@ -82,6 +82,18 @@ def confirm(context: Context, plan: Plan, *, yes: bool) -> None:
         raise click.Abort
 
 
+def agree(context: Context, what: str, *, yes: bool) -> None:
+    """Say what is about to go. Raises UsageError where nobody can be asked, Abort on a no."""
+    if yes:
+        return
+    if not context.output.is_interactive:
+        command = shlex.join(["devstack", *context.words, "--yes"])
+        raise UsageError("not-confirmed", "this can't be done without a yes", why=what, fix=command)
+    context.output.say(what)
+    if not context.confirm("Go on?"):
+        raise click.Abort
+
+
 def finish(context: Context, run: Run, root: Path | None = None, here: str = "") -> None:
     """The final block of a run that ends with the stack up. root: where to go for the next commands, if not here.
 

@@ -25,6 +25,8 @@ VERBS = {
     "check": "Run the project's checks in its environment",
     "plan": "What `up` would do, and why; changes nothing",
     "list": "Every stack on this machine",
+    "snapshot": "Named states of all data: save, restore, list, rm",
+    "reset": "Back to seeded data, or to a new environment",
     "gc": "Remove what deleted projects left on this machine",
     "trust": "Allow this repository's commands to run",
     "config": "The resolved profile, and where each value comes from",

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from devstack.profile.explain import Explanation
     from devstack.profile.source import SourceFile
     from devstack.registry import Entry
+    from devstack.snapshots import Manifest
     from devstack.stack.leftovers import Leftover
+    from devstack.stack.snapshotting import Listed
     from devstack.stack.trusting import Request
     from devstack.status import ScaleRow, Status
     from devstack.timings import Timings
@@ -194,6 +196,24 @@ class Output:
             self.document(documents.stacks(entries, states))
         else:
             self._lines(results.stacks(self._human.look, entries, states, now))
+
+    def snapshots(self, found: Sequence[Listed], now: float) -> None:
+        """now: seconds since the epoch."""
+        from devstack.output import snapshots as rendered
+
+        if self.is_json:
+            self.document(rendered.documents(found))
+        else:
+            self._lines(rendered.lines(self._human.look, found, now))
+
+    def snapshot(self, manifest: Manifest, how: str) -> None:
+        """What was done to one. how: saved, restored, removed."""
+        from devstack.output import snapshots as rendered
+
+        if self.is_json:
+            self.document({how: rendered.document(manifest)})
+        else:
+            self.done(f"{how} {one_line(manifest.name)}")
 
     def leftovers(self, found: Sequence[Leftover]) -> tuple[str, ...]:
         """What `gc` would remove, shown to a person; returned as lines too."""

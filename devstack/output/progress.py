@@ -24,9 +24,9 @@ _SAID = 120
 DONE = {
     "write": "written", "link": "linked", "make": "made", "reap": "cleared", "create": "created", "start": "started",
     "reload": "reloaded", "prepare": "prepared", "provision": "provisioned", "discard": "discarded",
-    "dump": "copied", "load": "moved", "remove": "removed", "fetch": "fetched", "stop": "stopped",
-    "verify": "verified", "clone": "cloned", "get": "there", "pull": "pulled", "install": "installed",
-    "release": "released", "run": "done", "await": "ready",
+    "dump": "copied", "load": "moved", "save": "saved", "restore": "restored", "remove": "removed",
+    "fetch": "fetched", "stop": "stopped", "verify": "verified", "clone": "cloned", "get": "there",
+    "pull": "pulled", "install": "installed", "release": "released", "run": "done", "await": "ready",
 }  # fmt: skip
 
 
@@ -34,9 +34,10 @@ DONE = {
 DOING = {
     "write": "writing", "link": "linking", "make": "making", "reap": "clearing", "create": "creating",
     "start": "starting", "reload": "reloading", "prepare": "preparing", "provision": "provisioning",
-    "dump": "copying", "load": "moving", "remove": "removing", "discard": "discarding", "fetch": "fetching",
-    "stop": "stopping", "verify": "verifying", "clone": "cloning", "get": "getting", "pull": "pulling",
-    "install": "installing", "release": "releasing", "run": "running", "await": "waiting",
+    "dump": "copying", "load": "moving", "save": "saving", "restore": "restoring", "remove": "removing",
+    "discard": "discarding", "fetch": "fetching", "stop": "stopping", "verify": "verifying", "clone": "cloning",
+    "get": "getting", "pull": "pulling", "install": "installing", "release": "releasing", "run": "running",
+    "await": "waiting",
 }  # fmt: skip
 _ERRNO = re.compile(r"\[Errno -?\d+\] ")
 

@@ -15,7 +15,7 @@ import hashlib
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,7 +25,7 @@ from devstack.profile.secret import Secret
 from devstack.wire import Probe, Question
 
 __all__ = [
-    "PASSWORD_REFUSED", "Client", "ContainerService", "Hint", "Installed", "Instance", "Kind", "NativeService",
+    "PASSWORD_REFUSED", "Client", "ContainerService", "Hint", "Installed", "Instance", "Kept", "Kind", "NativeService",
     "Packages", "Prepare", "Probe", "Question", "Runner", "Server", "ServerFile", "Source", "System", "Wheel",
     "declarations", "get", "kind_of", "names",
 ]
@@ -276,6 +276,14 @@ class Runner(Protocol):
         """The content of a file that is kept."""
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A copy of one service's data: its files, and the token by which the server knows its part."""
+
+    runner: Runner
+    token: str
+
+
 class Kind(Protocol):
     """What `devstack/services/<kind>.py` offers as `KIND`."""
 
@@ -337,6 +345,20 @@ class Kind(Protocol):
 
     def load(self, instance: Instance, server: Server, runner: Runner) -> None:
         """Put a dump into a running server that holds nothing but what is declared. Raises DevstackError."""
+
+    def keep(self, instance: Instance, server: Server, runner: Runner, token: str) -> None:
+        """Copy everything in the quickest way that `recall` can bring back while the data's generation lasts. Raises
+        DevstackError."""
+
+    def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
+        """Bring back what was kept, which stays; `before` becomes what was there until now. Cut short at any moment,
+        the same call does the rest. Raises DevstackError; what was there is there then, or in `before`."""
+
+    def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
+        """Let go of what the server itself holds of copies with other tokens than these. Raises DevstackError."""
+
+    def kept_size(self, instance: Instance, token: str) -> int:
+        """Bytes that the server itself holds of a copy, files apart."""
 
 
 @functools.cache

@@ -28,7 +28,8 @@ def dump(instance: Instance, runner: Runner, connect: Connect) -> None:
     with connect("postgres") as session:
         rows = session.execute(
             "SELECT datname FROM pg_database "
-            "WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
+            "WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres' "
+            "AND datname NOT LIKE 'devstack\\_%%' ORDER BY 1"
         ).fetchall()
     names = [name for (name,) in rows]
     runner.save(_ROLES, ("pg_dumpall", "--roles-only", "--no-role-passwords", "--file={file}"), env)

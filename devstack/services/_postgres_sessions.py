@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from devstack.errors import ProcessError
@@ -76,3 +78,17 @@ def admin(instance: Instance, deadline: float) -> Session:
 
 def line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextlib.contextmanager
+def translated(instance: Instance) -> Iterator[None]:
+    """Raises ProcessError for what the client library raises while data is copied."""
+    import psycopg
+
+    try:
+        yield
+    except psycopg.Error as error:
+        raise ProcessError(
+            "copy-failed", f"the data of {instance.name} can't be copied", why=line(error),
+            fix=f"devstack logs {instance.name}",
+        ) from None

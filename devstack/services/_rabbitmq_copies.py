@@ -29,7 +29,39 @@ def dump(instance: Instance, runner: Runner, control: tuple[str, ...], env: dict
         with session(instance, vhost, _EACH) as opened:
             for name in names:
                 lines += [json.dumps({"vhost": vhost, "queue": name, **one}) for one in _messages(opened, name)]
-    runner.write(_MESSAGES, "\n".join(lines).encode())
+    # never empty: an empty file would look like none
+    runner.write(_MESSAGES, "\n".join([*lines, "\n"]).encode())
+
+
+def recall(
+    instance: Instance, kept: Runner, before: Runner, control: tuple[str, ...], env: dict[str, str]
+) -> None:
+    """Exchange all queues and messages for those of a dump; `before` gets those that were there."""
+    if not before.read(_MESSAGES):
+        # a run that was cut short has written it already
+        dump(instance, before, control, env)
+    wanted = {(one["vhost"], one["name"]) for one in json.loads(kept.read(_DEFINITIONS))["queues"]}
+    there = [(one["vhost"], one["name"]) for one in json.loads(before.read(_DEFINITIONS))["queues"]]
+    for vhost in dict.fromkeys(vhost for vhost, _ in there):
+        with session(instance, vhost, _EACH) as opened:
+            for name in [name for of, name in there if of == vhost]:
+                _empty(opened, name, is_wanted=(vhost, name) in wanted)
+    load(instance, kept, control, env)
+
+
+def _empty(opened: Any, queue: str, *, is_wanted: bool) -> None:
+    from amqp.exceptions import NotFound
+
+    channel = opened.channel()
+    try:
+        if is_wanted:
+            channel.queue_purge(queue)
+        else:
+            channel.queue_delete(queue)
+        channel.close()
+    except NotFound:
+        # gone by now; the server has closed the channel
+        return
 
 
 def load(instance: Instance, runner: Runner, control: tuple[str, ...], env: dict[str, str]) -> None:
@@ -37,7 +69,7 @@ def load(instance: Instance, runner: Runner, control: tuple[str, ...], env: dict
     from amqp import Message
 
     runner.feed(_DEFINITIONS, (*control, "--quiet", "import_definitions", "{file}"), env)
-    entries = [json.loads(line) for line in runner.read(_MESSAGES).splitlines()]
+    entries = [json.loads(line) for line in filter(None, runner.read(_MESSAGES).splitlines())]
     for vhost in dict.fromkeys(entry["vhost"] for entry in entries):
         with session(instance, vhost, _EACH) as opened:
             channel = opened.channel()

@@ -35,13 +35,23 @@ def dump(instance: Instance, runner: Runner, connect: Connect) -> None:
                 )
             if entry["value"]:
                 lines.append(json.dumps({"db": number, "key": _packed(key), **entry}))
-    runner.write(_FILE, "\n".join(lines).encode())
+    # never empty: an empty file would look like none
+    runner.write(_FILE, "\n".join([*lines, "\n"]).encode())
+
+
+def recall(instance: Instance, kept: Runner, before: Runner, connect: Connect) -> None:
+    """Exchange all keys for those of a dump; `before` gets those that were there."""
+    if not before.read(_FILE):
+        # a run that was cut short has written it already
+        dump(instance, before, connect)
+    connect(0).execute_command("FLUSHALL")
+    load(kept, connect)
 
 
 def load(runner: Runner, connect: Connect) -> None:
     """Into a server without keys."""
     clients: dict[int, Any] = {}
-    for line in runner.read(_FILE).splitlines():
+    for line in filter(None, runner.read(_FILE).splitlines()):
         entry = json.loads(line)
         number, key = entry["db"], _unpacked(entry["key"])
         client = clients[number] = clients.get(number) or connect(number)

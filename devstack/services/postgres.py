@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -25,6 +25,7 @@ from devstack.services import (
     ContainerService,
     Hint,
     Instance,
+    Kept,
     Kind,
     NativeService,
     Prepare,
@@ -35,10 +36,11 @@ from devstack.services import (
     ServerFile,
     Source,
 )
+from devstack.services import _postgres_snapshots as snapshots
 from devstack.services._postgres_container import VERSION, container, image
 from devstack.services._postgres_copies import dump, load
 from devstack.services._postgres_scram import is_verifier_of, verifier_of
-from devstack.services._postgres_sessions import ADMIN, admin, connect, line
+from devstack.services._postgres_sessions import ADMIN, admin, connect, line, translated
 from devstack.services._postgres_sources import HINTS, SOURCES
 from devstack.wire import ask
 
@@ -54,7 +56,7 @@ Identifiers = Annotated[
 ]
 _RESERVED = frozenset({ADMIN, "none", "public", "template0", "template1"})
 #: seconds that one question may take while data is copied
-_COPYING = 60.0
+_COPYING = 3600.0
 #: extensions that only work when the server has loaded them from its start
 _PRELOADED = frozenset({"pg_stat_statements", "timescaledb"})
 
@@ -184,10 +186,32 @@ class PostgresKind:
         )
 
     def dump(self, instance: Instance, server: Server, runner: Runner) -> None:
-        dump(instance, runner, lambda database: connect(instance, database, time.monotonic() + _COPYING))
+        with translated(instance):
+            dump(instance, runner, _copying(instance))
 
     def load(self, instance: Instance, server: Server, runner: Runner) -> None:
-        load(instance, runner, lambda database: connect(instance, database, time.monotonic() + _COPYING))
+        with translated(instance):
+            load(instance, runner, _copying(instance))
+
+    def keep(self, instance: Instance, server: Server, runner: Runner, token: str) -> None:
+        with translated(instance):
+            snapshots.keep(runner, _copying(instance), token)
+
+    def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
+        with translated(instance):
+            snapshots.recall(instance, kept.runner, _copying(instance), kept.token, (before.token, before.runner))
+
+    def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
+        with translated(instance):
+            snapshots.sweep(_copying(instance), kept)
+
+    def kept_size(self, instance: Instance, token: str) -> int:
+        with translated(instance):
+            return snapshots.size(_copying(instance), token)
+
+
+def _copying(instance: Instance) -> Callable[[str], Session]:
+    return lambda database: connect(instance, database, time.monotonic() + _COPYING)
 
 
 # --- the declaration and its files ------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from devstack.services import (
     ContainerService,
     Hint,
     Instance,
+    Kept,
     Kind,
     NativeService,
     Probe,
@@ -32,7 +33,7 @@ from devstack.services import (
     ServerFile,
     Source,
 )
-from devstack.services._rabbitmq_copies import dump, load
+from devstack.services._rabbitmq_copies import dump, load, recall
 from devstack.services._rabbitmq_model import (
     Exchange,
     RabbitMQ,
@@ -225,6 +226,19 @@ class RabbitMQKind:
     def load(self, instance: Instance, server: Server, runner: Runner) -> None:
         with _translated(instance):
             load(instance, runner, *self._control(instance, server))
+
+    def keep(self, instance: Instance, server: Server, runner: Runner, token: str) -> None:
+        self.dump(instance, server, runner)
+
+    def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
+        with _translated(instance):
+            recall(instance, kept.runner, before.runner, *self._control(instance, server))
+
+    def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
+        """All of a copy is in its files."""
+
+    def kept_size(self, instance: Instance, token: str) -> int:
+        return 0
 
     def _control(self, instance: Instance, server: Server) -> tuple[tuple[str, ...], dict[str, str]]:
         """rabbitmqctl and its environment."""

@@ -7,7 +7,7 @@ write is in the append-only file before it is answered; only a crash of the mach
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -24,6 +24,7 @@ from devstack.services import (
     Hint,
     Installed,
     Instance,
+    Kept,
     Kind,
     NativeService,
     Packages,
@@ -36,7 +37,7 @@ from devstack.services import (
     System,
     Wheel,
 )
-from devstack.services._redis_copies import dump, load
+from devstack.services._redis_copies import dump, load, recall
 from devstack.wire import ask
 
 
@@ -193,6 +194,19 @@ class RedisKind:
     def load(self, instance: Instance, server: Server, runner: Runner) -> None:
         with _translated(instance):
             load(runner, lambda number: _client(instance, number, _COPYING))
+
+    def keep(self, instance: Instance, server: Server, runner: Runner, token: str) -> None:
+        self.dump(instance, server, runner)
+
+    def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
+        with _translated(instance):
+            recall(instance, kept.runner, before.runner, lambda number: _client(instance, number, _COPYING))
+
+    def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
+        """All of a copy is in its files."""
+
+    def kept_size(self, instance: Instance, token: str) -> int:
+        return 0
 
 
 def _client(instance: Instance, number: int, timeout: float) -> Any:

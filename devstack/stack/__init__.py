@@ -23,11 +23,12 @@ from devstack.registry import Entry, Registry
 from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
+from devstack.snapshots import Snapshots
 from devstack.stack import guards, moving
 from devstack.stack.containers import Containers
 from devstack.stack.exposure import exposed
 from devstack.stack.inputs import Inputs
-from devstack.stack.machinery import Tools
+from devstack.stack.machinery import Tools, trash_name
 from devstack.stack.observe import Observer, Seen, observe_running
 from devstack.stack.observe_services import placing_of
 from devstack.stack.options import Asker, Options, Run
@@ -37,7 +38,7 @@ from devstack.stack.perform import Performers
 from devstack.stack.sources import Found, read_profile, scale_layer, setting_layers
 from devstack.stack.standing import Look, Standing
 from devstack.stack.status import Status, status_of
-from devstack.stack.store import RecordStore, held, holder
+from devstack.stack.store import RecordStore, held, holder, make_private
 from devstack.stack.trusting import Request, is_persons_own, material
 from devstack.supervisor import Supervisor
 from devstack.system import System
@@ -113,6 +114,10 @@ class Stack:
         """The profile as it would be with these numbers of replicas. Raises ProfileError."""
         return self._read_profile(scale).loaded.profile
 
+    def generations(self) -> dict[str, str]:
+        """The generation of each service's data, by its name."""
+        return {name: service.generation for name, service in self.observe(light=True).state.services.items()}
+
     @property
     def scale(self) -> Mapping[str, int]:
         """What `devstack scale` has kept: replicas by process."""
@@ -128,7 +133,7 @@ class Stack:
         """
         self.ensure_trusted()
         with held(self.system, self.project):
-            self._prepare_folder()
+            make_private(self.system, self.project, self._places)
             if self._options.profile:
                 self._store.update(lambda record: replace(record, profile=self.found.path))
             if self._options.new_ports:
@@ -142,26 +147,43 @@ class Stack:
                 executor.execute(missing)
             moving = self._copy_out(listener, show) if self._options.move_data else {}
             goal = replace(goal, load=frozenset(moving)) if moving else goal
-            tools = replace(self._tools(self.profile), moving=moving)
-            placing_of(tools).ensure(self._store.load())
-            observer = self._observer(tools, keep=True)
-            with self._standing.looking() as notes:
-                seen = observer.observe()
-                plan = self._plan(seen, goal)
-            self._remember(seen)
-            system_packages.ensure(seen.state.python)
-            show(plan if self._options.verbose else self._news(plan))
-            self._store.update(lambda record: replace(record, told=dict.fromkeys(sorted(plan.lasting), "")))
-            guards.ensure_possible(plan, tools, seen, offline=self._options.offline)
-            outcome = self._execute(plan, Performers(tools, seen, observer, consent=self._has_consent(seen)), listener)
-            if outcome.events:
-                status = self._last_look()
-            else:
-                status = status_of(self.profile, seen.state, self.found.path)
-                if plan.is_empty and not goal.names and goal.start:
-                    self._standing.remember(Look(self.profile, seen.state, status, notes, notes, plan.warnings))
+            if not goal.restore and (unfinished := self._unfinished()):
+                self._converge(unfinished, {}, listener, show)
+            return self._converge(goal, moving, listener, show)
+
+    def _converge(
+        self, goal: Up, moving: Mapping[str, str], listener: Listener, show: Callable[[Plan], None]
+    ) -> Run:
+        tools = replace(self._tools(self.profile), moving=moving)
+        placing_of(tools).ensure(self._store.load())
+        observer = self._observer(tools, keep=True)
+        with self._standing.looking() as notes:
+            seen = observer.observe()
+            plan = self._plan(seen, goal)
+        self._remember(seen)
+        system_packages.ensure(seen.state.python)
+        show(plan if self._options.verbose else self._news(plan))
+        self._store.update(lambda record: replace(record, told=dict.fromkeys(sorted(plan.lasting), "")))
+        guards.ensure_possible(plan, tools, seen, offline=self._options.offline)
+        outcome = self._execute(plan, Performers(tools, seen, observer, consent=self._has_consent(seen)), listener)
+        if outcome.events:
+            status = self._last_look()
+        else:
+            status = status_of(self.profile, seen.state, self.found.path)
+            if plan.is_empty and not goal.names and goal.start:
+                self._standing.remember(Look(self.profile, seen.state, status, notes, notes, plan.warnings))
         has_started = any(isinstance(event.step.action, StartProgram) for event in outcome.events)
         return Run(outcome, status, exposed(self.system, self.layout()) if has_started else ())
+
+    def _unfinished(self) -> Up | None:
+        """What brings a restore to its end that was cut short."""
+        snapshots = Snapshots(self.system, self.project.snapshots)
+        begun = snapshots.under_way
+        name = next((one.name for one in snapshots.every() if begun and one.key == begun.key), "")
+        if begun is None or not name:
+            return None
+        services = tuple(self.profile.services)
+        return Up(services, calm=True, restore=name, before=begun.before, name="restore")
 
     def _last_look(self) -> Status:
         """How the stack is after a run. Where nothing is left to do, later commands needn't look for themselves."""
@@ -202,6 +224,12 @@ class Stack:
         """Stop everything, whatever became of the profile. Raises BusyError and what its first failing step raises."""
         with held(self.system, self.project):
             return self._take_down(goal, listener, show)
+
+    def retire_environment(self) -> None:
+        """Put the virtual environment in use into the trash: the next `up` builds it anew. Raises BusyError."""
+        with held(self.system, self.project):
+            tools = self._tools(self.profile)
+            tools.python.retire(trash_name(tools, "environment"))
 
     def _take_down(self, goal: Down, listener: Listener, show: Callable[[Plan], None]) -> Outcome:
         tools = self._tools(self._bare())
@@ -246,7 +274,7 @@ class Stack:
         self._trust.trust(request.material)
         if self._options.profile:
             with held(self.system, self.project):
-                self._prepare_folder()
+                make_private(self.system, self.project, self._places)
                 self._store.update(lambda record: replace(record, profile=self.found.path))
 
     def trust_request(self) -> Request:
@@ -337,21 +365,6 @@ class Stack:
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(self.system.now()))
         self.journals.append(folder / f"{stamp}-{goal}-{self.system.process_id()}.jsonl")
         return Journal(self.system, self.journals[-1])
-
-    def _prepare_folder(self) -> None:
-        """`.devstack` is private and never shows up in `git status`."""
-        from devstack.checkout import Git
-
-        self.system.private_folder(self.project.folder)
-        # below /tmp anybody may have made it, and could exchange what lies in it
-        self.system.private_folder(self._places.runtime)
-        marker = self.project.folder / ".gitignore"
-        if self.system.read(marker) is None:
-            git = Git(self.system)
-            if git.is_checkout(self.project.root):
-                git.exclude(self.project.root, "/.devstack/")
-                git.exclude(self.project.root, "/.venv")
-            self.system.write(marker, "*\n")
 
     def _release_ports(self) -> None:
         """Give up the leases of programs that don't run and whose port somebody else has taken."""

@@ -60,6 +60,10 @@ class Project:
         return self.folder / "foreground"
 
     @property
+    def snapshots(self) -> Path:
+        return self.folder / "snapshots"
+
+    @property
     def trash(self) -> Path:
         return self.folder / "trash"
 

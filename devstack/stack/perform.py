@@ -24,6 +24,7 @@ from devstack.stack.moving import MovePerformers
 from devstack.stack.observe import Observer, Seen
 from devstack.stack.perform_containers import ContainerPerformers
 from devstack.stack.perform_environment import EnvironmentPerformers
+from devstack.stack.perform_snapshots import SnapshotPerformers
 from devstack.stack.readiness import Readiness
 from devstack.stack.task_runs import TaskRunner
 from devstack.state import Orphan, ProgramState, Written
@@ -77,6 +78,7 @@ class Performers:
             plan.VerifyPrograms: self.verify,
             plan.DiscardData: self.discard,
             **EnvironmentPerformers(self._tools, self._seen).table(),
+            **SnapshotPerformers(self._tools, self._state, self._observer).table(),
             **self._containers.table(),
             **MovePerformers(self._tools, self._state, trash_name(self._tools, "moved")).table(),
         }

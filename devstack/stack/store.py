@@ -19,7 +19,7 @@ from devstack.errors import BusyError, UsageError
 from devstack.profile.model import Ask, File, Generate, SecretFormat
 from devstack.profile.secret import Secret
 from devstack.registry import Registry
-from devstack.stack.paths import Project
+from devstack.stack.paths import Places, Project
 from devstack.state import Record
 from devstack.status import Holder
 from devstack.system import Identity, System
@@ -164,6 +164,22 @@ class SecretStore:
         if self._keep:
             self._system.write(self._path.with_name("secrets.damaged.json"), self._system.read(self._path) or "")
         return {}
+
+
+def make_private(system: System, project: Project, place: Places) -> None:
+    """`.devstack` is private and never shows up in `git status`."""
+    from devstack.checkout import Git
+
+    system.private_folder(project.folder)
+    # below /tmp anybody may have made it, and could exchange what lies in it
+    system.private_folder(place.runtime)
+    marker = project.folder / ".gitignore"
+    if system.read(marker) is None:
+        git = Git(system)
+        if git.is_checkout(project.root):
+            git.exclude(project.root, "/.devstack/")
+            git.exclude(project.root, "/.venv")
+        system.write(marker, "*\n")
 
 
 @contextlib.contextmanager

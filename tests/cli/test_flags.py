@@ -13,7 +13,7 @@ from devstack.cli.verbs import VERBS
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
 #: what devstack itself puts into environments, or reads there, and is no flag
-OWN = {"STACK", "PROGRAM", "DIGEST", "RUN", "TASK", "CONFIG", "BOOTSTRAP", "ENV", "NO_SKIP"}
+OWN = {"STACK", "PROGRAM", "DIGEST", "RUN", "TASK", "CONFIG", "BOOTSTRAP", "NO_SKIP"}
 
 
 def options(verb: str) -> list[click.Option]:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import os
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from devstack.services import (
     Hint,
     Installed,
     Instance,
+    Kept,
     NativeService,
     Prepare,
     Probe,
@@ -100,6 +101,18 @@ class ToyKind:
 
     def load(self, instance: Instance, server: Server, runner: Runner) -> None:
         raise NotImplementedError
+
+    def keep(self, instance: Instance, server: Server, runner: Runner, token: str) -> None:
+        raise NotImplementedError
+
+    def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
+        raise NotImplementedError
+
+    def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
+        raise NotImplementedError
+
+    def kept_size(self, instance: Instance, token: str) -> int:
+        return 0
 
     def client(self, instance: Instance, server: Server) -> Client:
         return Client(("toycli",), (), (), {})

@@ -66,7 +66,7 @@ class Task(Command):
     unless: Annotated[str, AfterValidator(ensure_splits)] | None = None
     """A command asked right before: status 0 means that the task is done already. Split, run without a shell."""
     snapshot: Name | None = None
-    """Name for the data as it is afterwards. Checked, not used yet: snapshots and `reset` are still to come."""
+    """Name for the data as it is afterwards: a snapshot of it is kept, and `devstack reset` goes back to the last."""
     optional: bool = False
     """A failure is told and does not stop the rest."""
     timeout: Seconds = 1800

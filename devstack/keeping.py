@@ -1,0 +1,35 @@
+"""Where snapshots stand in a plan: while only services run, and after a task that asks for one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from devstack.plan import Draft, RestoreSnapshot, SaveSnapshot, StopContainer, StopProgram, Up
+from devstack.profile.model import Task
+from devstack.state import State
+
+#: target of the steps
+DATA = "data"
+
+
+def calm(draft: Draft, goal: Up, state: State) -> None:
+    """End every process, then save or restore what the services hold: nobody writes meanwhile."""
+    cause = "nobody may write while data is copied" if goal.save else "nobody may write while data is exchanged"
+    stops = [
+        draft.add(name, StopContainer(name, now.container) if now.container else StopProgram(name), cause)
+        for name, now in state.live.items() if name not in state.services and now.is_running
+    ]
+    needs = [*stops, *state.services]
+    if goal.save:
+        draft.add(DATA, SaveSnapshot(goal.save), f"the snapshot {goal.save} was asked for", needs=needs)
+    if goal.restore:
+        action = RestoreSnapshot(goal.restore, goal.before)
+        draft.add(DATA, action, f"back to {goal.restore}; what is there becomes {goal.before}", needs=needs)
+
+
+def after(draft: Draft, name: str, task: Task, step: str, services: Iterable[str]) -> str:
+    """The step after which a task is done: the snapshot that it asks for, else its own."""
+    if not task.snapshot:
+        return step
+    action = SaveSnapshot(task.snapshot, why=f"the data as the task {name} leaves it")
+    return draft.add(f"snapshot {task.snapshot}", action, f"{name} has run", needs=[step, *services])

@@ -1,0 +1,150 @@
+"""Named states of a stack's data: a folder each, `.devstack/snapshots/NAME-TOKEN`.
+
+It counts once its manifest is there, which is written last; what has none was cut short, is never listed, and goes at
+the next save. Of two with one name the newer counts, so that a name always stands for something whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from devstack.errors import UsageError
+from devstack.profile.model import NAME
+from devstack.system import System
+
+_MANIFEST = "manifest.json"
+#: what a restore that is under way goes to, and what it leaves behind
+_UNDER_WAY = "restoring.json"
+#: begins the names of those that devstack makes itself
+BEFORE = "before-"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is kept of one service. generation: of the data that it belongs to. size: bytes."""
+
+    version: str
+    runtime: str
+    generation: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One snapshot. token: the servers know their copies by it. made: seconds since the epoch. revision: git's, "" for
+    none. why: what made it, "" for a person. tasks: what was done with the data, as in the record."""
+
+    name: str
+    token: str
+    made: float
+    revision: str = ""
+    why: str = ""
+    services: Mapping[str, Part] = field(default_factory=dict)
+    tasks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The name of its folder."""
+        return f"{self.name}-{self.token}"
+
+    @property
+    def size(self) -> int:
+        return sum(part.size for part in self.services.values())
+
+
+@dataclass(frozen=True)
+class Restore:
+    """A restore that has begun: key of the snapshot that it goes to; name and token of the one that what was there
+    becomes."""
+
+    key: str
+    before: str
+    token: str
+
+
+class Snapshots:
+    """The snapshots of one stack."""
+
+    def __init__(self, system: System, folder: Path) -> None:
+        self._system = system
+        self._folder = folder
+
+    def all(self) -> tuple[Manifest, ...]:
+        """Every whole one, the newest first; of one name the newest alone."""
+        return tuple({one.name: one for one in reversed(self.every())}.values())[::-1]
+
+    def every(self) -> tuple[Manifest, ...]:
+        """Every whole one, the newest first, also those that another one of their name has replaced."""
+        found = [self._read(path) for path in self._folder.glob(f"*/{_MANIFEST}")]
+        return tuple(sorted(filter(None, found), key=lambda one: -one.made))
+
+    def get(self, name: str) -> Manifest:
+        """Raises UsageError where there is none of this name."""
+        found = {one.name: one for one in self.all()}
+        if name not in found:
+            known = ", ".join(found) or "none"
+            raise UsageError(
+                "no-snapshot", f"there is no snapshot {name!r}", why=f"there are {known}", fix="devstack snapshot list"
+            )
+        return found[name]
+
+    def files(self, key: str, service: str) -> Path:
+        """The folder of a service's files."""
+        return self._folder / key / service
+
+    def ensure_name(self, name: str) -> None:
+        """Raises UsageError for a name that can't be one."""
+        if not NAME.fullmatch(name):
+            raise UsageError(
+                "name-unusable", f"{name!r} can't be a snapshot's name",
+                why="it may have lower case letters, digits, `-` and `_`, and begins with a letter",
+                fix=f"devstack snapshot save {re.sub('[^a-z0-9_-]+', '-', name.lower()).strip('-') or 'mine'}",
+            )
+
+    def sweep(self) -> None:
+        """Remove what was cut short and nobody will finish."""
+        under_way = self.under_way
+        kept = {one.key for one in self.every()} | ({f"{under_way.before}-{under_way.token}"} if under_way else set())
+        for path in self._folder.glob("*-*"):
+            if path.is_dir() and path.name not in kept:
+                self._system.remove_tree(path)
+
+    def begin(self, key: str) -> None:
+        """Make room for a snapshot."""
+        self._system.private_folder(self._folder / key)
+
+    def finish(self, manifest: Manifest) -> None:
+        """It is whole: from now on it counts."""
+        self._system.write(self._folder / manifest.key / _MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
+
+    def remove(self, key: str) -> None:
+        """The manifest goes first, so that half of a snapshot never counts."""
+        (self._folder / key / _MANIFEST).unlink(missing_ok=True)
+        self._system.remove_tree(self._folder / key)
+
+    @property
+    def under_way(self) -> Restore | None:
+        """A restore that was begun and isn't done."""
+        try:
+            return Restore(**json.loads(self._system.read(self._folder / _UNDER_WAY) or "null"))
+        except (ValueError, TypeError):
+            return None
+
+    def restore_begins(self, restore: Restore) -> None:
+        self._system.write(self._folder / _UNDER_WAY, json.dumps(asdict(restore)) + "\n")
+
+    def restore_ends(self) -> None:
+        (self._folder / _UNDER_WAY).unlink(missing_ok=True)
+
+    def _read(self, path: Path) -> Manifest | None:
+        try:
+            raw = json.loads(self._system.read(path) or "")
+            services = {name: Part(**part) for name, part in raw.pop("services").items()}
+            found = Manifest(**raw, services=services)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+        return found if found.key == path.parent.name else None

@@ -1,0 +1,107 @@
+"""What saving and restoring a snapshot do: all services at once, the record of it last."""
+
+from __future__ import annotations
+
+import secrets as random
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from devstack import plan
+from devstack.checkout import Git
+from devstack.executor import Performer, Report
+from devstack.plan import Action
+from devstack.services import Kept, Kind, kind_of
+from devstack.snapshots import Manifest, Part, Restore, Snapshots
+from devstack.stack.copying import Copying
+from devstack.stack.machinery import Tools
+from devstack.stack.observe import Observer
+from devstack.state import ServiceState, State
+
+
+class SnapshotPerformers:
+    """The actions on one stack's snapshots. observer: looks at data again after it was made."""
+
+    def __init__(self, tools: Tools, state: State, observer: Observer) -> None:
+        self._tools = tools
+        self._state = state
+        self._observer = observer
+        self._snapshots = Snapshots(tools.system, tools.project.snapshots)
+
+    def table(self) -> Mapping[type[Action], Performer]:
+        return {plan.SaveSnapshot: self.save, plan.RestoreSnapshot: self.restore}
+
+    def save(self, action: plan.SaveSnapshot, report: Report) -> None:
+        self._snapshots.sweep()
+        token = random.token_hex(4)
+        key = f"{action.name}-{token}"
+        self._snapshots.begin(key)
+
+        def keep(service: ServiceState) -> None:
+            _kind(service).keep(service.instance, service.server, self._copying(key, service), token)
+
+        self._each(keep)
+        self._finish(action, token)
+
+    def restore(self, action: plan.RestoreSnapshot, report: Report) -> None:
+        manifest = self._snapshots.get(action.name)
+        under_way = self._snapshots.under_way
+        if under_way is None or under_way.key != manifest.key:
+            under_way = Restore(manifest.key, action.before, random.token_hex(4))
+            self._snapshots.begin(f"{under_way.before}-{under_way.token}")
+            self._snapshots.restore_begins(under_way)
+        before = under_way
+
+        def recall(service: ServiceState) -> None:
+            kept = Kept(self._copying(manifest.key, service), manifest.token)
+            old = Kept(self._copying(f"{before.before}-{before.token}", service), before.token)
+            _kind(service).recall(service.instance, service.server, kept, old)
+
+        self._each(recall, manifest.services)
+        why = f"what was there before {action.name} was restored"
+        self._finish(plan.SaveSnapshot(before.before, why), before.token)
+        self._tools.store.update(lambda record: replace(record, tasks=dict(manifest.tasks)))
+        self._snapshots.restore_ends()
+
+    def _finish(self, action: plan.SaveSnapshot, token: str) -> None:
+        """It counts from now on; those of its name that it replaces go."""
+        self._snapshots.finish(self._manifest(action, token))
+        for old in self._snapshots.every():
+            if old.name == action.name and old.token != token:
+                self._snapshots.remove(old.key)
+        kept = {one.token for one in self._snapshots.every()}
+        self._each(lambda service: _kind(service).sweep(service.instance, service.server, kept))
+
+    def _each(self, act: Callable[[ServiceState], None], names: Mapping[str, object] | None = None) -> None:
+        """Do it for all services at the same time. Raises the first error, once all have ended."""
+        services = [one for name, one in self._state.services.items() if names is None or name in names]
+        with ThreadPoolExecutor(max(1, len(services))) as pool:
+            for done in [pool.submit(act, service) for service in services]:
+                done.result()
+
+    def _copying(self, name: str, service: ServiceState) -> Copying:
+        folder = self._snapshots.files(name, service.instance.name)
+        return Copying(self._tools, self._state.stack, service, folder)
+
+    def _manifest(self, action: plan.SaveSnapshot, token: str) -> Manifest:
+        state = self._observer.with_data(self._state)
+        return Manifest(
+            action.name, token, self._tools.system.now(), self._revision(), action.why,
+            {name: self._part(service, f"{action.name}-{token}", token) for name, service in state.services.items()},
+            self._tools.store.load().tasks,
+        )
+
+    def _part(self, service: ServiceState, key: str, token: str) -> Part:
+        files = self._snapshots.files(key, service.instance.name)
+        inside = _kind(service).kept_size(service.instance, token)
+        size = inside + sum(path.stat().st_size for path in files.rglob("*") if path.is_file())
+        version = service.probe.version if service.probe and service.probe.version else service.server.version
+        return Part(version, service.runtime, service.generation, size)
+
+    def _revision(self) -> str:
+        git, root = Git(self._tools.system), self._tools.project.root
+        return (git.revision(root) or "")[:12] if git.is_checkout(root) else ""
+
+
+def _kind(service: ServiceState) -> Kind:
+    return kind_of(service.instance.name, service.instance.declaration)

@@ -1,0 +1,186 @@
+"""Named states of all data: saved, restored, replaced, cut short; and back to what a task has seeded."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+
+from tests.engine_bench import ensure_image, sweep, this_machines_engine
+from tests.scenarios import trio
+from tests.scenarios.machine import Machine, Project, until
+from tests.scenarios.trio import Trio
+
+IDLE = '[processes.idle]\nrun = "sleep 100000"\n'
+COUNTED = """import os, psycopg
+with psycopg.connect(os.environ["PG"], autocommit=True) as session:
+    session.execute("CREATE TABLE IF NOT EXISTS seeds (x int)")
+    session.execute("INSERT INTO seeds VALUES (1)")
+"""
+
+
+@pytest.fixture(params=["native", "docker"])
+def stack(request: pytest.FixtureRequest, machine: Machine) -> Iterator[Trio]:
+    machine.environ["DEVSTACK_RUNTIME"] = request.param
+    if request.param == "docker":
+        engine = this_machines_engine()
+        for image in ("postgres:16", "redis:7", "rabbitmq:3"):
+            ensure_image(engine, image)
+    made = trio.make(machine)
+    made.project.write("devstack.toml", trio.PROFILE + IDLE)
+    made.project.trust()
+    made.project.run("up")
+    yield made
+    stack = made.project.state["stack"]
+    made.project.run("down")
+    if request.param == "docker":
+        sweep(this_machines_engine(), stack)
+
+
+def _mess(stack: Trio) -> None:
+    """Change something of every sort."""
+    urls = stack.urls()
+    with psycopg.connect(urls["PG"], autocommit=True) as session:
+        session.execute("DELETE FROM t WHERE id > 5")
+        session.execute("CREATE TABLE another (x int)")
+    with redis.Redis.from_url(urls["REDIS"]) as client:
+        client.delete("list")
+        client.set("new", "1")
+
+
+def _names(project: Project) -> list[str]:
+    return [one["name"] for one in project.run("snapshot", "list", "--json").document["snapshots"]]
+
+
+def test_everything_goes_back_and_what_was_there_can_be_had_again(stack: Trio) -> None:
+    project = stack.project
+    stack.fill()
+    before = stack.digest()
+    saved = project.run("snapshot", "save", "mine", "--json").document["saved"]
+    assert set(saved["services"]) == {"postgres", "redis", "rabbitmq"}
+    assert saved["size"] > 1_000_000
+    project.assert_up()
+    assert stack.digest() == before
+
+    _mess(stack)
+    messed = stack.digest()
+    refused = project.run("snapshot", "restore", "mine", "--json", code=2).error
+    assert refused["id"] == "not-confirmed"
+    assert refused["fix"].startswith("devstack snapshot restore mine")
+    assert stack.digest() == messed
+
+    project.run("snapshot", "restore", "mine", "--yes")
+    project.assert_up()
+    assert stack.digest() == before
+    project.run("snapshot", "restore", "before-restore", "--yes")
+    assert stack.digest() == messed
+    project.run("snapshot", "restore", "mine", "--yes")
+    assert stack.digest() == before
+    assert set(_names(project)) == {"mine", "before-restore"}
+
+    project.run("snapshot", "rm", "mine", "--yes")
+    assert project.run("snapshot", "restore", "mine", "--yes", "--json", code=2).error["id"] == "no-snapshot"
+    project.run("snapshot", "save", "other")
+    assert _copies(stack) == 2, "a server keeps no copy of what was removed"
+
+
+def _copies(stack: Trio) -> int:
+    """How many snapshots the server holds copies of."""
+    with psycopg.connect(stack.urls()["PG"]) as session:
+        rows = session.execute("SELECT datname FROM pg_database WHERE datname LIKE 'devstack\\_%'").fetchall()
+    return len({name.split("_")[1] for (name,) in rows})
+
+
+@pytest.mark.parametrize("stack", ["native"], indirect=True)
+@pytest.mark.parametrize(("verb", "after"), [("save", 0.0), ("save", 0.3), ("restore", 0.1), ("restore", 0.5)])
+def test_what_is_cut_short_is_never_listed_or_taken_up(stack: Trio, verb: str, after: float) -> None:
+    """Killed while data is copied or exchanged; `after`: seconds since that began."""
+    project = stack.project
+    stack.fill()
+    before = stack.digest()
+    project.run("snapshot", "save", "mine")
+    _mess(stack)
+    messed = stack.digest()
+    words = ("snapshot", "save", "cut") if verb == "save" else ("snapshot", "restore", "mine", "--yes")
+    child = project.popen(*words)
+    assert until(lambda: _has_begun(project, verb), 60)
+    _wait(after)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.communicate()
+
+    project.run("up")
+    project.assert_up()
+    found = stack.digest()
+    if verb == "save":
+        assert found == messed
+        assert "mine" in _names(project)
+    else:
+        assert found in (before, messed), "all of it, or nothing"
+        assert found == before or "before-restore" not in _names(project)
+    project.run("snapshot", "restore", "mine", "--yes")
+    assert stack.digest() == before
+
+
+def _has_begun(project: Project, verb: str) -> bool:
+    lines = [line for path in project.journals() for line in path.read_text().splitlines()]
+    return any('"started"' in line and f'"data:{verb}"' in line for line in lines[-60:])
+
+
+def _wait(seconds: float) -> None:
+    import time
+
+    time.sleep(seconds)
+
+
+@pytest.mark.parametrize("stack", ["native"], indirect=True)
+def test_reset_goes_back_to_what_the_task_has_left_and_keeps_the_files(stack: Trio) -> None:
+    project = stack.project
+    project.write("seed.py", COUNTED)
+    more = 'snapshot = "seeded"\n[python]\npackages = ["psycopg[binary]"]'
+    project.replace('run = "python seed.py"', f'run = "python seed.py again"\n{more}')
+    project.run("up")
+    assert _names(project) == ["seeded"]
+    files = {path.name: path.read_bytes() for path in project.root.iterdir() if path.is_file()}
+    with psycopg.connect(stack.urls()["PG"], autocommit=True) as session:
+        session.execute("INSERT INTO seeds VALUES (2), (3)")
+
+    refused = project.run("reset", "--json", code=2).error
+    assert refused["id"] == "not-confirmed"
+    assert "seeded" in refused["why"]
+    project.run("reset", "--yes")
+    project.assert_up()
+    assert _seeds(stack) == 1
+    assert {path.name: path.read_bytes() for path in project.root.iterdir() if path.is_file()} == files
+    assert "nothing had to be done" in project.run("up").text
+
+    project.run("snapshot", "restore", "before-reset", "--yes")
+    assert _seeds(stack) == 3
+    project.run("reset", "--all", "--yes")
+    project.assert_up()
+    assert _seeds(stack) == 1
+    assert [one["name"] for one in _documents(project) if one["lost"]] != []
+
+
+def _documents(project: Project) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = project.run("snapshot", "list", "--json").document["snapshots"]
+    return found
+
+
+def _seeds(stack: Trio) -> int:
+    with psycopg.connect(stack.urls()["PG"]) as session:
+        row = session.execute("SELECT count(*) FROM seeds").fetchone()
+    return int(row[0]) if row else 0
+
+
+@pytest.mark.parametrize("stack", ["native"], indirect=True)
+def test_a_name_that_can_not_be_one_and_one_that_is_missing_are_told(stack: Trio) -> None:
+    ask: Callable[..., Any] = lambda *words: stack.project.run("snapshot", *words, "--json", code=2).error  # noqa: E731
+    assert ask("save", "Not A Name")["fix"] == "devstack snapshot save not-a-name"
+    assert ask("save")["id"] == "name-missing"
+    assert ask("restore", "nothing", "--yes")["id"] == "no-snapshot"
+    assert stack.project.run("snapshot", "list").out.strip() == "No snapshot yet: devstack snapshot save NAME"
