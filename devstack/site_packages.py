@@ -43,7 +43,9 @@ def damage(site: Path, expected: tuple[str, ...] = ()) -> str:
 
 def truncated(site: Path) -> tuple[str, ...]:
     """Names of distributions with a file of another size than its RECORD says."""
-    return tuple(_name(info) for info, files in _by_distribution(site) if any(file.is_other_size for file in files or ()))
+    return tuple(
+        _name(info) for info, files in _by_distribution(site) if any(file.is_other_size for file in files or ())
+    )
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from devstack import orphans, plan, programs
-from devstack.detect import missing_module
+from devstack import orphans, plan, programs, system_packages
+from devstack.detect import last_words
 from devstack.errors import ProcessError
 from devstack.executor import Performer, Report
 from devstack.plan import Action
@@ -36,6 +36,8 @@ _SERVICE_GRACE = 120.0
 #: a program that has died this often since its start isn't going to make it
 _DEATHS = 2
 _LINES = 12
+#: lines of a log in which the cause of a death is looked for: a traceback is long
+_SEARCHED = 80
 
 
 class Performers:
@@ -308,8 +310,9 @@ class Performers:
             return None
         owner = self._processes.get(self._owners.get(name, ""))
         may_end = now.has_ended_well and owner is not None and owner.restart != "always"
+        again = f"it has ended {now.restarts} times" if now.restarts >= _DEATHS else ""
         error = ProcessError(
-            "process-died", f"{name} does not stay up", why=now.reason or said or f"it is {now.phase}",
+            "process-died", f"{name} does not stay up", why=now.reason or again or said or f"it is {now.phase}",
             fix=f"devstack logs {name}",
         )
         if may_end:
@@ -334,6 +337,9 @@ class Performers:
         left = self._in_background(name, now)
         if not left:
             self._ensure_not_outrun(name)
+            if cause := last_words.cause(self._supervisor.last_lines(name, _SEARCHED)):
+                error.why = f"{cause} ({error.why})"
+                error.fix = last_words.fix(cause, system_packages.machine(self._system)) or error.fix
             return self._with_log(error, name)
         last = self._supervisor.last_lines(name, _LINES - 1)
         self._supervisor.stop_program(name, 10.0)
@@ -355,7 +361,6 @@ class Performers:
     def _with_log(self, error: ProcessError, program: str) -> ProcessError:
         source = self._containers if self._is_contained(program) else self._supervisor
         error.evidence = error.evidence or source.last_lines(program, _LINES)
-        error.fix = missing_module.fix(error.evidence) or error.fix
         return error
 
     def _ensure_free(self, port_name: str, port: int) -> None:
