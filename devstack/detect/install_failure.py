@@ -52,6 +52,10 @@ _NO_EDITABLE = re.compile(
 )
 _EMPTY_PACKAGE = re.compile(r"No file/folder found for package|Unable to determine which files to ship", re.I)
 _NO_SOLUTION = re.compile(r"No solution found|unsatisfiable|ResolutionImpossible", re.I)
+_OTHER_PYTHON = re.compile(
+    r"(?:current|requested|running) Python version \((?P<has>[^)]+)\) does not satisfy Python(?P<uvs>[<>=!~]\S*)"
+    r"|requires a different Python: (?P<had>\S+) not in '(?P<pips>[^']+)'"
+)
 _BECAUSE = re.compile(r"Because .+|ERROR: Cannot install .+")
 _PLACES = (
     re.compile(r"(?:https?|ssh|git)://(?:[^/\s@'\"`]*@)?(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::(?P<port>\d+))?"),
@@ -219,6 +223,18 @@ def _number(minor: str) -> int:
     return int(minor.rpartition(".")[2]) if minor.rpartition(".")[2].isdigit() else 0
 
 
+def _other_python(failure: _Failure) -> DevstackError:
+    found = _OTHER_PYTHON.search(failure.text)
+    if found is None:
+        raise LookupError("called for what it doesn't explain")
+    wanted = (found["uvs"] or found["pips"]).rstrip(",.;")
+    return ProcessError(
+        "python-excluded", f"{failure.what} failed: Python {found['has'] or found['had']} is none that it allows",
+        why=_first(_BECAUSE, failure.lines) or _first(_OTHER_PYTHON, failure.lines),
+        fix=f'version = "{wanted}" below [python]', evidence=failure.evidence,
+    )
+
+
 def _certificate_unknown(failure: _Failure) -> DevstackError:
     return NetworkError(
         "certificate-unknown", f"{failure.what} failed: the index's certificate isn't trusted",
@@ -296,6 +312,7 @@ _EXPLANATIONS: tuple[tuple[re.Pattern[str], Callable[[_Failure], DevstackError]]
     (_CERTIFICATE, _certificate_unknown),
     (_REFUSED, _refused),
     (_UNREACHABLE, _unreachable),
+    (_OTHER_PYTHON, _other_python),
     (_PERMISSION, _no_permission),
 )
 
