@@ -20,7 +20,8 @@ _LONG = 300
 _AS_ROOT = "Celery doesn't run as root where it accepts pickle"
 _SAID_AT_LENGTH = ((re.compile(r"superuser privileges when the\s+worker accepts messages serialized"), _AS_ROOT),)
 _SETTING = re.compile(
-    r"[Ss]et the ['\"]?([A-Z][A-Z0-9_]+)['\"]? environment variable|^KeyError: '([A-Z][A-Z0-9]*_[A-Z0-9_]+)'$"
+    r"[Ss]et the ['\"]?([A-Z][A-Z0-9_]+)['\"]? environment variable"
+    r"|[Ee]nvironment variable ['\"]([A-Z][A-Z0-9_]+)['\"] (?:is )?not set|^KeyError: '([A-Z][A-Z0-9]*_[A-Z0-9_]+)'$"
     r"|\b([A-Z][A-Z0-9_]+) not found\. Declare it as envvar"
 )
 #: cause → edit of the profile

@@ -57,6 +57,8 @@ def brings(module: str) -> str:
      "ModuleNotFoundError: No module named 'shop.config'", ""),
     ("/venv/bin/python: No module named rq", "/venv/bin/python: No module named rq", brings("rq")),
     ("KeyError: 'DB_HOST'", "KeyError: 'DB_HOST'", 'DB_HOST = "…" below [env]'),
+    ('EnvError: Environment variable "SITE" not set', 'EnvError: Environment variable "SITE" not set',
+     'SITE = "…" below [env]'),
     ("KeyError: 'name'", "KeyError: 'name'", ""),
     ("/bin/sh: 1: npm: not found", "/bin/sh: 1: npm: not found", "sudo apt-get install -y npm"),
     ("FileNotFoundError: [Errno 2] No such file or directory: 'notes.txt'",
