@@ -10,8 +10,8 @@ from devstack.detect.system_needs import LIBRARIES, Machine, is_known_command, p
 _TRACEBACK = "Traceback (most recent call last):"
 #: how programs begin the line that says why they end; an exception's is also known without the head of its traceback
 _LAST_WORDS = re.compile(
-    r"(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Configured): \S"
-    r"|(?:[\w./-]+: )?(?:[Ff]atal|FATAL|[Ee]rror|ERROR)(?: \w+)?: \S"
+    r"(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Configured):\s+\S"
+    r"|(?:[\w./-]+: )?(?:[Ff]atal|FATAL|[Ee]rror|ERROR)(?: \w+)?:\s+\S"
     r"|(?:\S*/)?python[\d.]*: (?:No module named|can't open file) "
     r"|(?:\S*/)?(?:ba|da)?sh: .+: (?:command )?not found$"
 )

@@ -16,7 +16,7 @@ from devstack.plan import Action
 from devstack.profile import graph
 from devstack.profile.model import SignalName
 from devstack.render import stops_of
-from devstack.services import Probe, kind_of
+from devstack.services import Probe, kind_of, said_by_a_server
 from devstack.stack.commands import ensure_executable, port_taken
 from devstack.stack.containers import trash_volumes
 from devstack.stack.machinery import Tools, trash_name
@@ -337,10 +337,7 @@ class Performers:
         left = self._in_background(name, now)
         if not left:
             self._ensure_not_outrun(name)
-            if cause := last_words.cause(self._supervisor.last_lines(name, _SEARCHED)):
-                error.why = f"{cause} ({error.why})"
-                error.fix = last_words.fix(cause, system_packages.machine(self._system)) or error.fix
-            return self._with_log(error, name)
+            return self._with_log(self._explained(error, name), name)
         last = self._supervisor.last_lines(name, _LINES - 1)
         self._supervisor.stop_program(name, 10.0)
         return ProcessError(
@@ -358,10 +355,23 @@ class Performers:
                 fixed = programs.is_fixed(self._profile, port_name)
                 raise port_taken(port_name, port, str(holder), fixed=fixed)
 
-    def _with_log(self, error: ProcessError, program: str) -> ProcessError:
-        source = self._containers if self._is_contained(program) else self._supervisor
-        error.evidence = error.evidence or source.last_lines(program, _LINES)
+    def _explained(self, error: ProcessError, program: str) -> ProcessError:
+        """With what it died of, where its last words say it."""
+        cause = last_words.cause(self._last_lines(program, _SEARCHED))
+        if said := said_by_a_server(self._profile.services, cause):
+            error.why, error.fix = said
+        elif cause:
+            error.why = f"{cause} ({error.why})"
+            error.fix = last_words.fix(cause, system_packages.machine(self._system)) or error.fix
         return error
+
+    def _with_log(self, error: ProcessError, program: str) -> ProcessError:
+        error.evidence = error.evidence or self._last_lines(program, _LINES)
+        return error
+
+    def _last_lines(self, program: str, count: int) -> tuple[str, ...]:
+        source = self._containers if self._is_contained(program) else self._supervisor
+        return source.last_lines(program, count)
 
     def _ensure_free(self, port_name: str, port: int) -> None:
         # the one before may have gone this very moment: its socket goes with it

@@ -94,12 +94,13 @@ class TaskRunner:
 def _failed(tools: Tools, name: str, done: Completed) -> ProcessError:
     task = tools.profile.tasks[name]
     why, fix = f"exit status {done.returncode}", f"devstack run {name}"
+    cause = last_words.cause(done.output.splitlines())
     if done.timed_out:
         why = f"no end after {task.timeout:g} s"
-    elif said := said_by_a_server(tools.profile.services, done.output):
+    elif said := said_by_a_server(tools.profile.services, cause or done.output):
         # where a server refused, running the task again can't help
         why, fix = said
-    elif cause := last_words.cause(done.output.splitlines()):
+    elif cause:
         why = f"{cause} (exit status {done.returncode})"
         fix = last_words.fix(cause, system_packages.machine(tools.system)) or fix
     return ProcessError(
