@@ -110,6 +110,25 @@ def test_only_an_unreachable_network_sends_to_the_cache(output: str, answer: boo
     assert install_failure.is_unreachable(output.splitlines()) is answer
 
 
+@pytest.mark.parametrize(("line", "missing"), [
+    ("src/thing.c:3:10: fatal error: acme/thing.h: No such file or directory", "acme/thing.h"),
+    ("src/thing.c:3:10: fatal error: 'thing.hpp' file not found", "thing.hpp"),
+    ('../meson.build:9:0: ERROR: Dependency "acme-1" not found, tried pkgconfig', "acme-1.pc"),
+    ("No package 'acme-1' found", "acme-1.pc"),
+])
+def test_a_header_that_no_table_knows_is_named_all_the_same(line: str, missing: str) -> None:
+    error = install_failure.diagnose("install", ["Failed to build `thing==1.0`", line], DEBIAN)
+    assert error.what == f"thing==1.0 can't be built: {missing} is missing"
+    assert f"apt-file search {missing}" in error.fix
+
+
+def test_headers_are_missing_and_a_compiler_is() -> None:
+    headers = install_failure.diagnose("install", ["Failed to build `a`", "fatal error: lber.h: No such file"], DEBIAN)
+    compiler = install_failure.diagnose("install", NO_COMPILER.splitlines(), DEBIAN)
+    assert headers.what.endswith("headers are missing")
+    assert compiler.what.endswith("a C compiler is missing")
+
+
 @pytest.mark.parametrize(("output", "version"), [(UVS_PYTHON, ">=3.12"), (PIPS_PYTHON, "<3.11,>=3.8")])
 def test_requirements_that_exclude_the_python_are_answered_with_one_that_they_allow(output: str, version: str) -> None:
     error = install_failure.diagnose("install requirements.txt", output.splitlines(), DEBIAN)
