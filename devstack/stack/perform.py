@@ -395,4 +395,5 @@ class Performers:
         process = self._profile.processes[name]
         number = dict(graph.programs_of(name, process))[program]
         self._tools.files.inside(process.cwd)
-        ensure_executable(f"process {name}", programs.command(self._profile, self._state, process, program, number))
+        resolved = programs.command(self._profile, self._state, process, program, number)
+        ensure_executable(self._system, f"process {name}", resolved)

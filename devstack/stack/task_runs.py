@@ -41,7 +41,7 @@ class TaskRunner:
         self.tools.files.inside(task.cwd)
         resolved = programs.command(self.tools.profile, self.state, task)
         resolved = programs.with_words(resolved, action.words, shell=task.shell)
-        ensure_executable(f"task {name}", resolved)
+        ensure_executable(self.tools.system, f"task {name}", resolved)
         if task.unless is not None and not action.is_forced and self._is_done(name, task, resolved):
             self._remember(name)
             raise UnneededError(f"`{task.unless}` says that it is done")
@@ -63,7 +63,7 @@ class TaskRunner:
         lookup = programs.lookup(self.tools.profile, self.state)
         words = tuple(reveal(resolve(word, lookup)) for word in shlex.split(task.unless or ""))
         asked = replace(resolved, argv=words)
-        ensure_executable(f"`unless` of the task {name}", asked, "unless")
+        ensure_executable(self.tools.system, f"`unless` of the task {name}", asked, "unless")
         done = self._execute(name, task, asked, min(_UNLESS, task.timeout))
         if done.timed_out:
             raise ProcessError(

@@ -192,13 +192,17 @@ def test_a_process_that_dies_for_a_module_that_once_came_along_says_what_brings_
     assert 'fix: packages = ["setuptools<81"] below [python]' in done.err
 
 
-def test_a_command_that_is_not_there_is_a_mistake_of_the_profile(mini: Project) -> None:
-    mini.replace('run = "python web.py"', 'run = "pythn web.py"')
+@pytest.mark.parametrize(("command", "fix"), [
+    ("pythn", "add what brings pythn to packages below [python], or correct `run`"),
+    ("gunicorn", 'packages = ["gunicorn"] below [python], or correct `run`'), ("bin/web", "correct `run`"),
+])
+def test_a_command_that_is_not_there_is_a_mistake_of_the_profile(mini: Project, command: str, fix: str) -> None:
+    mini.replace('run = "python web.py"', f'run = "{command} web.py"')
 
     error = mini.run("up", "--json", code=2).error
 
-    assert error["id"] == "command-missing"
-    assert "pythn" in error["what"]
+    assert (error["id"], error["fix"]) == ("command-missing", fix)
+    assert command in error["what"]
 
 
 def test_a_process_that_never_gets_ready_is_told_with_the_last_answer(mini: Project) -> None:
