@@ -11,6 +11,7 @@ _TRACEBACK = "Traceback (most recent call last):"
 #: how programs begin the line that says why they end; an exception's is also known without the head of its traceback
 _LAST_WORDS = re.compile(
     r"(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Configured):\s+\S"
+    r"|(?:[a-z_]\w*\.)+[A-Z]\w+: \S"
     r"|(?:[\w./-]+: )?(?:[Ff]atal|FATAL|[Ee]rror|ERROR)(?: \w+)?:\s+\S"
     r"|(?:\S*/)?python[\d.]*: (?:No module named|can't open file) "
     r"|(?:\S*/)?(?:ba|da)?sh: .+: (?:command )?not found$"
@@ -35,6 +36,9 @@ _EDITS = (
         "or cwd"
     )),
     (_SETTING, '{0} = "…" below [env]'),
+    (re.compile(r"DisallowedHost: .*'([\w.\[\]-]+?)(?::\d+)?'\."), (
+        "let the project's ALLOWED_HOSTS have {0}: by the variable that its settings read, below [env]"
+    )),
     (re.compile(re.escape(_AS_ROOT)), 'C_FORCE_ROOT = "1" below [env], or run devstack as an ordinary user'),
 )
 _COMMAND = re.compile(

@@ -250,13 +250,11 @@ class Performers:
             return False
 
         if not self._system.until(ready, grace, _POLL):
-            raise self._with_log(
-                ProcessError(
-                    "process-not-ready", f"{name} was not ready within {grace:.0f} s", why=reason,
-                    fix=f"devstack logs {name}",
-                ),
-                name,
+            error = ProcessError(
+                "process-not-ready", f"{name} was not ready within {grace:.0f} s", why=reason,
+                fix=f"devstack logs {name}",
             )
+            raise self._with_log(self._explained(error, name, _LINES), name)
 
     def _settle(self, name: str, process: str, report: Report) -> bool:
         """Wait until it has lived as long as it must, which the kernel knows. False where it has ended meanwhile, or
@@ -337,7 +335,7 @@ class Performers:
         left = self._in_background(name, now)
         if not left:
             self._ensure_not_outrun(name)
-            return self._with_log(self._explained(error, name), name)
+            return self._with_log(self._explained(error, name, _SEARCHED), name)
         last = self._supervisor.last_lines(name, _LINES - 1)
         self._supervisor.stop_program(name, 10.0)
         return ProcessError(
@@ -355,9 +353,9 @@ class Performers:
                 fixed = programs.is_fixed(self._profile, port_name)
                 raise port_taken(port_name, port, str(holder), fixed=fixed)
 
-    def _explained(self, error: ProcessError, program: str) -> ProcessError:
-        """With what it died of, where its last words say it."""
-        cause = last_words.cause(self._last_lines(program, _SEARCHED))
+    def _explained(self, error: ProcessError, program: str, count: int) -> ProcessError:
+        """With what is wrong, where the last lines of its log say it."""
+        cause = last_words.cause(self._last_lines(program, count))
         if said := said_by_a_server(self._profile.services, cause):
             error.why, error.fix = said
         elif cause:

@@ -30,6 +30,10 @@ worker accepts messages serialized with pickle is a very bad idea!
 
 If you really want to continue then you have to set the C_FORCE_ROOT
 environment variable (but please think about this before you do)."""
+REFUSED = (
+    "django.core.exceptions.DisallowedHost: Invalid HTTP_HOST header: '127.0.0.1:8012'. You may need to add "
+    "'127.0.0.1' to ALLOWED_HOSTS."
+)
 CLICK = """Usage: manage.py [OPTIONS]
 
 Error: No such command 'serve'."""
@@ -56,6 +60,8 @@ def brings(module: str) -> str:
     (f"{FRAMES}\nModuleNotFoundError: No module named 'shop.config'",
      "ModuleNotFoundError: No module named 'shop.config'", ""),
     ("/venv/bin/python: No module named rq", "/venv/bin/python: No module named rq", brings("rq")),
+    (f"    raise DisallowedHost(msg)\n{REFUSED}\n[01/Jan/2026] \"GET / HTTP/1.1\" 400 7", REFUSED,
+     "let the project's ALLOWED_HOSTS have 127.0.0.1: by the variable that its settings read, below [env]"),
     ("KeyError: 'DB_HOST'", "KeyError: 'DB_HOST'", 'DB_HOST = "…" below [env]'),
     ('EnvError: Environment variable "SITE" not set', 'EnvError: Environment variable "SITE" not set',
      'SITE = "…" below [env]'),
