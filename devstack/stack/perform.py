@@ -36,7 +36,7 @@ _SERVICE_GRACE = 120.0
 #: a program that has died this often since its start isn't going to make it
 _DEATHS = 2
 _LINES = 12
-#: lines of a log in which the cause of a death is looked for: a traceback is long
+#: lines of a log in which the cause is looked for: a traceback is long, and more may follow
 _SEARCHED = 80
 
 
@@ -254,7 +254,7 @@ class Performers:
                 "process-not-ready", f"{name} was not ready within {grace:.0f} s", why=reason,
                 fix=f"devstack logs {name}",
             )
-            raise self._with_log(self._explained(error, name, _LINES), name)
+            raise self._with_log(self._explained(error, name), name)
 
     def _settle(self, name: str, process: str, report: Report) -> bool:
         """Wait until it has lived as long as it must, which the kernel knows. False where it has ended meanwhile, or
@@ -335,7 +335,7 @@ class Performers:
         left = self._in_background(name, now)
         if not left:
             self._ensure_not_outrun(name)
-            return self._with_log(self._explained(error, name, _SEARCHED), name)
+            return self._with_log(self._explained(error, name), name)
         last = self._supervisor.last_lines(name, _LINES - 1)
         self._supervisor.stop_program(name, 10.0)
         return ProcessError(
@@ -353,9 +353,9 @@ class Performers:
                 fixed = programs.is_fixed(self._profile, port_name)
                 raise port_taken(port_name, port, str(holder), fixed=fixed)
 
-    def _explained(self, error: ProcessError, program: str, count: int) -> ProcessError:
+    def _explained(self, error: ProcessError, program: str) -> ProcessError:
         """With what is wrong, where the last lines of its log say it."""
-        cause = last_words.cause(self._last_lines(program, count))
+        cause = last_words.cause(self._last_lines(program, _SEARCHED))
         if said := said_by_a_server(self._profile.services, cause):
             error.why, error.fix = said
         elif cause:

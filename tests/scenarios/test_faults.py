@@ -214,6 +214,19 @@ def test_a_process_that_never_gets_ready_is_told_with_the_last_answer(mini: Proj
     assert "/not-there: 404" in error["why"]
 
 
+def test_a_process_that_never_gets_ready_is_told_with_what_its_log_says_of_it(mini: Project) -> None:
+    """A server's reloader lives on when the server itself has died."""
+    cause = "django.core.exceptions.ImproperlyConfigured: Set the ACME_TOKEN environment variable"
+    mini.write("web.py", f"import time\nprint({cause!r}, *range(20), sep='\\n', flush=True)\ntime.sleep(600)\n")
+    mini.replace('{ http = "/health" }', '{ http = "/health", grace = 2 }')
+
+    error = mini.run("up", "--json", code=8).error
+
+    assert error["id"] == "process-not-ready"
+    assert error["why"].startswith(f"{cause} (GET http://127.0.0.1:")
+    assert error["fix"] == 'ACME_TOKEN = "…" below [env]'
+
+
 # --- what is on disk -------------------------------------------------------------------------------------------------
 
 
