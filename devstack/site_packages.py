@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -28,15 +29,14 @@ def damage(site: Path, expected: tuple[str, ...] = ()) -> str:
     """
     problems = []
     present = set()
-    for info in sorted(site.glob("*.dist-info")):
+    for info, files in _by_distribution(site):
         name = _name(info)
         present.add(name)
-        missing = _missing_files(site, info)
-        if missing is None:
+        missing = sum(file.size is None or (file.size == 0 and file.is_other_size) for file in files or ())
+        if files is None:
             problems.append(f"package {name} is half-installed: it has no RECORD")
         elif missing:
-            files = "file" if missing == 1 else "files"
-            problems.append(f"package {name} is damaged: {missing} {files} missing")
+            problems.append(f"package {name} is damaged: {missing} {'file' if missing == 1 else 'files'} missing")
     problems += [f"package {name} is gone" for name in expected if name not in present]
     return "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
 
@@ -44,41 +44,53 @@ def damage(site: Path, expected: tuple[str, ...] = ()) -> str:
 def truncated(site: Path) -> tuple[str, ...]:
     """Names of distributions with a file of another size than its RECORD says."""
     return tuple(
-        _name(info) for info in sorted(site.glob("*.dist-info"))
-        if any(size.isdigit() and found != int(size) for found, size in _sizes(site, info) or ())
+        _name(info) for info, files in _by_distribution(site) if any(file.is_other_size for file in files or ())
     )
 
 
-def _missing_files(site: Path, info: Path) -> int | None:
-    sizes = _sizes(site, info)
-    return None if sizes is None else sum(
-        1 for found, size in sizes if found is None or (found == 0 and size not in ("", "0"))
-    )
+@dataclass(frozen=True)
+class _File:
+    """size: on disk, None where it is gone. is_other_size: than every RECORD that names it says."""
+
+    size: int | None
+    is_other_size: bool
 
 
-def _sizes(site: Path, info: Path) -> list[tuple[int | None, str]] | None:
-    """Size on disk (None where it is gone) and size by its RECORD, of each file of a distribution; None without one."""
+def _by_distribution(site: Path) -> list[tuple[Path, list[_File] | None]]:
+    """The files of each distribution; None for one without a RECORD."""
+    records = [(info, _record(info)) for info in sorted(site.glob("*.dist-info"))]
+    # old distributions share top-level files such as tests/__init__.py: the one that came last is on disk
+    sizes: dict[str, set[str]] = {}
+    for _, record in records:
+        for path, size in record or ():
+            sizes.setdefault(path, set()).add(size)
+    base = str(site)
+    return [
+        (info, None if record is None else [_looked_at(base, path, sizes[path]) for path, _ in record])
+        for info, record in records
+    ]
+
+
+def _looked_at(base: str, path: str, sizes: set[str]) -> _File:
+    try:
+        # RECORD's paths may be absolute; join keeps those
+        found = os.stat(os.path.join(base, path)).st_size  # noqa: PTH116,PTH118 - thousands of files, on every doubt
+    except OSError:
+        return _File(None, is_other_size=False)
+    return _File(found, is_other_size=str(found) not in sizes and "" not in sizes)
+
+
+def _record(info: Path) -> list[tuple[str, str]] | None:
+    """Path and size of each file that a distribution's RECORD names; None where there is no RECORD."""
     try:
         text = (info / "RECORD").read_text(errors="replace")
     except OSError:
         return None
-    base = str(site)
-    sizes: list[tuple[int | None, str]] = []
-    for line in text.splitlines():
-        # path,hash,size: only the path may be quoted
-        quoted, _, size = line.rpartition(",")
-        path = quoted.rpartition(",")[0].strip('"').replace('""', '"')
-        # virtualenv's own seeds list folders of bytecode too
-        if not path or path.endswith((".pyc", "__pycache__")):
-            continue
-        try:
-            # RECORD's paths may be absolute; join keeps those
-            found = os.stat(os.path.join(base, path)).st_size  # noqa: PTH116,PTH118 - thousands of files, on every doubt
-        except OSError:
-            sizes.append((None, size))
-        else:
-            sizes.append((found, size))
-    return sizes
+    # path,hash,size: only the path may be quoted
+    lines = (line.rpartition(",") for line in text.splitlines())
+    named = [(quoted.rpartition(",")[0].strip('"').replace('""', '"'), size) for quoted, _, size in lines]
+    # virtualenv's own seeds list folders of bytecode too
+    return [(path, size) for path, size in named if path and not path.endswith((".pyc", "__pycache__"))]
 
 
 def _name(info: Path) -> str:

@@ -44,3 +44,20 @@ def test_many_problems_are_counted(tmp_path: Path) -> None:
     for number in range(5):
         distribution(tmp_path, f"p{number}", None)
     assert site_packages.damage(tmp_path).endswith("; and 2 more")
+
+
+def test_a_file_that_two_distributions_brought_is_whole_as_either_has_it(tmp_path: Path) -> None:
+    """Old packages bring a top-level `tests` each."""
+    (tmp_path / "tests").mkdir()
+    shared = tmp_path / "tests" / "__init__.py"
+    distribution(tmp_path, "first", "tests/__init__.py,sha256=x,9\n")
+    distribution(tmp_path, "second", "tests/__init__.py,sha256=x,0\n")
+    for text in ("", "nine char"):
+        shared.write_text(text)
+        assert site_packages.truncated(tmp_path) == ()
+        assert site_packages.damage(tmp_path) == ""
+
+    shared.write_text("nine")
+    assert site_packages.truncated(tmp_path) == ("first", "second")
+    shared.unlink()
+    assert "package first is damaged: 1 file missing" in site_packages.damage(tmp_path)

@@ -27,6 +27,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 _DEVSTACK = re.compile(
     r"(?P<cd>cd (?P<folder>.+?) && )?(?P<env>(?:DEVSTACK_\w+=\S+ )*)devstack (?P<verb>.*)", re.DOTALL
 )
+#: `icu = true below [services.postgres]; devstack up`
+_AFTERWARDS = re.compile(rf"(?P<before>.+?(?:; |then: ))(?P<command>{_DEVSTACK.pattern})", re.DOTALL)
+
+
+def _parted(fix: str) -> tuple[str, str]:
+    """What is to be done before the first command of devstack's, such as an edit of the profile, and the command."""
+    found = None if _DEVSTACK.fullmatch(fix) else _AFTERWARDS.fullmatch(fix)
+    return (found["before"], found["command"]) if found else ("", fix)
 
 
 class Context:
@@ -71,7 +79,8 @@ class Context:
 
     def placed(self, fix: str) -> str:
         """A printed command as it works in this folder: the project may have been cloned elsewhere."""
-        found = _DEVSTACK.fullmatch(fix)
+        before, command = _parted(fix)
+        found = _DEVSTACK.fullmatch(command)
         # what names a repository works anywhere
         is_anywhere = found and found["verb"].startswith("bootstrap ") and not found["verb"].startswith("bootstrap . ")
         if self.root is None or found is None or is_anywhere:
@@ -80,18 +89,21 @@ class Context:
         if not found["cd"] and here.resolve().is_relative_to(self.root.resolve()):
             return fix
         folder = self.root / (shlex.split(found["folder"])[0] if found["cd"] else "")
-        return f"cd {shlex.quote(os.path.relpath(folder, here))} && {fix.removeprefix(found['cd'] or '')}"
+        place = shlex.quote(os.path.relpath(folder, here))
+        return f"{before}cd {place} && {command.removeprefix(found['cd'] or '')}"
 
     def spelled(self, fix: str) -> str:
         """A printed command as this person can call it: `devstack` may not be on their PATH."""
-        found = _DEVSTACK.fullmatch(fix)
+        before, command = _parted(fix)
+        found = _DEVSTACK.fullmatch(command)
         if found is None:
             return fix
         folder = shlex.split(found["folder"])[0] if found["cd"] else os.curdir
         prefix = self.prefix(Path(folder).absolute())
         # without a verb, bootstrap.py takes what it is given for a repository
         verb = found["verb"] if prefix == "devstack" else found["verb"].removeprefix("bootstrap ")
-        return f"{found['cd'] or ''}{found['env']}{prefix} {verb}"
+        verb = verb.replace("; devstack ", f"; {prefix} ")
+        return f"{before}{found['cd'] or ''}{found['env']}{prefix} {verb}"
 
     def confirm(self, question: str) -> bool:
         from devstack.cli import questions

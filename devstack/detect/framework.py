@@ -53,7 +53,7 @@ def detect(names: Sequence[str], read: Read) -> Detected:
     """names: paths of the repository's files, relative to its root."""
     known = {name.lower() for text in _declarations(names, read) for name in _REQUIREMENT.findall(text)}
     applications = tuple(_applications(names, read))
-    celery = next((one for one in applications if one.kind == "Celery"), None)
+    celery = _celery(applications)
     folder, words, profile = _framework(names, read, known, applications)
     answers = dict(_answers(profile, applications))
     if celery or "celery" in known:
@@ -67,6 +67,12 @@ def detect(names: Sequence[str], read: Read) -> Detected:
         profile = "flask-rq" if profile == "flask" else profile
     words += _others(names, read)
     return Detected(tuple(words), profile, folder, answers)
+
+
+def _celery(applications: Sequence[_Application]) -> _Application | None:
+    """The one that workers are started with: in `celery.py`, where Celery's own guide puts it, before any other."""
+    made = [one for one in applications if one.kind == "Celery"]
+    return next((one for one in made if posixpath.basename(one.path) == "celery.py"), made[0] if made else None)
 
 
 def _framework(

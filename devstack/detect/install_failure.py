@@ -52,6 +52,14 @@ _NO_EDITABLE = re.compile(
 )
 _EMPTY_PACKAGE = re.compile(r"No file/folder found for package|Unable to determine which files to ship", re.I)
 _NO_SOLUTION = re.compile(r"No solution found|unsatisfiable|ResolutionImpossible", re.I)
+_OTHER_PYTHON = re.compile(
+    r"(?:current|requested|running) Python version \((?P<has>[^)]+)\) does not satisfy Python(?P<uvs>[<>=!~]\S*)"
+    r"|requires a different Python: (?P<had>\S+) not in '(?P<pips>[^']+)'"
+)
+_HEADER = re.compile(r"fatal error: '?([\w.+/-]+\.h(?:pp)?)'?(?: file not found|: No such file)")
+_LIBRARY = re.compile(
+    r"Dependency \"([\w.+-]+)\" not found|No package '([\w.+-]+)' found|Package '?([\w.+-]+)'? was not found"
+)
 _BECAUSE = re.compile(r"Because .+|ERROR: Cannot install .+")
 _PLACES = (
     re.compile(r"(?:https?|ssh|git)://(?:[^/\s@'\"`]*@)?(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::(?P<port>\d+))?"),
@@ -188,18 +196,29 @@ def _hash_mismatch(failure: _Failure) -> DevstackError:
 def _build_failed(failure: _Failure) -> DevstackError:
     package = _package_of(failure.text) or "a package"
     context = failure.context
+    why = f"no ready-made wheel fits Python {context.minor} and this machine{_wheels(context)}"
     for need in NEEDS:
         if re.search(need.pattern, failure.text):
+            verb = "are" if need.thing.endswith("headers") else "is"
             return ProcessError(
-                "install-failed", f"{package} can't be built: {need.thing} is missing", evidence=failure.evidence,
-                why=f"no ready-made wheel fits Python {context.minor} and this machine{_wheels(context)}",
-                fix=need.command(context.machine, context.minor),
+                "install-failed", f"{package} can't be built: {need.thing} {verb} missing", evidence=failure.evidence,
+                why=why, fix=need.command(context.machine, context.minor),
             )
+    file = _missing_file(failure.text)
+    find = f"find the package that has {file} (Debian: apt-file search {file}), install it, then: devstack up"
     return ProcessError(
-        "install-failed", f"{package} can't be built from source", evidence=failure.evidence,
-        why=f"no ready-made wheel fits Python {context.minor} and this machine{_wheels(context)}",
-        fix=_version_fix(context) or "correct what the lines below name, then: devstack up",
+        "install-failed", f"{package} can't be built{f': {file} is missing' if file else ' from source'}",
+        why=why, evidence=failure.evidence,
+        fix=_version_fix(context) or (find if file else "correct what the lines below name, then: devstack up"),
     )
+
+
+def _missing_file(text: str) -> str:
+    """The header or the pkg-config file that a build looked for in vain, where no need is known by it."""
+    if found := _HEADER.search(text):
+        return found[1]
+    found = _LIBRARY.search(text)
+    return f"{next(group for group in found.groups() if group)}.pc" if found else ""
 
 
 def _wheels(context: Context) -> str:
@@ -217,6 +236,18 @@ def _version_fix(context: Context) -> str:
 
 def _number(minor: str) -> int:
     return int(minor.rpartition(".")[2]) if minor.rpartition(".")[2].isdigit() else 0
+
+
+def _other_python(failure: _Failure) -> DevstackError:
+    found = _OTHER_PYTHON.search(failure.text)
+    if found is None:
+        raise LookupError("called for what it doesn't explain")
+    wanted = (found["uvs"] or found["pips"]).rstrip(",.;")
+    return ProcessError(
+        "python-excluded", f"{failure.what} failed: Python {found['has'] or found['had']} is none that it allows",
+        why=_first(_BECAUSE, failure.lines) or _first(_OTHER_PYTHON, failure.lines),
+        fix=f'version = "{wanted}" below [python]', evidence=failure.evidence,
+    )
 
 
 def _certificate_unknown(failure: _Failure) -> DevstackError:
@@ -296,6 +327,7 @@ _EXPLANATIONS: tuple[tuple[re.Pattern[str], Callable[[_Failure], DevstackError]]
     (_CERTIFICATE, _certificate_unknown),
     (_REFUSED, _refused),
     (_UNREACHABLE, _unreachable),
+    (_OTHER_PYTHON, _other_python),
     (_PERMISSION, _no_permission),
 )
 

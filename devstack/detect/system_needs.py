@@ -90,6 +90,10 @@ NEEDS = (
     Need(r"\bcairo\.h|cairo\b.*not found", "Cairo's headers", "libcairo2-dev pkg-config", "cairo-devel pkgconf",
          "cairo pkg-config"),
     Need(r"gssapi/\w+\.h|krb5-config|\bkrb5\.h", "Kerberos's headers", "libkrb5-dev", "krb5-devel", "krb5"),
+    Need(r"\bgraphviz/\w+\.h|\bcgraph\.h", "Graphviz's headers", "libgraphviz-dev pkg-config", "graphviz-devel",
+         "graphviz"),
+    Need(r"\bsnappy-c\.h", "Snappy's headers", "libsnappy-dev", "snappy-devel", "snappy"),
+    Need(r"\bcups/\w+\.h", "CUPS's headers", "libcups2-dev", "cups-devel", "cups"),
     Need(r"\blibmemcached/\w+\.h", "libmemcached's headers", "libmemcached-dev", "libmemcached-devel", "libmemcached"),
     Need(r"librdkafka", "librdkafka's headers", "librdkafka-dev", "librdkafka-devel", "librdkafka"),
     Need(r"\bPython\.h", "Python's own headers", "python{minor}-dev", "python{minor}-devel", "python@{minor}"),
@@ -112,6 +116,25 @@ NEEDS = (
         r"|Microsoft Visual C\+\+ 14|no acceptable C compiler",
         "a C compiler", "build-essential", "gcc gcc-c++ make", "",
     ),
+)
+
+#: libraries that wheels look for when they run, since they don't bring them
+LIBRARIES = (
+    Need(r"libodbc\.so|libodbc\.\d*\.?dylib", "unixODBC", "unixodbc", "unixODBC", "unixodbc"),
+    Need(r"libmagic", "libmagic", "libmagic1", "file-libs", "libmagic"),
+    Need(
+        r"libgobject-2|gobject-2\.0|libpango|pango-1\.0", "Pango", "libpango-1.0-0 libpangoft2-1.0-0", "pango", "pango",
+    ),
+    Need(r"libcairo|cairo-2", "Cairo", "libcairo2", "cairo", "cairo"),
+    Need(r"libzbar|zbar shared library", "ZBar", "libzbar0", "zbar", "zbar"),
+    Need(r"libpq\.so|libpq library not found", "libpq", "libpq5", "libpq", "libpq"),
+    Need(
+        r"libxmlsec1|Cannot find \[?'?xmlsec1", "xmlsec1", "xmlsec1", "xmlsec1 xmlsec1-openssl", "libxmlsec1",
+    ),
+    Need(r"GDAL library", "GDAL", "gdal-bin", "gdal-libs", "gdal"),
+    Need(r"GEOS (C )?library|libgeos_c", "GEOS", "libgeos-c1v5", "geos", "geos"),
+    Need(r"libGL\.so", "OpenGL", "libgl1", "mesa-libGL", ""),
+    Need(r"libmysqlclient|libmariadb", "MySQL's client library", "libmariadb3", "mariadb-connector-c", "mysql-client"),
 )
 
 #: command → Debian's, Fedora's and Homebrew's package, where it isn't called like the command
@@ -149,6 +172,11 @@ _FAMILIES = ("debian", "fedora", "macos")
 def package_of(command: str, family: str) -> str:
     """The package that has this command; most are called like their command."""
     return dict(zip(_FAMILIES, _COMMANDS.get(command, (command,) * 3), strict=True)).get(family, command)
+
+
+def is_known_command(command: str) -> bool:
+    """Is it a command whose package is known for certain?"""
+    return command in _COMMANDS
 
 
 def family_of(os_release: str) -> str:

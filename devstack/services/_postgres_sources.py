@@ -72,6 +72,9 @@ SOURCES = (
 
 # running the task again can't help: another build of the server has what it asks for
 _AGAIN = "devstack down --volumes; devstack up"
+_CONNECT = (
+    "below [env], give what the project reads of these: ${{services.{name}.url}}, or its host, port, user and password"
+)
 HINTS = (
     Hint(
         r'extension "([a-z0-9_-]+)" is not available', "this build of Postgres lacks the extension {1}",
@@ -80,5 +83,20 @@ HINTS = (
     Hint(
         r"ICU is not supported in this build", "this build of Postgres has no ICU collations",
         "icu = true below [services.{name}]; " + _AGAIN,
+    ),
+    Hint(
+        r'FATAL: +database "([^"]+)" does not exist', "there is no database {1} in {name}",
+        'databases = ["{1}"] below [services.{name}], or another name below [env]',
+    ),
+    Hint(
+        r'fe_sendauth: no password supplied|FATAL: +(?:password authentication failed|role "[^"]*" does not exist)',
+        "it logs in to Postgres with other credentials than those of {name}", _CONNECT,
+    ),
+    Hint(
+        r'role "([^"]+)" does not exist', "there is no role {1} in {name}", 'roles = ["{1}"] below [services.{name}]',
+    ),
+    Hint(
+        r"connection to server (?:at|on) .* failed: (?:Connection refused|No such file)|could not translate host name",
+        "it looks for Postgres elsewhere than {name} is", _CONNECT,
     ),
 )

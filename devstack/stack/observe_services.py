@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from devstack import contained
+from devstack.detect import migrations
+from devstack.errors import UsageError
+from devstack.globs import matching
 from devstack.profile.model import Service
 from devstack.runtimes.engine_answers import Look
 from devstack.runtimes.servers import Choice
+from devstack.runtimes.servers.choice import covers
 from devstack.services import Instance, Server, kind_of
 from devstack.stack.containers import UNUSED, Place, Placing, look, token_of, trashed_volumes
 from devstack.stack.machinery import Tools
@@ -48,6 +53,21 @@ def placing_of(tools: Tools) -> Placing:
     return Placing(tools.profile, tools.project, tools.containers, moving=tools.moving, offline=tools.offline)
 
 
+def _lacking(name: str, choice: Choice, service: Service, wanted: Mapping[str, str]) -> UsageError:
+    """wanted: what the build lacks → the migration that asks for it."""
+    declared = kind_of(name, service).needs(service)
+    extensions = sorted({*declared, *wanted} - {"icu"})
+    edits = [f"extensions = {json.dumps(extensions)}"] if set(wanted) - {"icu"} else []
+    edits += ["icu = true"] if "icu" in wanted else []
+    what = ", ".join(sorted(wanted))
+    return UsageError(
+        "migrations-want-more", f"the project's migrations want {what}, which {name} would lack",
+        why=f"Postgres {choice.server.version} of {choice.source.name} is the nearest to what the profile asks",
+        fix=f"{' and '.join(edits)} below [services.{name}]",
+        evidence=tuple(f"{need}: {path}" for need, path in sorted(wanted.items())),
+    )
+
+
 class ServiceObserver:
     """light: for what runs only; asks nobody where a service would best be."""
 
@@ -55,6 +75,7 @@ class ServiceObserver:
         self._tools = tools
         self._profile = tools.profile
         self._record = record
+        self._light = light
         self._places = placing_of(tools).places(record, light=light)
 
     def observe(self, ports: Mapping[str, int], secrets: SecretStore, folder: str) -> Found:
@@ -71,7 +92,25 @@ class ServiceObserver:
             else self._contained(instance, seen, tokens[name])
             for name, instance in instances.items()
         }
+        if not self._light:
+            self._ensure_migrations_fit(choices, services)
         return Found(self._places, choices, services, tokens, seen, silent, frozenset(self._tools.moving))
+
+    def _ensure_migrations_fit(self, choices: Mapping[str, Choice], services: Mapping[str, ServiceState]) -> None:
+        """A build that lacks what the migrations will want is told before there is data of its version, and before
+        they have run for minutes. Raises UsageError."""
+        databases = [name for name, service in self._profile.services.items() if (service.kind or name) == "postgres"]
+        if len(databases) != 1 or databases[0] not in choices or services[databases[0]].has_data:
+            return
+        (name,) = databases
+        source, root = choices[name].source, self._tools.project.root
+        wanted: dict[str, str] = {}
+        for path in matching(str(root), ["**/migrations/*.py"]) if self._profile.tasks else ():
+            for need in migrations.needs(self._tools.system.read(root / path) or ""):
+                if not covers(source, frozenset((need,))):
+                    wanted.setdefault(need, path)
+        if wanted:
+            raise _lacking(name, choices[name], self._profile.services[name], wanted)
 
     def _choose(self, name: str, service: Service) -> Choice:
         kind = kind_of(name, service)

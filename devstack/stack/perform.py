@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from devstack import orphans, plan, programs
-from devstack.detect import missing_module
+from devstack import orphans, plan, programs, system_packages
+from devstack.detect import last_words
 from devstack.errors import ProcessError
 from devstack.executor import Performer, Report
 from devstack.plan import Action
 from devstack.profile import graph
 from devstack.profile.model import SignalName
 from devstack.render import stops_of
-from devstack.services import Probe, kind_of
+from devstack.services import Probe, kind_of, said_by_a_server
 from devstack.stack.commands import ensure_executable, port_taken
 from devstack.stack.containers import trash_volumes
 from devstack.stack.machinery import Tools, trash_name
@@ -37,6 +37,8 @@ _SERVICE_GRACE = 120.0
 #: a program that has died this often since its start isn't going to make it
 _DEATHS = 2
 _LINES = 12
+#: lines of a log in which the cause is looked for: a traceback is long, and more may follow
+_SEARCHED = 80
 
 
 class Performers:
@@ -250,13 +252,11 @@ class Performers:
             return False
 
         if not self._system.until(ready, grace, _POLL):
-            raise self._with_log(
-                ProcessError(
-                    "process-not-ready", f"{name} was not ready within {grace:.0f} s", why=reason,
-                    fix=f"devstack logs {name}",
-                ),
-                name,
+            error = ProcessError(
+                "process-not-ready", f"{name} was not ready within {grace:.0f} s", why=reason,
+                fix=f"devstack logs {name}",
             )
+            raise self._with_log(self._explained(error, name), name)
 
     def _settle(self, name: str, process: str, report: Report) -> bool:
         """Wait until it has lived as long as it must, which the kernel knows. False where it has ended meanwhile, or
@@ -310,8 +310,9 @@ class Performers:
             return None
         owner = self._processes.get(self._owners.get(name, ""))
         may_end = now.has_ended_well and owner is not None and owner.restart != "always"
+        again = f"it has ended {now.restarts} times" if now.restarts >= _DEATHS else ""
         error = ProcessError(
-            "process-died", f"{name} does not stay up", why=now.reason or said or f"it is {now.phase}",
+            "process-died", f"{name} does not stay up", why=now.reason or again or said or f"it is {now.phase}",
             fix=f"devstack logs {name}",
         )
         if may_end:
@@ -336,7 +337,7 @@ class Performers:
         left = self._in_background(name, now)
         if not left:
             self._ensure_not_outrun(name)
-            return self._with_log(error, name)
+            return self._with_log(self._explained(error, name), name)
         last = self._supervisor.last_lines(name, _LINES - 1)
         self._supervisor.stop_program(name, 10.0)
         return ProcessError(
@@ -354,11 +355,23 @@ class Performers:
                 fixed = programs.is_fixed(self._profile, port_name)
                 raise port_taken(port_name, port, str(holder), fixed=fixed)
 
-    def _with_log(self, error: ProcessError, program: str) -> ProcessError:
-        source = self._containers if self._is_contained(program) else self._supervisor
-        error.evidence = error.evidence or source.last_lines(program, _LINES)
-        error.fix = missing_module.fix(error.evidence) or error.fix
+    def _explained(self, error: ProcessError, program: str) -> ProcessError:
+        """With what is wrong, where the last lines of its log say it."""
+        cause = last_words.cause(self._last_lines(program, _SEARCHED))
+        if said := said_by_a_server(self._profile.services, cause):
+            error.why, error.fix = said
+        elif cause:
+            error.why = f"{cause} ({error.why})"
+            error.fix = last_words.fix(cause, system_packages.machine(self._system)) or error.fix
         return error
+
+    def _with_log(self, error: ProcessError, program: str) -> ProcessError:
+        error.evidence = error.evidence or self._last_lines(program, _LINES)
+        return error
+
+    def _last_lines(self, program: str, count: int) -> tuple[str, ...]:
+        source = self._containers if self._is_contained(program) else self._supervisor
+        return source.last_lines(program, count)
 
     def _ensure_free(self, port_name: str, port: int) -> None:
         # the one before may have gone this very moment: its socket goes with it
@@ -382,4 +395,5 @@ class Performers:
         process = self._profile.processes[name]
         number = dict(graph.programs_of(name, process))[program]
         self._tools.files.inside(process.cwd)
-        ensure_executable(f"process {name}", programs.command(self._profile, self._state, process, program, number))
+        resolved = programs.command(self._profile, self._state, process, program, number)
+        ensure_executable(self._system, f"process {name}", resolved)

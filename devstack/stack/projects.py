@@ -120,13 +120,15 @@ def _declared(wanted: Wanted) -> Project:
 
 
 def _is_here(wanted: Wanted) -> bool:
-    """`.`, or a folder that is a project already and isn't asked to be cloned elsewhere."""
+    """`.`, or a folder that is a project already and isn't asked to be cloned elsewhere, or a checkout that lies just
+    where its clone would go."""
     if wanted.repository == DEMO or wanted.into is not None or "://" in wanted.repository:
         return False
     if wanted.repository.startswith("-"):
         return False
     path = wanted.here / Path(wanted.repository).expanduser()
-    return wanted.repository == "." or ((path / ".devstack").is_dir() and path.is_dir())
+    is_in_place = (path / ".git").exists() and path.resolve().parent == wanted.here.resolve()
+    return wanted.repository == "." or (path / ".devstack").is_dir() or is_in_place
 
 
 def _root(start: Path) -> Path:

@@ -6,13 +6,13 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devstack import programs
-from devstack.detect import missing_module
+from devstack import programs, system_packages
+from devstack.detect import last_words
 from devstack.errors import ProcessError
 from devstack.executor import Report, UnneededError
 from devstack.plan import RunTask
 from devstack.profile.interpolation import resolve
-from devstack.profile.model import Profile, Task
+from devstack.profile.model import Task
 from devstack.render import reveal
 from devstack.services import said_by_a_server
 from devstack.stack.commands import ensure_executable
@@ -41,7 +41,7 @@ class TaskRunner:
         self.tools.files.inside(task.cwd)
         resolved = programs.command(self.tools.profile, self.state, task)
         resolved = programs.with_words(resolved, action.words, shell=task.shell)
-        ensure_executable(f"task {name}", resolved)
+        ensure_executable(self.tools.system, f"task {name}", resolved)
         if task.unless is not None and not action.is_forced and self._is_done(name, task, resolved):
             self._remember(name)
             raise UnneededError(f"`{task.unless}` says that it is done")
@@ -49,7 +49,7 @@ class TaskRunner:
         self.tools.system.private_folder(log.parent)
         done = self._execute(name, task, resolved, task.timeout, log, report)
         if done.timed_out or done.returncode != 0:
-            raise _failed(self.tools.profile, name, done)
+            raise _failed(self.tools, name, done)
         if missing := self.tools.system.missing(self.tools.project.root, task.outputs):
             raise ProcessError(
                 "task-output-missing", f"the task {name} ended well, but made no {missing[0]}",
@@ -63,7 +63,7 @@ class TaskRunner:
         lookup = programs.lookup(self.tools.profile, self.state)
         words = tuple(reveal(resolve(word, lookup)) for word in shlex.split(task.unless or ""))
         asked = replace(resolved, argv=words)
-        ensure_executable(f"`unless` of the task {name}", asked, "unless")
+        ensure_executable(self.tools.system, f"`unless` of the task {name}", asked, "unless")
         done = self._execute(name, task, asked, min(_UNLESS, task.timeout))
         if done.timed_out:
             raise ProcessError(
@@ -91,12 +91,18 @@ class TaskRunner:
         self.tools.store.update(lambda record: record.with_entry("tasks", name, key))
 
 
-def _failed(profile: Profile, name: str, done: Completed) -> ProcessError:
-    task = profile.tasks[name]
-    why = f"no end after {task.timeout:g} s" if done.timed_out else f"exit status {done.returncode}"
-    # where a server refused, running the task again can't help
-    why, fix = said_by_a_server(profile.services, done.output) or (why, f"devstack run {name}")
-    fix = missing_module.fix(done.last_lines(_LINES)) or fix
+def _failed(tools: Tools, name: str, done: Completed) -> ProcessError:
+    task = tools.profile.tasks[name]
+    why, fix = f"exit status {done.returncode}", f"devstack run {name}"
+    cause = last_words.cause(done.output.splitlines())
+    if done.timed_out:
+        why = f"no end after {task.timeout:g} s"
+    elif said := said_by_a_server(tools.profile.services, cause or done.output):
+        # where a server refused, running the task again can't help
+        why, fix = said
+    elif cause:
+        why = f"{cause} (exit status {done.returncode})"
+        fix = last_words.fix(cause, system_packages.machine(tools.system)) or fix
     return ProcessError(
         "task-failed", f"the task {name} failed: {task.run}", why=why, fix=fix, evidence=done.last_lines(_LINES)
     )

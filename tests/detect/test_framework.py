@@ -28,6 +28,10 @@ CASES: dict[str, tuple[dict[str, str], str, dict[str, str], str]] = {
         {"manage.py": MANAGE, "config/celery.py": "app = Celery('x')\n"}, "django-celery", {"CELERY_APP": "config"},
         "Celery (config/celery.py)",
     ),
+    "a celery.py beside tasks that have an application of their own": (
+        {"manage.py": MANAGE, "books/tasks.py": "app = Celery('tasks')\n", "work/celery.py": "app = Celery('work')\n"},
+        "django-celery", {"CELERY_APP": "work"}, "Celery (work/celery.py)",
+    ),
     "flask": ({"app.py": "app = Flask(__name__)\n"}, "flask", {"FLASK_APP": "app"}, "Flask (app.py)"),
     "flask made by a function": (
         {"shop/__init__.py": "from flask import Flask\ndef create_app():\n    app = Flask('x')\n"}, "flask",

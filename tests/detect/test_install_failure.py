@@ -32,6 +32,10 @@ CERTIFICATE = """error: Failed to fetch: https://index.example/simple/idna/
   cause: invalid peer certificate: UnknownIssuer"""
 CONFLICT = """error: No solution found when resolving dependencies
   cause: Because you require django==5.2 and django<4, we can conclude that your requirements are unsatisfiable."""
+UVS_PYTHON = """Using Python 3.11.7 environment at: .devstack/venvs/0f
+error: No solution found when resolving dependencies
+  cause: Because the current Python version (3.11.7) does not satisfy Python>=3.12 and you require django==6.1, we can conclude that your requirements are unsatisfiable."""  # noqa: E501
+PIPS_PYTHON = "ERROR: Package 'shop' requires a different Python: 3.11.7 not in '<3.11,>=3.8'"
 PG_CONFIG = """  × Failed to build `psycopg2==2.9.9`
   ├─▶ The build backend returned an error
          Error: pg_config executable not found."""
@@ -104,6 +108,33 @@ def test_the_patterns_of_every_need_compile_and_name_packages() -> None:
 ])
 def test_only_an_unreachable_network_sends_to_the_cache(output: str, answer: bool) -> None:
     assert install_failure.is_unreachable(output.splitlines()) is answer
+
+
+@pytest.mark.parametrize(("line", "missing"), [
+    ("src/thing.c:3:10: fatal error: acme/thing.h: No such file or directory", "acme/thing.h"),
+    ("src/thing.c:3:10: fatal error: 'thing.hpp' file not found", "thing.hpp"),
+    ('../meson.build:9:0: ERROR: Dependency "acme-1" not found, tried pkgconfig', "acme-1.pc"),
+    ("No package 'acme-1' found", "acme-1.pc"),
+])
+def test_a_header_that_no_table_knows_is_named_all_the_same(line: str, missing: str) -> None:
+    error = install_failure.diagnose("install", ["Failed to build `thing==1.0`", line], DEBIAN)
+    assert error.what == f"thing==1.0 can't be built: {missing} is missing"
+    assert f"apt-file search {missing}" in error.fix
+
+
+def test_headers_are_missing_and_a_compiler_is() -> None:
+    headers = install_failure.diagnose("install", ["Failed to build `a`", "fatal error: lber.h: No such file"], DEBIAN)
+    compiler = install_failure.diagnose("install", NO_COMPILER.splitlines(), DEBIAN)
+    assert headers.what.endswith("headers are missing")
+    assert compiler.what.endswith("a C compiler is missing")
+
+
+@pytest.mark.parametrize(("output", "version"), [(UVS_PYTHON, ">=3.12"), (PIPS_PYTHON, "<3.11,>=3.8")])
+def test_requirements_that_exclude_the_python_are_answered_with_one_that_they_allow(output: str, version: str) -> None:
+    error = install_failure.diagnose("install requirements.txt", output.splitlines(), DEBIAN)
+    assert error.id == "python-excluded"
+    assert "Python 3.11.7 is none that it allows" in error.what
+    assert error.fix == f'version = "{version}" below [python]'
 
 
 def test_what_is_being_built_is_known_by_name() -> None:

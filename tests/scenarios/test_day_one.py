@@ -270,3 +270,23 @@ def test_verbs_work_in_any_folder_of_the_project(mini: Project) -> None:
 
     assert mini.run("exec", "--", "pwd", cwd=mini.root / "fixtures").out.strip() == str(mini.root / "fixtures")
     assert "ready" in mini.run("logs", "beat", "-n", "1000", cwd=mini.root / "fixtures").out
+
+
+def test_a_server_that_lacks_what_the_migrations_want_is_told_before_anything_is_done(machine: Machine) -> None:
+    """Not after they have run for minutes; and the line that helps does."""
+    shop = machine.project(machine.folder / "shop")
+    # a build of exactly this version that has hardly any extension
+    profile = '[python]\ninstall = []\n[tasks.migrate]\nrun = "true"\n[services.postgres]\nversion = "18.4"\n'
+    shop.write("devstack.toml", profile)
+    shop.write("app/migrations/0002_search.py", "operations = [\n    BtreeGinExtension(),\n]\n")
+
+    refused = shop.run("plan", "--json", code=2)
+    error = refused.error
+
+    assert error["id"] == "migrations-want-more"
+    assert error["what"] == "the project's migrations want btree_gin, which postgres would lack"
+    assert "btree_gin: app/migrations/0002_search.py" in refused.err
+    edit, _, place = error["fix"].partition(" below ")
+    assert place == "[services.postgres]"
+    shop.write("devstack.toml", f"{profile}{edit}\n")
+    assert "postgres:prepare" in [step["id"] for step in shop.run("plan", "--json").document["steps"]]

@@ -192,13 +192,17 @@ def test_a_process_that_dies_for_a_module_that_once_came_along_says_what_brings_
     assert 'fix: packages = ["setuptools<81"] below [python]' in done.err
 
 
-def test_a_command_that_is_not_there_is_a_mistake_of_the_profile(mini: Project) -> None:
-    mini.replace('run = "python web.py"', 'run = "pythn web.py"')
+@pytest.mark.parametrize(("command", "fix"), [
+    ("pythn", "add what brings pythn to packages below [python], or correct `run`"),
+    ("gunicorn", 'packages = ["gunicorn"] below [python], or correct `run`'), ("bin/web", "correct `run`"),
+])
+def test_a_command_that_is_not_there_is_a_mistake_of_the_profile(mini: Project, command: str, fix: str) -> None:
+    mini.replace('run = "python web.py"', f'run = "{command} web.py"')
 
     error = mini.run("up", "--json", code=2).error
 
-    assert error["id"] == "command-missing"
-    assert "pythn" in error["what"]
+    assert (error["id"], error["fix"]) == ("command-missing", fix)
+    assert command in error["what"]
 
 
 def test_a_process_that_never_gets_ready_is_told_with_the_last_answer(mini: Project) -> None:
@@ -208,6 +212,19 @@ def test_a_process_that_never_gets_ready_is_told_with_the_last_answer(mini: Proj
 
     assert error["id"] == "process-not-ready"
     assert "/not-there: 404" in error["why"]
+
+
+def test_a_process_that_never_gets_ready_is_told_with_what_its_log_says_of_it(mini: Project) -> None:
+    """A server's reloader lives on when the server itself has died."""
+    cause = "django.core.exceptions.ImproperlyConfigured: Set the ACME_TOKEN environment variable"
+    mini.write("web.py", f"import time\nprint({cause!r}, *range(20), sep='\\n', flush=True)\ntime.sleep(600)\n")
+    mini.replace('{ http = "/health" }', '{ http = "/health", grace = 2 }')
+
+    error = mini.run("up", "--json", code=8).error
+
+    assert error["id"] == "process-not-ready"
+    assert error["why"].startswith(f"{cause} (GET http://127.0.0.1:")
+    assert error["fix"] == 'ACME_TOKEN = "…" below [env]'
 
 
 # --- what is on disk -------------------------------------------------------------------------------------------------

@@ -180,6 +180,18 @@ def test_an_empty_repository_says_that_it_is(machine: Machine) -> None:
     assert (error["id"], error["why"].rpartition("; ")[2]) == ("no-profile", "the repository has no commit yet")
 
 
+def test_a_checkout_named_from_the_folder_above_is_itself_brought_up(machine: Machine) -> None:
+    """It can't be cloned to where it lies: nobody means that."""
+    make_repository(machine.folder / "shop")
+
+    for word in ("./shop", str(machine.folder / "shop")):
+        machine.run("bootstrap", word, "--trust", "--no-start", cwd=machine.folder)
+
+    shop = machine.project(machine.folder / "shop")
+    assert shop.folder.is_dir()
+    assert sorted(path.name for path in machine.folder.glob("shop*")) == ["shop"]
+
+
 @pytest.mark.fault("B4")
 def test_a_folder_with_another_remote_is_left_alone_and_the_command_goes_beside(machine: Machine) -> None:
     for name in ("one", "two"):

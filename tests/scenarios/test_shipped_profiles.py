@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,16 @@ from tests.scenarios.machine import Machine, Project, get, until
 
 APPS = Path(__file__).parent / "apps"
 _PATIENCE = 60.0
+
+
+def as_the_reference_says(process: str, *keys: str) -> str:
+    """Keys of a process in the reference, for the tiny project."""
+    reference = tomllib.loads((APPS.parents[2] / "profiles" / "reference.toml").read_text())
+    said = reference["processes"][process]
+    # a JSON text is a TOML text too
+    lines = (f'{key} = {{ command = {json.dumps(said[key]["command"])}, timeout = 20 }}' if key == "ready"
+             else f"{key} = {json.dumps(said[key])}" for key in keys)
+    return f"[processes.{process}]\n" + "\n".join(lines).replace("-A shop", "-A tiny") + "\n"
 
 
 def project(machine: Machine, app: str, name: str = "tiny") -> Project:
@@ -45,7 +57,8 @@ def test_django_alone_and_then_with_celery(machine: Machine) -> None:
     assert ready(tiny) == ["postgres", "web"]
     assert page(tiny) == "0 jobs"
 
-    tiny.write("devstack.toml", 'extends = "django-celery"\n')
+    worker = as_the_reference_says("worker", "run", "ready")
+    tiny.write("devstack.toml", f'extends = "django-celery"\n{worker}')
     before = tiny.pids()
     tiny.run("up", "--trust")
 

@@ -70,6 +70,24 @@ def test_after_a_failed_task_is_mended_up_goes_on_from_there(mini: Project) -> N
     mini.assert_up()
 
 
+def test_a_task_and_a_process_that_die_are_told_with_their_cause(mini: Project) -> None:
+    """Not with the exit status alone, and the command that helps isn't to try again."""
+    seed, web = mini.read("seed.py"), mini.read("web.py")
+    mini.write("seed.py", "raise SystemExit(\"ModuleNotFoundError: No module named 'acme_seeds'\")\n")
+    task = mini.run("up", "--json", code=8).error
+    mini.write("seed.py", seed)
+    mini.write("web.py", "raise SystemExit(\"KeyError: 'ACME_TOKEN'\")\n")
+    process = mini.run("up", "--json", code=8).error
+
+    assert task["why"] == "ModuleNotFoundError: No module named 'acme_seeds' (exit status 1)"
+    assert task["fix"].startswith("add what brings the module acme_seeds to packages below [python]")
+    assert process["why"].startswith("KeyError: 'ACME_TOKEN' (")
+    assert process["fix"] == 'ACME_TOKEN = "…" below [env]'
+    mini.write("web.py", web)
+    mini.run("up")
+    mini.assert_up()
+
+
 def test_an_optional_task_that_fails_is_told_and_stops_nothing(mini: Project) -> None:
     mini.replace("[tasks.seed]\n", '[tasks.extra]\nrun = "false"\noptional = true\n\n[tasks.seed]\n')
 

@@ -48,9 +48,18 @@ def test_the_three_kinds_are_found_without_a_list() -> None:
     ('ERROR:  extension "btree_gin" is not available', "lacks the extension btree_gin",
      'extensions = ["btree_gin"] below [services.main]'),
     ("FeatureNotSupported: ICU is not supported in this build", "no ICU", "icu = true below [services.main]"),
+    ('connection failed: FATAL:  database "hc" does not exist', "no database hc in main",
+     'databases = ["hc"] below [services.main]'),
+    ('OperationalError: connection to server at "127.0.0.1", port 5432 failed: fe_sendauth: no password supplied',
+     "other credentials than those of main", "below [env], give what the project reads of these: ${services.main.url}"),
+    ('connection failed: FATAL:  role "root" does not exist', "other credentials", "${services.main.url}"),
+    ('ProgrammingError: role "reader" does not exist', "no role reader", 'roles = ["reader"] below [services.main]'),
+    ('connection to server on socket "/run/postgresql/.s.PGSQL.5432" failed: No such file or directory',
+     "elsewhere than main is", "${services.main.url}"),
+    ('could not translate host name "db" to address: Name or service not known', "elsewhere", "${services.main.url}"),
 ])
-def test_a_servers_own_words_name_what_brings_the_missing_feature(said: str, why: str, fix: str) -> None:
-    """Running the task again can't help: another build of the server can."""
+def test_a_servers_own_words_are_answered_with_what_helps(said: str, why: str, fix: str) -> None:
+    """Running the task again can't."""
     declared = services.get("postgres").declaration(kind="postgres")
 
     found = services.said_by_a_server({"main": declared}, f"Traceback\n{said}\n")
