@@ -179,7 +179,7 @@ def next_steps(
     lines = ["  Next:", *table(look, (), rows, indent="    ", cuts=False)]
     if call.unseen:
         lines += ["", *(f"  {line}" for line in (
-            look.paint("devstack alone will do, wherever you are, once this is in your shell's profile:", "dim"),
+            look.paint("To type only `devstack`, put this into your shell's profile:", "dim"),
             f'  export PATH="{call.unseen}:$PATH"',
         ))]  # fmt: skip
     return lines
