@@ -381,7 +381,8 @@ def prepared_environment(home, source):
 
 def make(home, environment, source):
     import signal
-    signal.signal(signal.SIGTERM, terminated)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a script's `&` or nohup had SIGINT ignored
+        signal.signal(number, stopped)
     os.makedirs(home, 0o700, exist_ok=True)
     lock = take_lock(home)
     try:
@@ -395,8 +396,9 @@ def make(home, environment, source):
         os.close(lock)
 
 
-def terminated(number, frame):
-    raise StopError("interrupted", "stopped on request", "a signal asked for it", "run the same command again", 143)
+def stopped(number, frame):
+    why = "Ctrl-C" if number == 2 else "a signal asked for it"
+    raise StopError("interrupted", "stopped on request", why, "run the same command again", 128 + number)
 
 
 def take_lock(home):
@@ -711,6 +713,7 @@ def run(command, environment, folder, deadline=QUERY_DEADLINE, doing=""):
             release_signals(held)
             status = wait(child, deadline, doing)
         finally:
+            hold_signals()
             if child and child.poll() is None:
                 os.killpg(child.pid, 9)
                 child.wait()
@@ -725,7 +728,12 @@ def run(command, environment, folder, deadline=QUERY_DEADLINE, doing=""):
 def wait(child, deadline, doing):
     started = told = clock()
     pause = 0.002
-    while child.poll() is None:
+    while True:
+        held = hold_signals()  # one that comes within poll() leaves its lock taken, and wait() would wait for ever
+        status = child.poll()
+        release_signals(held)
+        if status is not None:
+            return status
         now = clock()
         if now - started > deadline:
             return None
@@ -734,7 +742,6 @@ def wait(child, deadline, doing):
             say("still %s (%d s)" % (doing, now - started))
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
-    return child.returncode
 
 
 def hold_signals():

@@ -70,9 +70,11 @@ class Mistake:
 
 
 class ProfileError(UsageError):
-    """All mistakes of one profile, in the order of the file."""
+    """All mistakes of one profile, in the order of the file. fix: left out, the first mistake's place."""
 
     def __init__(self, what: str, mistakes: tuple[Mistake, ...], *, fix: str = "") -> None:
+        first = mistakes[0]
+        fix = fix or f"correct {first.file}{f':{first.line}' if first.line else ''}; `devstack plan` checks it"
         super().__init__(
             "profile-invalid", what, why=str(mistakes[0]) if len(mistakes) == 1 else f"{len(mistakes)} mistakes",
             fix=fix, evidence=tuple(map(str, mistakes)),

@@ -165,7 +165,8 @@ class Executor:
                     abandoned.set()
         took = self._system.monotonic() - self._began
         for step in waiting.left():
-            self._tell("skipped", step, "not begun, since another step failed")
+            asked = isinstance(failure, InterruptedRunError)
+            self._tell("skipped", step, "not begun" if asked else "not begun, since another step failed")
         self._journal.write(outcome=_outcome(failure, crash), took=round(took, 3))
         if crash is not None:
             raise crash

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from http.client import HTTPConnection
 
 LOOPBACK = "127.0.0.1"
+#: characters of a stranger's command line that are told
+_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,15 @@ class Holder:
     def __str__(self) -> str:
         if self.pid is None:
             return "a process of another user"
-        return f"{self.name} (pid {self.pid}: {self.command[:80]})"
+        return f"{self.name} (pid {self.pid}: {_short(self.command)})"
+
+
+
+def _short(command: str) -> str:
+    """A command line of a stranger in few words: its program's name alone, what is long cut at the end."""
+    program, _, words = command.partition(" ")
+    text = f"{program.rpartition('/')[2]} {words}".rstrip()
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1].rstrip()}…"
 
 
 class Network:

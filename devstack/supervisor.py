@@ -323,8 +323,8 @@ class Supervisor:
         return supervisor_logs.since_start(self._log(name), name, state.pid) if state and state.pid else ""
 
     def last_lines(self, name: str, count: int) -> tuple[str, ...]:
-        """The last lines of a program's log, repetitions told once; none where there is no log."""
-        return supervisor_logs.folded(self._log(name).splitlines())[-count:]
+        """The last lines that a program's processes have said, repetitions told once; none where there are none."""
+        return supervisor_logs.folded(supervisor_logs.last_words(self._log(name), name).splitlines())[-count:]
 
     def _log(self, name: str) -> str:
         path = self.log_path(name)

@@ -37,6 +37,13 @@ def tail(path: Path, limit: int = _LIMIT) -> str:
     return data.decode(errors="replace")
 
 
+def last_words(log: str, name: str) -> str:
+    """What the last of a program's processes that said anything said, without the line its environment script began
+    with; the whole log where that isn't there any more."""
+    spoken, *runs = re.split(rf"^\[devstack\] {re.escape(name)} pid \d+\n", log, flags=re.MULTILINE)
+    return next((run for run in reversed(runs) if run.strip()), spoken)
+
+
 def folded(lines: Sequence[str]) -> tuple[str, ...]:
     """Neighbours that differ in digits only, such as a server's line for each try of a check, as one and their number.
 

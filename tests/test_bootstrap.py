@@ -62,9 +62,11 @@ class Machine:
     def left_overs(self) -> list[str]:
         return [path.name for path in self.tool.glob(".tmp-*")] if self.tool.exists() else []
 
-    def start(self, *arguments: str, script: Path | None = None, cwd: Path | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, script: Path | None = None, cwd: Path | None = None, prefix: tuple[str, ...] = (),
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, str(script or self.tree / "bootstrap.py"), *arguments], env=self.environ,
+            [*prefix, sys.executable, str(script or self.tree / "bootstrap.py"), *arguments], env=self.environ,
             cwd=cwd or self.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
 
@@ -335,9 +337,12 @@ def test_killed_while_installing_leaves_no_installer_behind(machine: Machine) ->
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_while_installing(machine: Machine, number: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize("ignored", ["", "INT TERM"])
+def test_interrupted_while_installing(machine: Machine, number: signal.Signals, code: int, ignored: str) -> None:
+    """Also where the shell that started it had told its commands to ignore that, as a script does for what it starts
+    with `&`."""
     pid_file = staying_uv(machine)
-    child = machine.start("--json")
+    child = machine.start("--json", prefix=("/bin/sh", "-c", f"trap '' {ignored or 'USR2'}; exec \"$@\"", "sh"))
     until(pid_file.exists, child)
     child.send_signal(number)
     finished(child).failed(code, "interrupted")

@@ -213,6 +213,7 @@ def test_cancel_stops_what_waits_and_what_has_not_begun(bench: Bench) -> None:
         bench.run(step("a"), step("b", "a"))
     assert caught.value.exit_code == 130
     assert bench.told("skipped") == ["b"]
+    assert [event.text for event in bench.events if event.kind == "skipped"] == ["not begun"]
     assert bench.lines()[-1]["outcome"] == "interrupted"
 
 

@@ -249,6 +249,8 @@ def test_a_failed_build_leaves_the_old_environment_in_use(bench: Bench) -> None:
     with pytest.raises(DevstackError) as caught:
         bench.build()
     assert "nowhere" in f"{caught.value.what} {caught.value.why}"
+    assert caught.value.exit_code in (4, 8)
+    assert caught.value.fix
     assert caught.value.evidence
     assert bench.observe().state.linked == first.state.wanted
     assert bench.run("import alpha; print(1)") == "1"

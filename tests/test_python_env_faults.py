@@ -31,8 +31,12 @@ def test_a_wrong_hash_installs_nothing(bench: Bench) -> None:
     bench.require("beta==1.0 --hash=sha256:" + "0" * 64)
     with pytest.raises(NetworkError) as caught:
         bench.build()
-    assert caught.value.id == "hash-mismatch"
-    assert "beta" in caught.value.what
+    error = caught.value
+    assert (error.id, error.exit_code) == ("hash-mismatch", 4)
+    assert "beta" in error.what
+    assert "0" * 64 in error.why
+    assert error.fix
+    assert error.evidence
     assert not list(bench.observe().folder.glob("lib/*/site-packages/beta*"))
 
 
@@ -65,6 +69,8 @@ def test_a_build_that_lacks_a_tool_names_its_package(bench: Bench) -> None:
     bench.require("./native")
     with pytest.raises(ProcessError) as caught:
         bench.build()
+    assert (caught.value.id, caught.value.exit_code) == ("install-failed", 8)
+    assert any("pg_config executable not found" in line for line in caught.value.evidence)
     assert "native" in caught.value.what
     assert "pg_config" in caught.value.what
     assert "libpq" in caught.value.fix

@@ -144,7 +144,9 @@ def test_an_intercepted_connection_names_the_authority_and_works_once_it_is_trus
     with serving(Index(files), pem) as index:
         with pytest.raises(NetworkError) as caught:
             at(bench, index.url).build()
-        assert caught.value.id == "certificate-unknown"
+        assert (caught.value.id, caught.value.exit_code) == ("certificate-unknown", 4)
+        assert caught.value.evidence
+        assert not bench.observe().state.is_built
         assert caught.value.fix.startswith("export SSL_CERT_FILE=")
         assert at(bench, index.url).build(SSL_CERT_FILE=str(certificate)).state.is_built
 

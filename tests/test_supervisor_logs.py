@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devstack.supervisor_logs import folded
+from devstack.supervisor_logs import folded, last_words
 
 
 def test_the_echoes_of_a_check_do_not_push_out_the_cause() -> None:
@@ -13,3 +13,11 @@ def test_the_echoes_of_a_check_do_not_push_out_the_cause() -> None:
         "after",
     )  # fmt: skip
     assert folded([]) == ()
+
+
+def test_the_last_process_that_said_anything_is_heard() -> None:
+    log = "[devstack] web pid 1\nwell\n[devstack] web pid 2\nno shop\nat all\n[devstack] web pid 3\n"
+    assert last_words(log, "web") == "no shop\nat all\n"
+    assert last_words("rotated\n[devstack] web pid 3\n", "web") == "rotated\n"
+    assert last_words("rotated\n", "web") == "rotated\n"
+    assert last_words("", "web") == ""

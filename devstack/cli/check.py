@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -57,6 +58,16 @@ def _run(context: Context, stack: Stack, names: tuple[str, ...]) -> int:
             ) from None
         if outcomes[name]:
             break
+    _tell(context, outcomes, len(names))
+    return next((code for code in outcomes.values() if code), 0)
+
+
+def _tell(context: Context, outcomes: Mapping[str, int], wanted: int) -> None:
     if context.output.is_json:
         context.output.document({"checks": outcomes})
-    return next((code for code in outcomes.values() if code), 0)
+    name, code = list(outcomes.items())[-1]
+    if code:
+        rest = f"; {wanted - len(outcomes)} more not run" if wanted > len(outcomes) else ""
+        context.output.failed(f"{name} failed: exit status {code}{rest}")
+    else:
+        context.output.done(f"{', '.join(outcomes)} passed")

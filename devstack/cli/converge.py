@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from devstack.cli.calling import unseen
 from devstack.cli.context import Context
 from devstack.errors import UsageError
 from devstack.executor import Event, Outcome, Progress
@@ -108,4 +109,4 @@ def call(context: Context, root: Path | None = None) -> Call:
     """How to call devstack from here on. root: the project's folder, if that may not be this one."""
     elsewhere = root is not None and root != context.here()
     command = context.prefix(root or context.here())
-    return Call(command, shlex.quote(os.path.relpath(root or ".")) if elsewhere else "")
+    return Call(command, shlex.quote(os.path.relpath(root or ".")) if elsewhere else "", unseen=unseen())

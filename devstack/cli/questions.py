@@ -33,6 +33,10 @@ def value(system: System, text: str, *, secret: bool) -> str:
 
 
 def _answer(system: System, question: Question) -> Any:
+    from prompt_toolkit.renderer import CPR_Support
+
+    # a question of one line needs no place on the screen, and a terminal that can't tell its own would be complained of
+    question.application.renderer.cpr_support = CPR_Support.NOT_SUPPORTED
     answered = threading.Event()
     watcher = threading.Thread(target=_give_up, args=(system, question, answered), daemon=True)
     watcher.start()

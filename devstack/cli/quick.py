@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from devstack import standing
+from devstack.cli.calling import prefix, unseen
 from devstack.errors import StorageError
 from devstack.output import Call, Output
 from devstack.status import ProcessRow, ScaleRow, ServiceRow, StackRow, Status
@@ -49,14 +50,12 @@ def _show(output: Output, verb: str, status: Status, warnings: list[str]) -> Non
     if verb == "urls":
         output.urls(status)
     elif verb == "up":
-        from devstack.cli.calling import prefix
-
         # what was told before is told again only to who asks for more
         output.note(*(warnings if output.verbose else ()))
-        output.ready(status, 0.0, Call(prefix(os.getcwd())), ())
+        output.ready(status, 0.0, Call(prefix(os.getcwd()), unseen=unseen()), ())
     else:
         output.note(*(warnings if output.verbose else ()))
-        output.status(status)
+        output.status(status, call=Call(prefix(os.getcwd())))
 
 
 def _status(memo: standing.Memo) -> Status:

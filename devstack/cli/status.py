@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from devstack.cli.context import Context, common, pass_context
+from devstack.cli.converge import call
 
 
 @click.command("status")
@@ -15,4 +16,4 @@ def command(context: Context) -> None:
     stack = context.stack()
     if context.output.verbose:
         context.output.note(*stack.remarks())
-    context.output.status(stack.status(), context.system.now())
+    context.output.status(stack.status(), context.system.now(), call(context))

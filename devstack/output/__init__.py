@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from devstack.errors import DevstackError
 from devstack.output import bars, documents, results
-from devstack.output.results import Call
+from devstack.output.results import DEVSTACK, Call
 from devstack.output.stream import Cleaned, Lines
 from devstack.output.terminal import Terminal, is_interactive, is_terminal
 from devstack.output.text import clean, one_line
@@ -86,6 +86,10 @@ class Output:
         """What was asked for is done."""
         self._lines([f"{self._human.look.paint('✓', 'green')} {clean(text)}"])
 
+    def failed(self, text: str) -> None:
+        """What was asked for was done, and its answer is no: nothing to explain that wasn't said."""
+        self._aside.write(f"{self._aside.look.paint('✗', 'red')} {clean(text)}\n")
+
     def note(self, *texts: str) -> None:
         """Worth knowing, nothing to do about."""
         self._lines(results.notes(self._human.look, texts))
@@ -124,7 +128,7 @@ class Output:
         if self.is_json:
             self._result.write(json.dumps({"name": name, "line": shown}) + "\n")
         else:
-            self.line(f"{self._result.look.paint(f'{name:<{width}} |', 'cyan')} {shown}")
+            self.line(f"{self._result.look.paint(f'{name:<{width}} |', 'magenta')} {shown}")
 
     @contextlib.contextmanager
     def stream(self, name: str) -> Iterator[Callable[[str], None]]:
@@ -149,12 +153,12 @@ class Output:
         else:
             self._lines(results.plan(self._human.look, plan, verbose=self.verbose))
 
-    def status(self, status: Status, now: float = 0.0) -> None:
+    def status(self, status: Status, now: float = 0.0, call: Call = DEVSTACK) -> None:
         """now: seconds since the epoch."""
         if self.is_json:
             self.document(documents.status(status))
         else:
-            self._lines(results.status(self._human.look, status, now))
+            self._lines(results.status(self._human.look, status, now, call))
 
     def scale(self, rows: Sequence[ScaleRow]) -> None:
         if self.is_json:

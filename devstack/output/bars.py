@@ -63,7 +63,7 @@ def _bar(look: Look, wall: float, span: Span, name: int, room: int) -> str:
     scale = room / wall if wall > 0 else 0.0
     first = min(int(span.at * scale), room - 1)
     size = min(max(1, round(span.took * scale)), room - first)
-    style: Style = "cyan" if span.is_critical else "dim"
+    style: Style = "magenta" if span.is_critical else "dim"
     bar = " " * first + look.paint((_CRITICAL if span.is_critical else _OTHER) * size, style)
     ended: Style = "red" if span.ending == "failed" else ""
     return f"  {look.paint(pad(cut(one_line(span.step), name), name), ended)} {span.took:7.1f} s  {bar}".rstrip()

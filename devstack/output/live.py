@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from devstack.executor import Event
     from devstack.plan import Plan, Step
 
-Phase = Literal["failed", "running", "waiting", "done"]
+Phase = Literal["failed", "stopped", "running", "waiting", "done"]
 Part = tuple[str, Style]
 
 #: the times would be too far from what they belong to
@@ -33,8 +33,8 @@ _FRAMES_PER_SECOND = 10
 #: rows of a terminal that has room for everything
 _WHOLE = 10_000
 #: what people look for comes first when not everything fits
-_URGENT: tuple[Phase, ...] = ("failed", "running", "waiting", "done")
-_NAMES: dict[Phase, Style] = {"running": "bold", "waiting": "dim", "failed": "red", "done": ""}
+_URGENT: tuple[Phase, ...] = ("failed", "stopped", "running", "waiting", "done")
+_NAMES: dict[Phase, Style] = {"running": "bold", "waiting": "dim", "failed": "red", "stopped": "", "done": ""}
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Picture:
         head: list[Part] = [(cut(self._title, width), "bold")]
         tail = f"  {phases['done']} of {len(rows)} done, {now:.0f} s"
         tail += "  stopping, Ctrl-C again leaves at once" if self.is_stopping else ""
-        head.append((cut(tail, max(0, width - cells(head[0][0]))), "yellow" if self.is_stopping else "dim"))
+        head.append((cut(tail, max(0, width - cells(head[0][0]))), "magenta" if self.is_stopping else "dim"))
         room = max(3, size.height - 2)
         hidden = ""
         if len(rows) > room:
@@ -129,8 +129,8 @@ class Picture:
             return Row(name, "done", ("✓", "green"), ((told, "dim"),), f"{ended - began:.1f} s")
         if current is not None:
             words = self._said.get(current.id) or one_line(current.cause)
-            text: tuple[Part, ...] = ((DOING[current.action.verb], "cyan"), (f"  {words}", "dim"))
-            return Row(name, "running", (self._frame(now), "cyan"), text, f"{now - began:.1f} s")
+            text: tuple[Part, ...] = ((DOING[current.action.verb], "magenta"), (f"  {words}", "dim"))
+            return Row(name, "running", (self._frame(now), "magenta"), text, f"{now - began:.1f} s")
         return Row(name, "waiting", ("·", "dim"), ((self._waits(steps), "dim"),))
 
     def _waits(self, steps: list[Step]) -> str:
@@ -204,7 +204,7 @@ class LiveProgress:
 
 def _failed_row(name: str, event: Event, took: str) -> Row:
     if isinstance(event.error, InterruptedRunError):
-        return Row(name, "failed", ("•", "yellow"), (("stopped", "yellow"),), took)
+        return Row(name, "stopped", ("•", "magenta"), (("stopped", "magenta"),), took)
     return Row(name, "failed", ("✗", "red"), ((one_line(event.text), "red"),), took)
 
 

@@ -29,18 +29,23 @@ _COMING = ("starting", "running")
 class Call:
     """How the person calls devstack, and the folder to go to first ("" where this one will do).
 
-    here: the program that runs on this terminal from now on, "" for none.
+    here: the program that runs on this terminal from now on, "" for none. unseen: the folder of a `devstack` that
+    would do, were it on PATH.
     """
 
     command: str
     folder: str = ""
     here: str = ""
+    unseen: str = ""
+
+
+DEVSTACK = Call("devstack")
 
 
 def error(look: Look, error: DevstackError) -> list[str]:
     """What happened, why, the lines that prove it, and one command."""
     is_wanted = isinstance(error, InterruptedRunError)
-    style: Style = "yellow" if is_wanted else "red"
+    style: Style = "magenta" if is_wanted else "red"
     lines = hanging(look, f"{look.paint('•' if is_wanted else '✗', style)} ", 2, one_line(error.what), style)
     evidence = [clean(line).rstrip() for line in error.evidence]
     if error.why and evidence != [error.why]:
@@ -68,7 +73,7 @@ def plan(look: Look, plan: Plan, *, verbose: bool) -> list[str]:
     return [*lines, "", f"{_steps(len(plan.steps))}{lost}; nothing was changed."]
 
 
-def status(look: Look, status: Status, now: float = 0.0) -> list[str]:
+def status(look: Look, status: Status, now: float = 0.0, call: Call = DEVSTACK) -> list[str]:
     """now: seconds since the epoch."""
     stack = status.stack
     total, ready = _count(status)
@@ -81,19 +86,20 @@ def status(look: Look, status: Status, now: float = 0.0) -> list[str]:
     ]
     rows = [*_services(status), *_processes(status)]
     if rows:
-        drawn = table(look, ("", "NAME", "STATE", "WHAT", "WHERE", "UP"), [row.cells for row in rows])
+        drawn = table(look, ("", "NAME", "STATE", "WHAT", "WHERE", "UP"), [row.cells for row in rows], shrinks=3)
         lines += ["", drawn[0]]
         for row, line in zip(rows, drawn[1:], strict=True):
-            tone: Style = "dim" if row.is_ready else "yellow"
+            tone: Style = "dim" if row.is_ready else "magenta"
             lines += [line, *(look.paint(f"     {part}", tone) for part in row.reason_lines(look))]
     if status.scaled:
         lines += ["", *notes(look, map(scaled, status.scaled))]
     poor = next((row for row in rows if not row.is_ready and not row.is_away), None)
     if stack.state == "down":
-        lines += ["", *table(look, (), [("devstack up", ("start it all", "dim"))])]
+        lines += ["", *table(look, (), [(f"{call.command} up", ("start it all", "dim"))])]
     elif poor is not None:
         hints: list[Sequence[Cell]] = [
-            (f"devstack logs {poor.name}", ("what it printed", "dim")), ("devstack up", ("try again", "dim")),
+            (f"{call.command} logs {poor.name}", ("what it printed", "dim")),
+            (f"{call.command} up", ("try again", "dim")),
         ]  # fmt: skip
         lines += ["", *table(look, (), hints)]
     return lines
@@ -119,7 +125,7 @@ def _at_work(busy: Holder, now: float) -> str:
 
 def urls(look: Look, status: Status) -> list[str]:
     rows: list[Sequence[Cell]] = [
-        (name, url, "" if ready else ("not ready", "yellow")) for name, url, ready in _urls(status)
+        (name, url, "" if ready else ("not ready", "magenta")) for name, url, ready in _urls(status)
     ]
     told = [line for note in status.notes for line in hanging(look, "", 0, one_line(note))]
     return [*table(look, (), rows, indent="", cuts=False), *([""] if rows and told else []), *told]
@@ -142,7 +148,7 @@ def ready(look: Look, status: Status, took: float, call: Call) -> list[str]:
     others = [row.name for row in _processes(status) if row.is_ready and row.name not in shown]
     every = [*_services(status), *_processes(status)]
     missing = [row.name for row in every if not row.is_ready and row.name != call.here]
-    rows += [*_names(look, "running", others, ""), *_names(look, "not ready", missing, "yellow")]
+    rows += [*_names(look, "running", others, ""), *_names(look, "not ready", missing, "magenta")]
     if rows:
         lines += ["", *table(look, (), rows, cuts=False)]
     if status.notes:
@@ -153,7 +159,7 @@ def ready(look: Look, status: Status, took: float, call: Call) -> list[str]:
 
 
 def after_foreground(look: Look, name: str, code: int, call: Call) -> list[str]:
-    mark = look.paint("✓", "green") if code == 0 else look.paint("•", "yellow")
+    mark = look.paint("✓", "green") if code == 0 else look.paint("•", "magenta")
     words = {"up": f"put {one_line(name)} back under supervisord"}
     ended = f"{mark} {one_line(name)} has ended with exit status {code}; the rest of the stack stays up"
     return ["", ended, "", *next_steps(look, call, ("up", "down"), words)]
@@ -170,7 +176,13 @@ def next_steps(
     }  # fmt: skip
     rows: list[Sequence[Cell]] = [(f"cd {call.folder}", "")] if call.folder else []
     rows += [(f"{call.command} {verb}", (words[verb], "dim")) for verb in verbs]
-    return ["  Next:", *table(look, (), rows, indent="    ", cuts=False)]
+    lines = ["  Next:", *table(look, (), rows, indent="    ", cuts=False)]
+    if call.unseen:
+        lines += ["", *(f"  {line}" for line in (
+            look.paint("To type only `devstack`, put this into your shell's profile:", "dim"),
+            f'  export PATH="{call.unseen}:$PATH"',
+        ))]  # fmt: skip
+    return lines
 
 
 def stacks(look: Look, entries: Sequence[Entry], states: Sequence[str], now: float) -> list[str]:
@@ -189,7 +201,7 @@ def notes(look: Look, texts: Iterable[str]) -> list[str]:
     for text in texts:
         words = f"note: {one_line(text)}"
         first, *rest = wrap(words, max(20, look.text_width - 6), _NOTE_LINES) if look.width else [words]
-        found += [look.paint(line, "yellow") for line in (first, *(f"      {line}" for line in rest))]
+        found += [look.paint(line, "magenta") for line in (first, *(f"      {line}" for line in rest))]
     return found
 
 
@@ -248,9 +260,9 @@ def _mark(status: Status, row: ServiceRow | ProcessRow) -> tuple[str, Style]:
     if row.ready:
         return "✓", "green"
     if row.state in _COMING:
-        return "•", "yellow"
+        return "•", "magenta"
     if row.state == "foreground":
-        return "•", "cyan"
+        return "•", "magenta"
     # what was stopped on purpose is no failure
     return ("·", "dim") if row.state == "stopped" and status.stack.state == "down" else ("✗", "red")
 

@@ -7,16 +7,20 @@ from collections.abc import Iterable, Sequence
 from devstack.output.terminal import Look, Style
 from devstack.output.text import cells, cut, one_line
 
+#: columns that are left to one that gives way
+_NARROW = 12
 #: a text, or a text with its style
 Cell = str | tuple[str, Style]
 
 
 def table(
-    look: Look, heads: Sequence[str], rows: Iterable[Sequence[Cell]], indent: str = "  ", *, cuts: bool = True
+    look: Look, heads: Sequence[str], rows: Iterable[Sequence[Cell]], indent: str = "  ", *, cuts: bool = True,
+    shrinks: int | None = None,
 ) -> list[str]:
     """Lines of a table; columns that are empty throughout are left out. heads: () for none.
 
-    cuts: the last column ends where the terminal does; False where people copy from it.
+    cuts: the last column ends where the terminal does; False where people copy from it. shrinks: a column that gives
+    way first.
     """
     body = [[_styled(cell) for cell in row] for row in rows]
     if not body:
@@ -25,6 +29,12 @@ def table(
     head: list[list[tuple[str, Style]]] = [[(text, "dim") for text in heads]] if heads else []
     lines = [[row[column] for column in used] for row in [*head, *body]]
     widths = [max(cells(line[column][0]) for line in lines) for column in range(len(used))]
+    if shrinks in used and look.width is not None:
+        column = used.index(shrinks)
+        over = sum(width + _gap(width) for width in widths) - 2 + len(indent) - look.width
+        widths[column] = max(min(widths[column], _NARROW), widths[column] - max(0, over))
+        for line in lines:
+            line[column] = (cut(line[column][0], widths[column]), line[column][1])
     return [_line(look, line, widths, indent, cuts) for line in lines]
 
 

@@ -11,8 +11,9 @@ from typing import Literal, TextIO
 from devstack.errors import StorageError
 from devstack.output.text import ascii_of, clean
 
-Style = Literal["", "bold", "dim", "red", "green", "yellow", "cyan"]
-_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+#: yellow and cyan can't be read on a white background, blue not on a black one
+Style = Literal["", "bold", "dim", "red", "green", "magenta"]
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "magenta": "35"}
 #: lines of text are no longer than this however wide the terminal is: the eye loses its place
 _READABLE = 100
 

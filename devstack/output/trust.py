@@ -22,10 +22,10 @@ def summary(look: Look, request: Request) -> list[str]:
         else "This repository is not trusted yet.",
     ]  # fmt: skip
     for change in request.changes:
-        lines.append(f"  {look.paint(one_line(str(change)), 'yellow')}")
+        lines.append(f"  {look.paint(one_line(str(change)), 'magenta')}")
         lines += [f"    {look.paint('|', 'dim')} {clean(line)}" for line in change.diff]
     if request.stranger:
-        lines.append(look.paint("Its folder belongs to another user, who can change it at any time.", "yellow"))
+        lines.append(look.paint("Its folder belongs to another user, who can change it at any time.", "magenta"))
     installs = request.profile.python.install != () or request.profile.python.packages
     lines.append(f"It would{' install its requirements (packages may run code) and' * bool(installs)}:")
     rows = list(_rows(document(request)))
@@ -71,7 +71,7 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         watched = [f"{name} ({', '.join(globs)})" for name, globs in document["watches"].items()]
         yield "restart on change", one_line(", ".join(watched))
     if document["services"]:
-        texts = [f"{one['name']} ({one['kind']} {one['version'] or ''}".rstrip() + ")" for one in document["services"]]
+        texts = [_service(**one) for one in document["services"]]
         yield "start services", one_line(", ".join(texts))
     if document["indexes"]:
         yield "fetch packages from", one_line(", ".join(document["indexes"]))
@@ -80,3 +80,8 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield head, one_line(", ".join(document[key]))
     names = [item["file"] for item in document["bound_to"]]
     yield "as long as unchanged", one_line(", ".join(names))
+
+
+def _service(name: str, kind: str, version: str | None) -> str:
+    words = [word for word in (kind if kind != name else "", version or "") if word]
+    return f"{name} ({' '.join(words)})" if words else name

@@ -124,10 +124,7 @@ def _error(mistakes: tuple[Mistake, ...]) -> ProfileError:
         nothing = Mistake("devstack.toml", 0, "", "there is none")
         return ProfileError("there is no profile", (nothing,), fix="--profile FILE")
     files = " and ".join(dict.fromkeys(mistake.file for mistake in mistakes))
-    first = mistakes[0]
-    place = f"{first.file}:{first.line}" if first.line else first.file
-    fix = f"correct {place}; `devstack plan` checks it"
-    return ProfileError(f"{files} can't be used as a profile", mistakes, fix=fix)
+    return ProfileError(f"{files} can't be used as a profile", mistakes)
 
 
 def _validated(

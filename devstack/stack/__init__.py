@@ -266,7 +266,7 @@ class Stack:
         asked = self._options.ask_trust
         if not (self._options.trust or is_own or (asked and asked(request))):
             given = f" --profile {shlex.quote(self._options.profile)}" if self._options.profile else ""
-            raise request.refusal(f"devstack trust{given}")
+            raise request.refusal(f"devstack trust{given}", is_shown=asked is not None)
         self._trust.trust(request.material)
 
     def trust(self, request: Request) -> None:

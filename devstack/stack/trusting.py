@@ -38,8 +38,8 @@ class Request:
     is_known: bool
     stranger: bool
 
-    def refusal(self, fix: str) -> NotTrustedError:
-        """The error where nobody says yes."""
+    def refusal(self, fix: str, *, is_shown: bool = False) -> NotTrustedError:
+        """The error where nobody says yes. is_shown: the person has just seen what changed, and said no."""
         if not self.is_known:
             why = "its profile names commands that would run here"
         else:
@@ -50,7 +50,7 @@ class Request:
             why += "; its folder belongs to another user"
         error = NotTrustedError(
             "not-trusted", f"{self.material.root} is not trusted", why=why, fix=fix,
-            evidence=tuple(line for change in self.changes for line in change.diff),
+            evidence=() if is_shown else tuple(line for change in self.changes for line in change.diff),
         )
         error.changes = tuple(
             {"file": change.name, "kind": change.kind, "change": change.how} for change in self.changes

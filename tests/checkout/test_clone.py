@@ -377,8 +377,12 @@ def test_a_refused_log_in_ends_at_once(
     """No prompt is waited for and nothing is tried again."""
     with pytest.raises(NetworkError) as caught:
         git.clone(f"http://127.0.0.1:{host.server_port}/{status}/shop.git", work / "shop", Wish(), quiet)
-    assert (caught.value.id, caught.value.exit_code) == ("access-denied", 4)
-    assert system.pauses == []
+    error = caught.value
+    assert (error.id, error.exit_code) == ("access-denied", 4)
+    assert error.fix.endswith(f"git ls-remote -- http://127.0.0.1:{host.server_port}/{status}/shop.git")
+    assert "devstack never asks for one" in error.why
+    assert error.evidence
+    assert (system.pauses, len(asked(host))) == ([], 1)
     assert names(work) == []
 
 
@@ -436,6 +440,7 @@ def test_without_git(private_environ: dict[str, str], shop: Path, work: Path, tm
     finally:
         os.chdir(before)
     assert (caught.value.id, caught.value.exit_code) == ("git-missing", 3)
+    assert caught.value.fix.endswith("git")
     assert not (tmp_path / "MARKER").exists()
     assert names(work) == []
 
@@ -530,6 +535,9 @@ def test_anything_else_is_left_alone(git: Git, shop: Path, work: Path) -> None:
         with pytest.raises(ConflictError) as caught:
             ensure_fits(git, wanted, work / name)
         assert (caught.value.id, caught.value.exit_code) == ("folder-taken", 6)
+        assert f"--into {work / name}-2" in caught.value.fix
+    assert names(work) == ["clone", "file", "files"]
+    assert names(work / "files") == ["a"]
 
 
 def test_an_existing_checkout_follows_its_remote(git: Git, shop: Path, work: Path, run: Run) -> None:

@@ -6,9 +6,11 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ from devstack.checkout.git import Wish
 from devstack.errors import DevstackError, NetworkError, UsageError
 from devstack.system import System
 from tests.checkout.desk import GIT, Hasty, Run, names, quiet
+from tests.checkout.test_clone import CLONE, ROOT
 
 _CORE = subprocess.run([GIT, "--exec-path"], capture_output=True, text=True, check=True).stdout.strip() if GIT else ""
 pytestmark = pytest.mark.skipif(not shutil.which("git-daemon", path=_CORE), reason="needs git daemon")
@@ -126,6 +129,36 @@ def test_one_that_is_cut_every_time_is_a_network_error(git: Git, work: Path, pro
     assert caught.value.evidence
     assert proxy.connections == 3
     assert names(work) == []
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.95])
+@pytest.mark.fault("B3")
+def test_a_run_that_is_killed_on_the_way_leaves_nothing_under_the_name(
+    git: Git, work: Path, proxy: Proxy, private_environ: dict[str, str], share: float
+) -> None:
+    """kill -9 of devstack and its git while so much has come; the next clone is whole, and sweeps what was left."""
+    reached = threading.Event()
+
+    def gate(connection: int, count: int) -> str:
+        if connection > 1 or count < share * _SIZE:
+            return "pass"
+        reached.set()
+        return "stall"
+
+    proxy.gate = gate
+    url = f"git://127.0.0.1:{proxy.port}/shop"
+    child = subprocess.Popen(
+        [sys.executable, "-c", CLONE, url, str(work / "shop")], env=private_environ, cwd=ROOT, start_new_session=True
+    )
+    assert reached.wait(60)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    assert not (work / "shop").exists()
+
+    git.clone(url, work / "shop", Wish(), quiet)
+
+    assert (work / "shop" / "big").stat().st_size == _SIZE
+    assert names(work) == ["shop"]
 
 
 @pytest.mark.fault("B5")

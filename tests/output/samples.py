@@ -14,7 +14,7 @@ from devstack.plan import AwaitProgram, DiscardData, InstallPackages, Plan, RunT
 from devstack.stack.status import ProcessRow, ServiceRow, StackRow, Status
 
 #: colours that these renderers may use; nothing else of a terminal's language
-PAINT = re.compile(r"\x1b\[(?:0|1|2|31|32|33|36)m")
+PAINT = re.compile(r"\x1b\[(?:0|1|2|31|32|35)m")
 
 #: what is hidden in them must not reach a terminal: title, clipboard, link, colour, cursor, C1, direction, overwriting
 HOSTILE = (

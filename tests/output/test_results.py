@@ -117,6 +117,19 @@ def test_the_end_of_a_bootstrap_says_where_everything_is_and_what_to_do_next() -
         """)  # fmt: skip
 
 
+def test_a_devstack_that_is_not_on_path_is_told_with_what_puts_it_there() -> None:
+    lines = results.ready(_PIPE, SHOP, 0.0, Call("python3 b.py", unseen="$HOME/.local/bin"))
+    assert lines[-1] == '    export PATH="$HOME/.local/bin:$PATH"'
+    assert results.status(_PIPE, DOWN, call=Call("python3 b.py"))[-1] == "  python3 b.py up  start it all"
+
+
+def test_a_narrow_terminal_takes_from_what_matters_least() -> None:
+    what = replace(SHOP.services[0], version="7.2.4 (valkey 9.1.2, of the distribution)")
+    lines = results.status(Look(76), replace(SHOP, services=(what, *SHOP.services[1:])))
+    assert any(line.endswith("4 s, 1 restart") for line in lines), lines
+    assert all(cells(line) <= 76 for line in lines), lines
+
+
 def test_an_up_with_nothing_to_do_says_so() -> None:
     assert results.ready(_PIPE, SHOP, 0.0, Call("devstack"))[0] == "✓ shop is up, nothing had to be done"
 

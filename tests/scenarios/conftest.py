@@ -33,7 +33,7 @@ def leases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def keep_away(state: Path, run: Path) -> None:
     """Lease the first ports to nobody: stacks of this machine's users, and of another run of the tests, take those,
     and with a registry of their own they might do so between a lease and its use."""
-    first = 20 + zlib.crc32(bytes(run)) % 6 * 20
+    first = 20 + zlib.crc32(bytes(run)) % 20 * 40
     ports = {f"p{port}": port for base in (5432, 5672, 6379, 8000, 25672) for port in range(base, base + first)}
     registry = Registry(System(), state / "devstack")
     registry.record(Entry("0" * 16, "elsewhere", str(run), "native", ports, 0.0))

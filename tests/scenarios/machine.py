@@ -275,6 +275,14 @@ def until(check: Callable[[], bool], timeout: float = 20.0) -> bool:
     return True
 
 
+def lives(process: psutil.Process) -> bool:
+    """Is it still this very process? One that has ended and that nobody has asked for yet doesn't live."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def below(folder: Path) -> list[psutil.Process]:
     """Living processes that have to do with a folder: by their words, their folder or their environment."""
     place, found = str(folder), []

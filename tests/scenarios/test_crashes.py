@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.machine import MINI, Machine, Project, finish, git, make_repository, until
+from tests.scenarios.machine import MINI, Machine, Project, finish, git, lives, make_repository, until
 
 #: every so many lines of the journal a run is killed; the first one differs, so that together they cover them all
 _STRIDE = 12
@@ -137,7 +137,7 @@ def test_a_killed_supervisord_leaves_no_orphan_and_no_duplicate(mini: Project, v
     if verb == "up":
         mini.assert_up()
         mini.assert_single()
-        assert not any(process.is_running() for each in before.values() for process in each)
+        assert not any(lives(process) for each in before.values() for process in each)
     else:
         mini.assert_gone()
 
@@ -157,7 +157,7 @@ def test_strangers_that_look_like_the_stack_survive(mini: Project) -> None:
         mini.run("up")
         mini.run("down")
 
-        assert not web.is_running()
+        assert not lives(web)
         assert alike.poll() is None
     finally:
         alike.kill()
@@ -171,7 +171,7 @@ def test_a_killed_server_is_started_again_with_its_data(mini: Project) -> None:
 
     redis.kill()
 
-    assert until(lambda: mini.status()["stack"]["state"] == "up" and not redis.is_running())
+    assert until(lambda: mini.status()["stack"]["state"] == "up" and not lives(redis))
     assert mini.redis("GET", "mine") == b"kept"
     mini.assert_single()
 

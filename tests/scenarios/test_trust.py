@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.scenarios.machine import Machine, Project, commit, make_repository
+from tests.scenarios.machine import Machine, Project, commit, finish, git, make_repository, until
 
 #: a package whose build leaves a mark; it needs nothing from the network
 _BACKEND = """
@@ -75,6 +76,47 @@ def test_nothing_of_a_repository_runs_before_it_is_trusted(machine: Machine, mar
     assert "python web.py" in project.run("trust").out
     project.run("up")
     assert found(marks) == {"package", "seed.py", "web.py", "loop.py"}
+
+
+_WATCHED = """
+import os, sys
+_log = os.open(os.environ["WATCHED"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+
+def _hear(event, args):
+    if event in ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.fork", "pty.spawn"):
+        os.write(_log, f"{event} {args[:2]}\\n".encode())
+    if event == "socket.connect":
+        os.write(_log, f"{event} {args[1]!r}\\n".encode())
+
+
+sys.addaudithook(_hear)
+"""
+
+
+@pytest.mark.fault("S2")
+def test_reading_what_is_not_trusted_executes_nothing_and_asks_nobody(machine: Machine) -> None:
+    """The interpreter itself tells of every process and every connection."""
+    project = machine.new_project(trusted=False)
+    project.edit("devstack.toml", 'name = "mini"', 'name = "mini"\nnotes = "$(id) `id` ${processes.web.url} %(id)s"')
+    folder = machine.folder / "audit"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_WATCHED)
+    log = folder / "log"
+    watched = {"PYTHONPATH": f"{folder}:{machine.environ['PYTHONPATH']}", "WATCHED": str(log)}
+
+    for words, code in ((("plan",), 0), (("status",), 0), (("urls",), 0), (("config",), 0), (("up",), 9),
+                        (("exec", "--", "true"), 9), (("env",), 0), (("list",), 0)):  # fmt: skip
+        project.run(*words, code=code, env=watched)
+        told = log.read_text()
+        assert str(project.root) not in told, (words, told)
+        # its own supervisord is looked for, at a place that only this user can enter
+        asked = [line for line in told.splitlines() if line.startswith("socket.connect")]
+        assert all(f"'{machine.environ['XDG_RUNTIME_DIR']}/" in line for line in asked), (words, told)
+    # the hook hears: once it is trusted, servers are asked
+    project.run("trust", env=watched)
+    project.run("up", "redis", env=watched)
+    assert "socket.connect ('127.0.0.1', " in log.read_text()
 
 
 @pytest.mark.fault("S3")
@@ -179,8 +221,53 @@ def test_trust_ends_with_the_first_changed_byte(mini: Project) -> None:
 def test_trust_belongs_to_a_place(mini: Project) -> None:
     other = mini.machine.project(mini.machine.folder / "other")
     shutil.copytree(mini.root, other.root)
+    git(mini.root, "worktree", "add", "-q", str(mini.machine.folder / "tree"))
+    tree = mini.machine.project(mini.machine.folder / "tree")
 
-    other.run("up", code=9)
+    for project in (other, tree):
+        error = project.run("up", "--json", code=9).error
+        assert (error["id"], error["fix"]) == ("not-trusted", "devstack trust")
+    # the place is kept by its real path: another folder put there by a link or a move isn't what was trusted
+    kept = mini.machine.project(mini.root.rename(mini.machine.folder / "kept"))
+    kept.run("up", code=9)
+    mini.root.symlink_to(other.root)
+    mini.run("up", code=9)
+    mini.root.unlink()
+    other.edit("web.py", "web begins", "another begins")
+    other.edit("devstack.toml", "24 }", "25 }")
+    other.root.rename(mini.root)
+    mini.run("up", code=9)
+    assert not (mini.folder / "venvs").exists()
+
+
+@pytest.mark.fault("S5")
+def test_what_is_swapped_after_the_look_is_not_what_runs(mini: Project) -> None:
+    """The profile is read once: what was looked at is what is executed."""
+    mark = mini.machine.folder / "mark"
+    go = mini.hold()
+    mini.trust()
+    child = mini.popen("up")
+    assert until((mini.root / "var" / "holds").exists, 60)
+    mini.edit("devstack.toml", 'run = "python web.py"', f'run = "touch {mark}"')
+    go.touch()
+    finish(child, ("up",), 0)
+
+    assert not mark.exists()
+    mini.run("up", code=9)
+    mini.run("restart", "web", code=9)
+    assert not mark.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.fault("S5")
+def test_trust_ends_where_the_folder_gets_another_owner(mini: Project) -> None:
+    os.chown(mini.root, 65534, 65534)
+
+    error = mini.run("up", "--json", code=9).error
+
+    assert "belongs to another user" in error["why"]
+    os.chown(mini.root, 0, 0)
+    mini.run("up", "redis")
 
 
 def test_a_profile_that_the_person_gives_needs_no_other_trust(mini: Project) -> None:

@@ -13,6 +13,9 @@ _PASSING = re.compile(
     r"(?i)connection|timed? ?out|temporar|reset by peer|resolv|unreachable|retrying|\b50[0234]\b|\b429\b"
     r"|hash sum mismatch|incompleteread|failed to fetch|proxy"
 )
+#: what pip says of each try, before it says only that it has found nothing
+_BROKEN = re.compile(r"after connection broken by '(.+)': /")
+_QUOTED = re.compile(r"['\"]([^'\"]+)['\"]")
 
 
 class LastingError(NetworkError):
@@ -48,5 +51,7 @@ def failure(id: str, what: str, done: Completed) -> NetworkError:
         return LastingError(id, what, why="it took too long", fix="devstack up", evidence=lines)
     errors = [line for line in lines if line.startswith(("ERROR:", "E:", "Err:"))]
     why = (errors or list(lines) or ["it said nothing"])[-1].split(": ", 1)[-1][:300]
+    if (broken := _BROKEN.findall(text)) and (said := _QUOTED.findall(broken[-1])):
+        why = re.sub(r"^\[Errno -?\d+\] ", "", said[-1].rpartition(": ")[2])[:300]
     kind = NetworkError if _PASSING.search(text) else LastingError
     return kind(id, what, why=why, fix="devstack up", evidence=lines)
