@@ -24,7 +24,7 @@ def lines(look: Look, found: Sequence[Listed], now: float) -> list[str]:
     rows: list[Sequence[Cell]] = [
         (
             one.manifest.name, size(one.manifest.size), ago(now - one.manifest.made), one.manifest.revision or "-",
-            (one_line(f"lost: {one.lost}"), "yellow") if one.lost else one_line(_what(one.manifest)),
+            (one_line(f"lost: {one.lost}"), "magenta") if one.lost else one_line(_what(one.manifest)),
         )
         for one in found
     ]  # fmt: skip
