@@ -27,7 +27,7 @@ from devstack.wire import Probe, Question
 __all__ = [
     "PASSWORD_REFUSED", "Client", "ContainerService", "Hint", "Installed", "Instance", "Kind", "NativeService",
     "Packages", "Prepare", "Probe", "Question", "Runner", "Server", "ServerFile", "Source", "System", "Wheel",
-    "declarations", "get", "kind_of", "names",
+    "declarations", "get", "kind_of", "names", "ports_of",
 ]
 
 
@@ -41,7 +41,8 @@ class Instance:
 
     ports: by the kind's port names; `main` is the one clients use. data: absolute folder that is this instance's own
     (`.devstack/data/<name>`). sockets: short absolute folder (under 90 bytes) for Unix sockets. user: the account the
-    application uses. is_contained: it runs in a container, where neither folder means anything.
+    application uses. is_contained: it runs in a container, where neither folder means anything. host: where whoever
+    asks for it reaches it, at these ports: this machine, or its name on the stack's network.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Instance:
     data: str
     sockets: str
     is_contained: bool = False
+    host: str = "127.0.0.1"
 
     @property
     def port(self) -> int:
@@ -212,7 +214,8 @@ class ContainerService:
     path absolute inside; the server's own user must be able to read them. ports: port inside by the kind's port names;
     one left out isn't published. volumes: folder inside, by a short name, of what outlives the container. hostname:
     fixed, where data is bound to it. repair: argv run inside as root where the server refuses the stack's password: an
-    older volume may have another one.
+    older volume may have another one. is_text: command and env are texts of the profile, whose `${…}` has to be filled
+    in; then env may hold secrets. client: words that begin its client inside, where they are others than elsewhere.
     """
 
     image: str
@@ -221,10 +224,12 @@ class ContainerService:
     command: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     files: tuple[ServerFile, ...] = ()
+    client: tuple[str, ...] = ()
     hostname: str = ""
     repair: tuple[str, ...] = ()
     stop_signal: SignalName | None = None
     stop_grace: float = 30.0
+    is_text: bool = False
 
 
 @dataclass(frozen=True)
@@ -285,7 +290,7 @@ class Kind(Protocol):
     default_version: str
     #: standard ports by name; `main` is the one in URLs
     ports: Mapping[str, int]
-    #: ways to the server's binaries, in order of preference
+    #: ways to the server's binaries, in order of preference; none: it runs in a container only
     sources: tuple[Source, ...]
     #: megabytes of memory below which the server is sure not to start
     memory_mb: int
@@ -360,6 +365,14 @@ def get(name: str) -> Kind:
 def kind_of(name: str, declaration: Service) -> Kind:
     """The kind of a declared service: its `kind`, else its table's name."""
     return get(declaration.kind or name)
+
+
+def ports_of(name: str, declaration: Service) -> dict[str, int]:
+    """The ports wanted on this machine, by name: the kind's, or those that the declaration itself names. One that only
+    root may have is wished for above: 80 as 8080."""
+    declared: Mapping[str, int] = getattr(declaration, "ports", {})
+    wished = {port: number if number > 1023 else 8000 + number for port, number in declared.items()}
+    return {**kind_of(name, declaration).ports, **wished}
 
 
 def said_by_a_server(declared: Mapping[str, Service], output: str) -> tuple[str, str] | None:

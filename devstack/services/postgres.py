@@ -128,12 +128,12 @@ class PostgresKind:
 
     def url(self, instance: Instance) -> Secret:
         user, password = quote(instance.user, safe=""), quote(instance.password.reveal(), safe="")
-        return Secret(f"postgresql://{user}:{password}@127.0.0.1:{instance.port}/{quote(_databases(instance)[0])}")
+        return Secret(f"postgresql://{user}:{password}@{instance.host}:{instance.port}/{quote(_databases(instance)[0])}")
 
     def variables(self, instance: Instance) -> Mapping[str, str | Secret]:
         return {
             "url": self.url(instance),
-            "host": "127.0.0.1",
+            "host": instance.host,
             "port": str(instance.port),
             "user": instance.user,
             "password": instance.password,

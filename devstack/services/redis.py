@@ -149,13 +149,13 @@ class RedisKind:
     def url(self, instance: Instance) -> Secret:
         declared = _declared(instance)
         login = f":{quote(instance.password.reveal(), safe='')}@" if declared.password else ""
-        return Secret(f"redis://{login}127.0.0.1:{instance.port}/{declared.db}")
+        return Secret(f"redis://{login}{instance.host}:{instance.port}/{declared.db}")
 
     def variables(self, instance: Instance) -> Mapping[str, str | Secret]:
         declared = _declared(instance)
         return {
             "url": self.url(instance),
-            "host": "127.0.0.1",
+            "host": instance.host,
             "port": str(instance.port),
             "user": instance.user,
             "password": instance.password if declared.password else "",

@@ -20,7 +20,7 @@ from devstack.registry import Entry, Wish
 from devstack.render import RenderedFile
 from devstack.runtimes.engine_answers import Look
 from devstack.runtimes.servers import Choice
-from devstack.services import Instance, Kind, Probe, kind_of
+from devstack.services import Instance, Kind, Probe, kind_of, ports_of
 from devstack.stack.containers import look
 from devstack.stack.declared_files import with_env_files, with_files
 from devstack.stack.machinery import Tools
@@ -114,7 +114,7 @@ class Observer:
     def _lease(self, record: Record) -> tuple[dict[str, int], tuple[str, ...]]:
         wishes: dict[str, Wish] = {}
         for name, service in self._profile.services.items():
-            for port, standard in kind_of(name, service).ports.items():
+            for port, standard in ports_of(name, service).items():
                 key = name if port == "main" else f"{name}.{port}"
                 fixed = service.port if port == "main" else None
                 wishes[key] = Wish(fixed or standard, fixed=fixed is not None)

@@ -9,7 +9,7 @@ from devstack import contained
 from devstack.profile.model import Service
 from devstack.runtimes.engine_answers import Look
 from devstack.runtimes.servers import Choice
-from devstack.services import Instance, Server, kind_of
+from devstack.services import Instance, Server, kind_of, ports_of
 from devstack.stack.containers import UNUSED, Place, Placing, look, token_of, trashed_volumes
 from devstack.stack.machinery import Tools
 from devstack.stack.store import SecretStore
@@ -81,7 +81,7 @@ class ServiceObserver:
     def _instance(self, name: str, ports: Mapping[str, int], secrets: SecretStore, folder: str) -> Instance:
         service = self._profile.services[name]
         kind = kind_of(name, service)
-        own = {port: ports[name if port == "main" else f"{name}.{port}"] for port in kind.ports}
+        own = {port: ports[name if port == "main" else f"{name}.{port}"] for port in ports_of(name, service)}
         stack = self._profile.name.replace("-", "_")
         return Instance(
             name=name, stack=stack, declaration=service, ports=own, user=kind.account(service, stack),
