@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"services", "detect", "state", "status", "wire"}),
     frozenset({
         "plan", "planner", "programs", "environment", "masking", "project_files", "render", "taking_down",
-        "timings", "away", "completing", "contained", "layout", "watching", "ci", "doctor",
+        "timings", "away", "completing", "contained", "images", "layout", "viewpoint", "watching", "ci", "doctor",
     }),
     frozenset({"evidence", "files", "globs", "network", "processes", "system"}),
     frozenset({

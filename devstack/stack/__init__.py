@@ -29,7 +29,7 @@ from devstack.stack.exposure import exposed
 from devstack.stack.inputs import Inputs
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Observer, Seen, observe_running
-from devstack.stack.observe_services import placing_of
+from devstack.stack.observe_services import ensure_placed, placing_of
 from devstack.stack.options import Asker, Options, Run
 from devstack.stack.parts import ensure_reachable, observe_parts, performers
 from devstack.stack.paths import Project, places, sockets
@@ -98,7 +98,7 @@ class Stack:
             tools = self._tools(self._bare())
             return down(observe_running(tools, self.supervisor(), self._store.load().stack).state, goal)
         try:
-            placing_of(self._tools(self.profile)).ensure(self._store.load())
+            ensure_placed(self._tools(self.profile), self._store.load())
             return self._plan(self.observe(), goal)
         except UsageError as error:
             # what can't be understood yet may be in what is missing
@@ -143,7 +143,7 @@ class Stack:
             moving = self._copy_out(listener, show) if self._options.move_data else {}
             goal = replace(goal, load=frozenset(moving)) if moving else goal
             tools = replace(self._tools(self.profile), moving=moving)
-            placing_of(tools).ensure(self._store.load())
+            ensure_placed(tools, self._store.load())
             observer = self._observer(tools, keep=True)
             with self._standing.looking() as notes:
                 seen = observer.observe()
@@ -219,7 +219,8 @@ class Stack:
         return Executor(self.system, performers.table(), listener, self._journal(plan.goal)).execute(plan)
 
     def is_running(self) -> bool:
-        return self.supervisor().observe().is_running
+        """Anything of it."""
+        return self.supervisor().observe().is_running or bool(self._containers.running(self._store.load()))
 
     def keep_scale(self, scale: Mapping[str, int]) -> None:
         """From now on these processes run so often. Raises BusyError."""
@@ -357,6 +358,7 @@ class Stack:
         """Give up the leases of programs that don't run and whose port somebody else has taken."""
         record = self._store.load()
         running = {name for name, now in self._supervisor(record.stack).observe().programs.items() if now.is_running}
+        running |= self._containers.running(record)
         taken = {
             name for name, port in record.ports.items()
             if name.partition(".")[0] not in running and not self.system.is_port_free(port)
