@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         "plan", "planner", "programs", "environment", "masking", "project_files", "render", "taking_down",
         "timings", "away", "completing", "contained", "images", "layout", "viewpoint", "watching", "ci", "doctor",
     }),
-    frozenset({"evidence", "files", "globs", "network", "processes", "system"}),
+    frozenset({"evidence", "files", "globs", "network", "processes", "relays", "system"}),
     frozenset({
         "checkout", "installers", "interpreters", "orphans", "python_env", "registry", "resources", "runtimes",
         "shared_answer", "site_packages", "snapshots", "standing", "supervised", "supervisor", "supervisor_answers",

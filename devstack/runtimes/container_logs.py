@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from devstack.errors import DevstackError
 from devstack.runtimes.docker import Engine
@@ -36,6 +37,11 @@ def lines(engine: Engine, container: str, *, tail: int | None = None, since: int
         except NotFound:
             return ()
     return tuple(_line(one) for one in found.splitlines())
+
+
+def seconds(stamp: str) -> int:
+    """Seconds since the epoch of a line's stamp; 0 for none."""
+    return int(datetime.fromisoformat(f"{stamp[:19]}+00:00").timestamp()) if stamp else 0
 
 
 def since_start(engine: Engine, container: str) -> str:

@@ -226,6 +226,13 @@ class Engine:
                 case "network":
                     self._worker.remove_network(thing.id)
 
+    def end(self, container: str) -> None:
+        """Ask a container to end, and kill it after the seconds it was made with; it stays as it then is."""
+        from docker.errors import NotFound
+
+        with self._asking(), contextlib.suppress(NotFound):
+            self._worker.stop(container)
+
     def remove_network(self, stack: str) -> None:
         from docker.errors import NotFound
 

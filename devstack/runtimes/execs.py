@@ -49,7 +49,7 @@ def answer(engine: Engine, container: str, command: Inside, timeout: float) -> A
         try:
             output: bytes = api.exec_start(made)
         except docker.errors.APIError as error:
-            if _lacks_program(error):
+            if lacks_program(str(error.explanation or error)):
                 return Answer(127, str(error.explanation or error))
             raise
         return Answer(int(api.exec_inspect(made)["ExitCode"] or 0), output.decode(errors="replace"))
@@ -130,6 +130,6 @@ def _make(api: Any, container: str, command: Inside, *, is_terminal: bool, has_i
     return str(made["Id"])
 
 
-def _lacks_program(error: Exception) -> bool:
-    said = str(getattr(error, "explanation", "") or error)
+def lacks_program(said: str) -> bool:
+    """Is it this what an engine says of a command that it can't execute?"""
     return "executable file not found" in said or "no such file or directory" in said

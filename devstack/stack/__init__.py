@@ -39,6 +39,7 @@ from devstack.stack.standing import Look, Standing
 from devstack.stack.status import Status, status_of
 from devstack.stack.store import RecordStore, held, holder
 from devstack.stack.trusting import Request, is_persons_own, material
+from devstack.state import Record
 from devstack.supervisor import Supervisor
 from devstack.system import System
 from devstack.trust import TrustStore, changes
@@ -59,7 +60,7 @@ class Stack:
         self._found: Found | None = None
         self._inputs: Inputs | None = None
         self._standing = Standing(system, self.project)
-        self._containers = Containers(system)
+        self.containers = Containers(system)
         #: of the runs made by this object
         self.journals: list[Path] = []
 
@@ -210,7 +211,7 @@ class Stack:
         show(plan)
         outcome = self._execute(plan, Performers(tools, seen, self._observer(tools, keep=False)), listener)
         if seen.state.engine:
-            raise self._containers.silence
+            raise self.containers.silence
         return outcome
 
     def _execute(self, plan: Plan, performers: Performers, listener: Listener) -> Outcome:
@@ -220,7 +221,12 @@ class Stack:
 
     def is_running(self) -> bool:
         """Anything of it."""
-        return self.supervisor().observe().is_running or bool(self._containers.running(self._store.load()))
+        return self.supervisor().observe().is_running or bool(self.containers.running(self._store.load()))
+
+    @property
+    def record(self) -> Record:
+        """What earlier runs have left."""
+        return self._store.load()
 
     def keep_scale(self, scale: Mapping[str, int]) -> None:
         """From now on these processes run so often. Raises BusyError."""
@@ -317,7 +323,7 @@ class Stack:
         return Tools(
             system=self.system, project=project, places=self._places, profile=profile, store=self._store,
             registry=self._registry, servers=Servers(self.system, cache / "servers", offline=self._options.offline),
-            native=Native(self.system, cache / "seeds"), containers=self._containers, offline=self._options.offline,
+            native=Native(self.system, cache / "seeds"), containers=self.containers, offline=self._options.offline,
             python=PythonEnvironments(self.system, project.root, project.folder, offline=self._options.offline),
             files=self.inputs if is_whole else Inputs(project.root), is_trusted=is_whole and self.is_trusted,
         )
@@ -358,7 +364,7 @@ class Stack:
         """Give up the leases of programs that don't run and whose port somebody else has taken."""
         record = self._store.load()
         running = {name for name, now in self._supervisor(record.stack).observe().programs.items() if now.is_running}
-        running |= self._containers.running(record)
+        running |= self.containers.running(record)
         taken = {
             name for name, port in record.ports.items()
             if name.partition(".")[0] not in running and not self.system.is_port_free(port)

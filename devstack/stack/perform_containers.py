@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 
 from devstack import contained, plan, programs
 from devstack.contained import Contained
-from devstack.errors import ProcessError, UsageError
+from devstack.errors import DevstackError, ProcessError, UsageError
 from devstack.executor import Performer, Report
 from devstack.plan import Action
-from devstack.runtimes import builds, pulls
+from devstack.runtimes import builds, container_logs, pulls
 from devstack.runtimes.docker import PortTakenError
 from devstack.runtimes.engine_answers import Owner
 from devstack.services import PASSWORD_REFUSED
@@ -20,6 +21,9 @@ from devstack.stack.containers import UNUSED, trashed_volumes
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Seen
 from devstack.state import ProgramState, ServiceState
+
+#: of what containers that are gone have printed: bytes, and lines of one
+_KEPT, _KEPT_LINES = 1 << 20, 10_000
 
 
 class ContainerPerformers:
@@ -100,7 +104,19 @@ class ContainerPerformers:
         )
 
     def stop(self, action: plan.StopContainer, report: Report) -> None:
-        self._tools.containers.engine.stop(action.container)
+        engine = self._tools.containers.engine
+        engine.end(action.container)
+        self._keep_log(action.name, action.container)
+        engine.stop(action.container)
+
+    def _keep_log(self, name: str, container: str) -> None:
+        """What a container has printed goes with it, so its end is kept, as that of a program is; as far as it can be
+        had."""
+        with contextlib.suppress(DevstackError):
+            found = container_logs.lines(self._tools.containers.engine, container, tail=_KEPT_LINES)
+            path = self._tools.system.private_folder(self._tools.project.logs) / f"{name}.log"
+            before = self._tools.system.read_end(path, _KEPT) or b""
+            self._tools.system.write(path, (before + b"".join(line.text + b"\n" for line in found))[-_KEPT:])
 
     def remove_network(self, action: plan.RemoveNetwork, report: Report) -> None:
         self._tools.containers.engine.remove_network(self._state.stack)
