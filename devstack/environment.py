@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from devstack.profile import graph
 from devstack.profile.model import Ask, Command, Generate, Profile
 from devstack.profile.source import Path
-from devstack.programs import Layer, Value, layers
+from devstack.programs import Layer, layers
 from devstack.state import State
+from devstack.viewpoint import Value
 
 Place = Callable[[Path], str]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from devstack.profile.model import Build
 from devstack.project_files import ProjectFile
 from devstack.render import RenderedFile
 from devstack.state import Foreground, Orphan
@@ -148,6 +149,16 @@ class PullImage(Action):
     verb: ClassVar[str] = "pull"
     name: str
     image: str
+
+
+@dataclass(frozen=True)
+class BuildImage(Action):
+    """Have the engine build the image that the process `name` needs."""
+
+    verb: ClassVar[str] = "build"
+    name: str
+    image: str
+    build: Build
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from devstack import contained, keeping, project_files, watching
+from devstack import contained, images, keeping, project_files, watching
 from devstack.away import Away
 from devstack.completing import PROJECT, checkout, complete, completion
 from devstack.contained import Contained
@@ -25,7 +25,6 @@ from devstack.plan import (
     Plan,
     PrepareData,
     ProvisionService,
-    PullImage,
     ReapOrphans,
     ReleaseProgram,
     ReloadSupervisor,
@@ -61,7 +60,7 @@ def build(profile: Profile, state: State, goal: Goal, template: str) -> Plan:
 
 
 class _Up:
-    """Writes the plan for `Up`, part by part; the order of the parts is the order of the plan."""
+    """Writes the plan for `Up`, part by part, in the order of the plan."""
 
     def __init__(self, profile: Profile, state: State, goal: Up, template: str) -> None:
         self.profile = profile
@@ -93,6 +92,8 @@ class _Up:
         self._python()
         services = {name: service for name, service in self.state.services.items() if name in self.wanted}
         self._fetches(services)
+        ours = [one for name, one in self.containers.items() if self._owner(name) in self.wanted]
+        self._images = images.fetch(self.draft, ours, self.profile, self.state)
         if not self.goal.start:
             for name, service in services.items():
                 self._data(name, service)
@@ -187,16 +188,19 @@ class _Up:
             if now is not None and (now.is_running or now.container):
                 # an installation that fails leaves what runs alone
                 python = [] if name in self.containers or name in self.state.services else [PYTHON]
-                needs = [f"{SUPERVISOR}:reap", f"{name}:fetch", f"{name}:pull", *python]
+                needs = [f"{SUPERVISOR}:reap", f"{name}:fetch", self._image(name), *python]
                 self.draft.add(name, _stop(name, now), starts[name], needs=needs)
-        for known, live in (
-            (self.programs, self.state.supervisor.programs), (self.containers, self.state.containers)
-        ):
+        state = self.state
+        for known, live in ((self.programs, state.supervisor.programs), (self.containers, state.containers)):
             for name, now in live.items():
                 # a container that has ended still has its name
                 if name not in known and (now.is_running or now.container):
                     self.draft.add(name, _stop(name, now), self._farewell(name))
         return starts
+
+    def _image(self, name: str) -> str:
+        """The step that brings the image of a container, "" for none."""
+        return self._images.get(self.containers[name].image, "") if name in self.containers else ""
 
     def _now(self, name: str) -> ProgramState | None:
         """How a unit is, in the hands that it should be in."""
@@ -267,10 +271,7 @@ class _Up:
     def _fetches(self, services: Mapping[str, ServiceState]) -> None:
         """Before anything is stopped: a server that can't be had leaves the one that runs alone."""
         for name, service in services.items():
-            if not service.is_fetched and name in self.containers:
-                cause = f"the engine has no {service.image} yet"
-                self.draft.add(name, PullImage(name, service.image), cause)
-            elif not service.is_fetched:
+            if not service.is_fetched and name not in self.containers:
                 cause = f"{service.server.kind} {service.server.version} is not on this machine yet"
                 self.draft.add(name, FetchServer(name), cause)
 
@@ -282,7 +283,7 @@ class _Up:
     def _service(self, name: str, service: ServiceState) -> None:
         probe = service.probe
         if name in self._starts:
-            needs = [f"{name}:stop", f"{name}:fetch", f"{name}:pull", f"{name}:prepare"]
+            needs = [f"{name}:stop", f"{name}:fetch", self._image(name), f"{name}:prepare"]
             if name in self.containers:
                 self.draft.add(name, StartContainer(name), self._starts[name], needs=needs)
             else:
@@ -328,10 +329,11 @@ class _Up:
             if program in self.away.programs:
                 continue
             if program in self._starts:
-                needs = [SUPERVISOR, f"{program}:stop", PROJECT, PYTHON, "paths:make", *graph.needs(self.profile, name)]
-                self.draft.add(
-                    program, StartProgram(program), self._starts[program], needs=needs, optional=process.optional
-                )
+                is_ours = program not in self.containers
+                action = StartProgram(program) if is_ours else StartContainer(program)
+                hands = SUPERVISOR if is_ours else self._image(program)
+                needs = [hands, f"{program}:stop", PROJECT, PYTHON, "paths:make", *graph.needs(self.profile, name)]
+                self.draft.add(program, action, self._starts[program], needs=needs, optional=process.optional)
                 self.started.append(program)
                 cause = "after its start"
             elif replica and replica.ready:
@@ -359,7 +361,7 @@ class _Up:
         """Last of all: everything else is up before a person gets a program into their hands."""
         program = self.goal.foreground
         if program:
-            awaited = [f"{name}:await" for name in (*self.programs, *self.state.services)]
+            awaited = [f"{name}:await" for name in self.units]
             before = [PYTHON, "paths:make", f"{program}:stop", *(f"{task}:run" for task in self.profile.tasks)]
             ready = ["stack:verify"] if "stack:verify" in self.draft else awaited
             self.draft.add(

@@ -7,7 +7,7 @@ declared process. A task and a check get the same environment as a process (`com
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
@@ -23,8 +23,7 @@ from devstack.profile.secret import Secret
 from devstack.render import Program, reveal
 from devstack.services import NativeService, kind_of
 from devstack.state import ServiceState, State
-
-Value = str | Secret
+from devstack.viewpoint import Value, Viewpoint, environment, lookup
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,8 @@ class Single:
 def single(profile: Profile, name: str, fix: str) -> Single:
     """The one program that is meant by a process's or a replica's name. fix: the command to print before the right one.
 
-    Raises UsageError for a name that no process has, and for a process that runs more than once.
+    Raises UsageError for a name that no process has, for a process that runs more than once, and for one that runs in a
+    container, whose input is its engine's.
     """
     found = {
         program: Single(process, program, number)
@@ -81,6 +81,12 @@ def single(profile: Profile, name: str, fix: str) -> Single:
         for program, number in graph.programs_of(process, declared)
     }
     if name in found:
+        if profile.processes[found[name].process].is_contained:
+            raise UsageError(
+                "in-a-container", f"{name} runs in a container, and can't be had on this terminal",
+                why="its input and output are its engine's", fix=f"devstack shell {name}",
+                evidence=(f"what it prints: devstack logs -f {name}",),
+            )
         return found[name]
     if name in profile.processes and (replicas := [one.program for one in found.values() if one.process == name]):
         raise UsageError(
@@ -97,24 +103,6 @@ def is_fixed(profile: Profile, port_name: str) -> bool:
     """Does the profile demand this very port, so that no other may be leased?"""
     owner = profile.services.get(port_name) or profile.processes.get(port_name)
     return owner is not None and owner.port is not None
-
-
-def environment(profile: Profile, state: State) -> dict[str, Value]:
-    """The profile's `[env]` with every value filled in."""
-    values: dict[str, Value] = {}
-
-    def value_of(name: str) -> Value:
-        if name not in values:
-            declared = profile.env[name]
-            values[name] = (
-                resolve(declared, _lookup(profile, state, value_of)) if isinstance(declared, str)
-                else state.decided.get(name, "")
-            )
-        return values[name]
-
-    for name in profile.env:
-        value_of(name)
-    return values
 
 
 def with_words(resolved: Resolved, words: tuple[str, ...], *, shell: bool) -> Resolved:
@@ -136,9 +124,15 @@ def notes(profile: Profile, state: State) -> tuple[str, ...]:
 def command(profile: Profile, state: State, declared: Command, program: str = "", replica: int = 1) -> Resolved:
     """A declared command as it is executed. program: whose port and logs it uses, "" for a task or a check."""
     found = layers(profile, state, declared, program, replica)
-    answer = lookup(profile, state, program, replica)
+    answer = lookup(profile, state, viewpoint(declared, program, replica))
     argv = tuple(reveal(resolve(word, answer)) for word in declared.argv())
     return Resolved(argv, merged(found), str(PurePosixPath(state.root) / declared.cwd))
+
+
+def viewpoint(declared: Command | None, program: str = "", replica: int = 1) -> Viewpoint:
+    """Whose texts these are."""
+    process = declared if isinstance(declared, Process) and declared.is_contained else None
+    return Viewpoint(program, replica, process is not None, process)
 
 
 @dataclass(frozen=True)
@@ -157,17 +151,20 @@ def layers(
     """Where a command's environment comes from, the lowest first. declared: None for a command of the person's own.
 
     What a file says is laid below the table beside it: the profile's files below `[env]`, a command's below its `env`.
+    Into a container goes nothing of this machine but what is inherited by name.
     """
-    answer = lookup(profile, state, program, replica)
-    own = {"PORT": str(state.ports[program])} if program in state.ports else {}
+    whose = viewpoint(declared, program, replica)
+    answer = lookup(profile, state, whose)
+    own = {"PORT": whose.port(state)} if program in state.ports else {}
+    base = {name: Secret(value) if name in profile.inherit else value for name, value in state.base.items()}
+    if whose.is_inside:
+        base = {name: value for name, value in base.items() if isinstance(value, Secret)}
     found = [
-        Layer("machine", {
-            name: Secret(value) if name in profile.inherit else value for name, value in state.base.items()
-        }),
-        Layer("devstack", _machine(profile, state, program)),
+        Layer("machine", base),
+        Layer("devstack", {} if whose.is_inside else _machine(profile, state, program)),
         *_file_layers(profile, state, profile.env_file, own),
         Layer("devstack", own),
-        Layer("profile", environment(profile, state)),
+        Layer("profile", environment(profile, state, whose)),
     ]
     if declared is not None:
         found += _file_layers(profile, state, declared.env_file, own)
@@ -268,7 +265,7 @@ def all_programs(profile: Profile, state: State) -> tuple[Program, ...]:
     services = [service_program(state, one) for one in state.services.values() if one.runtime == "native"]
     processes = [
         process_program(profile, state, name, program, replica)
-        for name, process in profile.processes.items()
+        for name, process in profile.processes.items() if not process.is_contained
         for program, replica in graph.programs_of(name, process)
     ]
     return (*services, *processes, *watching.programs(profile, layout(state), state.interpreter))
@@ -289,51 +286,3 @@ def _machine(profile: Profile, state: State, program: str) -> dict[str, Value]:
     if profile.home == "private":
         env["HOME"] = f"{state.folder}/home"
     return env
-
-
-def lookup(profile: Profile, state: State, program: str = "", replica: int = 1) -> Callable[[str], Value]:
-    """What `${…}` stands for in a text of the profile. program: whose `${port}` is meant."""
-    shared = environment(profile, state)
-    return _lookup(profile, state, lambda name: shared[name], program, replica)
-
-
-def _lookup(
-    profile: Profile, state: State, env: Callable[[str], Value], program: str = "", replica: int = 1
-) -> Callable[[str], Value]:
-    def answer(reference: str) -> Value:
-        own = {
-            "port": str(state.ports.get(program, "")), "replica": str(replica), "project.root": state.root,
-            "project.name": profile.name,
-        }
-        if reference in own:
-            return own[reference]
-        match reference.split("."):
-            case ["ports", name]:
-                return str(state.ports[f"{program}.{name}"])
-            case ["env", name]:
-                return env(name)
-            case ["services", name, field]:
-                service = state.services[name]
-                return kind_of(name, service.instance.declaration).variables(service.instance)[field]
-            case ["processes", name, *field]:
-                return _process_field(profile, state, name, field)
-        raise KeyError(reference)
-
-    return answer
-
-
-def _process_field(profile: Profile, state: State, name: str, field: list[str]) -> str:
-    programs = graph.programs_of(name, profile.processes[name])
-    if not programs:
-        # scaled to nothing: nobody listens anywhere
-        return ""
-    first = programs[0][0]
-    match field:
-        case ["port"]:
-            return str(state.ports[first])
-        case ["url"]:
-            return f"http://127.0.0.1:{state.ports[first]}"
-        case ["ports", port]:
-            return str(state.ports[f"{first}.{port}"])
-    raise KeyError(".".join(["processes", name, *field]))
-

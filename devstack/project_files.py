@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from devstack.profile.interpolation import resolve
 from devstack.profile.model import File, Profile
-from devstack.programs import lookup
 from devstack.render import RenderedFile, digest, reveal
 from devstack.state import State, Written
+from devstack.viewpoint import lookup
 
 
 @dataclass(frozen=True)

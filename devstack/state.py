@@ -41,6 +41,10 @@ class ProgramState:
     def is_running(self) -> bool:
         return self.phase in ("running", "starting") and (self.pid is not None or bool(self.container))
 
+    def life(self, run: str) -> str:
+        """Tells this very process from one before or after it. run: of its supervisord."""
+        return f"{self.container}:{self.restarts}" if self.container else f"{self.pid}:{run}"
+
     @property
     def has_ended_well(self) -> bool:
         """It ended by itself with status 0, and isn't started again."""
@@ -218,7 +222,11 @@ class State:
     engine: str = ""
     """Why the engine that the stack needs can't be asked, "" where it was or needn't be."""
     images: Mapping[str, str] = field(default_factory=dict)
-    """Digest of each image at hand, by its name as the engine is asked for it."""
+    """Digest of each image that is wanted, by its name as the engine is asked for it; "" for one that isn't at hand."""
+    builds: Mapping[str, str] = field(default_factory=dict)
+    """Name of the image that each process with a `build` needs: it changes with all that it is made from."""
+    volumes: str = ""
+    """Token of the named volumes that processes share."""
 
     @property
     def live(self) -> dict[str, ProgramState]:

@@ -24,7 +24,7 @@ class StackRow:
 
 @dataclass(frozen=True)
 class ServiceRow:
-    """url: with the password masked."""
+    """url: with the password masked. port, url: None for one that has no port."""
 
     name: str
     kind: str
@@ -32,8 +32,8 @@ class ServiceRow:
     runtime: str
     state: str
     ready: bool
-    port: int
-    url: str
+    port: int | None
+    url: str | None
     reason: str | None
 
 

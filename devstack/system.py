@@ -25,6 +25,7 @@ from devstack.errors import InterruptedRunError, PrerequisiteError
 from devstack.files import Files, storage_error, storage_errors
 from devstack.network import Holder, Network
 from devstack.processes import Identity, Processes
+from devstack.relays import Relays
 
 __all__ = [
     "Child", "Completed", "Files", "Holder", "Identity", "Processes", "System", "storage_error", "storage_errors",
@@ -54,7 +55,7 @@ class Completed:
         return tuple(self.output.splitlines()[-count:])
 
 
-class System(Files, Network, Processes):
+class System(Files, Network, Processes, Relays):
     """The machine, as this process may see and change it."""
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from devstack.system import System
 
-Kind = Literal["profile", "template", "env file", "script"]
+Kind = Literal["profile", "template", "env file", "script", "build"]
 
 _LONGEST_TEXT = 64_000
 _DIFF_LINES = 40

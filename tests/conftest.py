@@ -113,7 +113,7 @@ def make_state() -> Callable[..., State]:
         states = {}
         for name, declared in profile.services.items():
             kind = services.kind_of(name, declared)
-            own = {port: declared.port or standard for port, standard in kind.ports.items()}
+            own = {port: declared.port or standard for port, standard in services.ports_of(name, declared).items()}
             ports |= {name if port == "main" else f"{name}.{port}": number for port, number in own.items()}
             instance = Instance(
                 name, "shop", declared, own, kind.account(declared, "shop"), Secret(f"{name}-Pass"),

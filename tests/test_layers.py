@@ -22,9 +22,10 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"services", "detect", "state", "status", "wire"}),
     frozenset({
         "plan", "planner", "programs", "environment", "masking", "project_files", "render", "taking_down",
-        "timings", "away", "completing", "contained", "keeping", "layout", "watching", "ci", "doctor",
+        "timings", "away", "completing", "contained", "images", "keeping", "layout", "viewpoint", "watching", "ci",
+        "doctor",
     }),
-    frozenset({"evidence", "files", "globs", "network", "processes", "system"}),
+    frozenset({"evidence", "files", "globs", "network", "processes", "relays", "system"}),
     frozenset({
         "checkout", "installers", "interpreters", "orphans", "python_env", "registry", "resources", "runtimes",
         "shared_answer", "site_packages", "snapshots", "standing", "supervised", "supervisor", "supervisor_answers",

@@ -14,15 +14,14 @@ from devstack.programs import (
     Resolved,
     all_programs,
     command,
-    environment,
     free_command,
     layout,
-    lookup,
     port_names,
     process_program,
     service_program,
 )
 from devstack.state import State
+from devstack.viewpoint import Viewpoint, environment, lookup
 
 TEXT = """
 name = "shop"
@@ -179,7 +178,7 @@ def test_names_of_ports(profile: Profile) -> None:
 def test_what_stands_for_nothing_is_a_key_error(profile: Profile, state: State, reference: str) -> None:
     """The loader has refused it already; a template is told so by its reader."""
     with pytest.raises(KeyError):
-        lookup(profile, state, "web")(reference)
+        lookup(profile, state, Viewpoint("web"))(reference)
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------------

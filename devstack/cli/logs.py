@@ -24,6 +24,8 @@ def command(context: Context, names: tuple[str, ...], follow: bool, tail: int) -
     output = context.output
     for name, line in logs.last(tail):
         output.log(name, line, logs.width)
+    if logs.silence:
+        output.warn(f"nothing of containers: {logs.silence}")
     try:
         for name, line in logs.follow() if follow else ():
             output.log(name, line, logs.width)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from devstack.plan import Plan, Step
 
 #: steps that may take long: their beginning is worth a line
-LONG = ("clone", "get", "pull", "fetch", "install", "run", "prepare")
+LONG = ("clone", "get", "pull", "build", "fetch", "install", "run", "prepare")
 #: seconds between two lines about the same step: git counts up about once a second, and that it goes on is news
-_EVERY = {"clone": 1.0, "get": 1.0, "pull": 1.0}
+_EVERY = {"clone": 1.0, "get": 1.0, "pull": 1.0, "build": 1.0}
 _SELDOM = 10.0
 #: columns of what a step says about itself; of a failure the whole story follows at the end
 _SAID = 120
@@ -26,7 +26,7 @@ DONE = {
     "reload": "reloaded", "prepare": "prepared", "provision": "provisioned", "discard": "discarded",
     "dump": "copied", "load": "moved", "save": "saved", "restore": "restored", "remove": "removed",
     "fetch": "fetched", "stop": "stopped", "verify": "verified", "clone": "cloned", "get": "there",
-    "pull": "pulled", "install": "installed", "release": "released", "run": "done", "await": "ready",
+    "pull": "pulled", "build": "built", "install": "installed", "release": "released", "run": "done", "await": "ready",
 }  # fmt: skip
 
 
@@ -36,8 +36,8 @@ DOING = {
     "start": "starting", "reload": "reloading", "prepare": "preparing", "provision": "provisioning",
     "dump": "copying", "load": "moving", "save": "saving", "restore": "restoring", "remove": "removing",
     "discard": "discarding", "fetch": "fetching", "stop": "stopping", "verify": "verifying", "clone": "cloning",
-    "get": "getting", "pull": "pulling", "install": "installing", "release": "releasing", "run": "running",
-    "await": "waiting",
+    "get": "getting", "pull": "pulling", "build": "building", "install": "installing", "release": "releasing",
+    "run": "running", "await": "waiting",
 }  # fmt: skip
 _ERRNO = re.compile(r"\[Errno -?\d+\] ")
 

@@ -237,7 +237,7 @@ class _Row:
 def _services(status: Status) -> Iterator[_Row]:
     for row in status.services:
         what = f"{row.kind} {row.version}".strip()
-        yield _row(status, row, one_line(row.name), what, f"127.0.0.1:{row.port}", "")
+        yield _row(status, row, one_line(row.name), what, f"127.0.0.1:{row.port}" if row.port else "", "")
 
 
 def _processes(status: Status) -> Iterator[_Row]:
@@ -279,7 +279,8 @@ def _urls(status: Status) -> Iterator[tuple[str, str, bool]]:
         if row.url:
             yield name, one_line(row.url), row.ready
     for service in status.services:
-        yield one_line(service.name), one_line(service.url), service.ready
+        if service.url:
+            yield one_line(service.name), one_line(service.url), service.ready
 
 
 def _count(status: Status) -> tuple[int, int]:

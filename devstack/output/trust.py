@@ -11,6 +11,7 @@ from devstack.output.text import clean, one_line
 from devstack.profile.executed import executed
 
 if TYPE_CHECKING:
+    from devstack.profile.model import Profile
     from devstack.stack.trusting import Request
 
 
@@ -47,6 +48,7 @@ def document(request: Request) -> dict[str, Any]:
             {"name": name, "kind": service.kind or name, "version": service.version}
             for name, service in profile.services.items()
         ],
+        "containers": list(_containers(profile)),
         "commands": [{"key": one.key, "run": one.text, "shell": one.shell} for one in executed(profile)],
         "schedules": {name: one.schedule for name, one in profile.processes.items() if one.schedule},
         "watches": {name: list(one.watch) for name, one in profile.processes.items() if one.watch},
@@ -58,6 +60,18 @@ def document(request: Request) -> dict[str, Any]:
             {"file": change.name, "kind": change.kind, "change": change.how} for change in request.changes
         ],
     }  # fmt: skip
+
+
+def _containers(profile: Profile) -> Iterator[dict[str, Any]]:
+    """What runs in containers, of which images, and what of the project it sees."""
+    for name, service in profile.services.items():
+        if service.image is not None:
+            yield {"name": name, "image": service.image, "build": None, "sees": []}
+    for name, process in profile.processes.items():
+        if process.is_contained:
+            build = f"{process.build.context}/{process.build.dockerfile}" if process.build else None
+            sees = [text for text, one in zip(process.volumes, process.mounts, strict=True) if not one.is_volume]
+            yield {"name": name, "image": process.image, "build": build, "sees": sees}
 
 
 def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -73,6 +87,10 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if document["services"]:
         texts = [_service(**one) for one in document["services"]]
         yield "start services", one_line(", ".join(texts))
+    for one in document["containers"]:
+        made = f"image {one['image']}" if one["image"] else f"built from {one['build'].removeprefix('./')}"
+        sees = f", sees {', '.join(one['sees'])}" if one["sees"] else ""
+        yield f"in a container {one_line(one['name'])}", one_line(f"{made}{sees}")
     if document["indexes"]:
         yield "fetch packages from", one_line(", ".join(document["indexes"]))
     for head, key in (("make files", "files"), ("read env files", "env_files"), ("read from your shell", "inherit")):

@@ -25,12 +25,13 @@ class Executed:
 
 
 def executed(profile: Profile) -> Iterator[Executed]:
-    """Every command, in the order of the profile."""
+    """Every command, in the order of the profile; those in containers too."""
     for section in ("tasks", "processes", "checks"):
         commands: dict[str, Command] = getattr(profile, section)
         for name, command in commands.items():
             place = f"{section}.{name}"
-            yield Executed(f"{place}.run", command.run, command.shell, command.cwd)
+            if command.run:
+                yield Executed(f"{place}.run", command.run, command.shell, command.cwd)
             if isinstance(command, Task) and command.unless is not None:
                 yield Executed(f"{place}.unless", command.unless, shell=False, cwd=command.cwd)
             ready = getattr(command, "ready", None)

@@ -66,7 +66,7 @@ def load(
     profile, found = _validated(merged.values, services)
     profile = _scaled(profile, files, tables) if profile else None
     kept = profile or _partial(merged.values, found, services)
-    declared = _declared(merged, frozenset(finding.path[:2] for finding in found))
+    declared = _declared(merged, frozenset(finding.path for finding in found))
     names = Names(kept, declared, _fields(services, fields or {}))
     findings = chain(found, rules.check(kept, declared), references.check(names))
     mistakes = in_file_order(merged, findings, _misplaced(merged, tables))
@@ -192,12 +192,13 @@ def _spoiled(values: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
     return holder, last
 
 
-def _declared(merged: Merged, damaged: frozenset[Path]) -> Declared:
+def _declared(merged: Merged, spoiled: frozenset[Path]) -> Declared:
     names = {}
     for section in ("services", "tasks", "processes", "env"):
         table = merged.values.get(section)
         names[section] = frozenset(table) if isinstance(table, dict) else frozenset[str]()
-    return Declared(names, lambda path: place_of(merged, path), damaged)
+    damaged = frozenset(path[:2] for path in spoiled)
+    return Declared(names, lambda path: place_of(merged, path), damaged, spoiled)
 
 
 def _misplaced(merged: Merged, tables: Sequence[dict[str, Any]]) -> list[Mistake]:

@@ -19,8 +19,9 @@ from devstack.profile.wanted import got, known_keys, step, wanted
 #: what other tools call our keys, so that the hint can be right where the spelling is far away
 OTHER_TOOLS = {
     "command": "run", "cmd": "run", "exec": "run", "depends_on": "needs", "depends": "needs", "requires": "needs",
-    "after": "needs", "environment": "env", "environ": "env", "variables": "env", "image": "version", "dir": "cwd",
-    "directory": "cwd", "workdir": "cwd", "working_dir": "cwd", "healthcheck": "ready", "health": "ready",
+    "after": "needs", "environment": "env", "env": "environment", "environ": "env", "variables": "env",
+    "image": "version", "dir": "cwd", "directory": "cwd", "workdir": "cwd", "working_dir": "cwd",
+    "healthcheck": "ready", "health": "ready",
     "instances": "replicas", "scale": "replicas", "numprocs": "replicas", "count": "replicas", "type": "kind",
     "requirements": "install", "dependencies": "install", "procs": "processes", "scripts": "tasks", "base": "extends",
     "inherits": "extends", "jobs": "tasks", "steps": "tasks", "url": "repo", "branch": "ref", "secrets": "env",

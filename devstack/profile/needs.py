@@ -35,8 +35,9 @@ def check_needs(profile: Profile, name: str) -> tuple[str, ...]:
 
 
 def has_port(process: Process) -> bool:
-    """Whether the process gets a port of its own, `${port}`: a web process, and one that fixes `port`."""
-    return process.role == "web" or process.port is not None
+    """Whether the process gets a port of its own, `${port}`: a web process, and one that names `port` or
+    `container_port`."""
+    return process.role == "web" or process.port is not None or process.container_port is not None
 
 
 def programs_of(name: str, process: Process) -> tuple[tuple[str, int], ...]:

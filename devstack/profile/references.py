@@ -38,7 +38,13 @@ class Names:
     def of_service(self, name: str) -> Fields:
         declaration = self.profile.services.get(name)
         kind = declaration.kind if declaration and declaration.kind else name
-        return self.fields.get(kind, BASIC)
+        found = self.fields.get(kind, BASIC)
+        # what has no fixed ports declares its own
+        declared: Mapping[str, int] | None = getattr(declaration, "ports", None)
+        if declared is None:
+            return found
+        missing = frozenset() if "main" in declared else frozenset({"url", "port"})
+        return Fields((found.names | {f"ports.{port}" for port in declared}) - missing, found.secret)
 
     @cached_property
     def shared(self) -> frozenset[str]:
@@ -131,8 +137,25 @@ def check(names: Names) -> Iterator[Finding]:
                 yield from _command(names, (section, name, "unless"), command.unless, None)
             if process and isinstance(process.ready, CommandCheck):
                 yield from _command(names, (section, name, "ready", "command"), process.ready.command, process)
+    for place, text, is_shown in _of_containers(profile):
+        yield from (_command if is_shown else _text)(names, place, text, None)
     yield from _notes(names)
     yield from _env_cycle(profile)
+
+
+def _of_containers(profile: Profile) -> Iterator[tuple[Path, str, bool]]:
+    """Texts of services that may be any image, and of builds. The third: everyone may read it."""
+    for name, service in profile.services.items():
+        for key, value in getattr(service, "environment", {}).items():
+            yield ("services", name, "environment", key), value, False
+        for index, word in enumerate(getattr(service, "command", ())):
+            yield ("services", name, "command", index), word, True
+        ready = getattr(service, "ready", None)
+        if isinstance(ready, CommandCheck):
+            yield ("services", name, "ready", "command"), ready.command, True
+    for name, process in profile.processes.items():
+        for key, value in process.build.args.items() if process.build else ():
+            yield ("processes", name, "build", "args", key), value, True
 
 
 def _notes(names: Names) -> Iterator[Finding]:

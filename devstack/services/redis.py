@@ -21,6 +21,7 @@ from devstack.profile.secret import Secret
 from devstack.services import (
     Client,
     ContainerService,
+    Copies,
     Hint,
     Installed,
     Instance,
@@ -150,13 +151,13 @@ class RedisKind:
     def url(self, instance: Instance) -> Secret:
         declared = _declared(instance)
         login = f":{quote(instance.password.reveal(), safe='')}@" if declared.password else ""
-        return Secret(f"redis://{login}127.0.0.1:{instance.port}/{declared.db}")
+        return Secret(f"redis://{login}{instance.host}:{instance.port}/{declared.db}")
 
     def variables(self, instance: Instance) -> Mapping[str, str | Secret]:
         declared = _declared(instance)
         return {
             "url": self.url(instance),
-            "host": "127.0.0.1",
+            "host": instance.host,
             "port": str(instance.port),
             "user": instance.user,
             "password": instance.password if declared.password else "",
@@ -186,6 +187,10 @@ class RedisKind:
             {**server.env, **({"REDISCLI_AUTH": instance.password} if declared.password else {})},
             install="apt-get install redis-tools", execute=partial(execute, instance),
         )
+
+    @property
+    def copies(self) -> Copies:
+        return self
 
     def dump(self, instance: Instance, server: Server, runner: Runner) -> None:
         with _translated(instance):

@@ -30,7 +30,7 @@ from devstack.stack.exposure import exposed
 from devstack.stack.inputs import Inputs
 from devstack.stack.machinery import Tools, trash_name
 from devstack.stack.observe import Observer, Seen, observe_running
-from devstack.stack.observe_services import placing_of
+from devstack.stack.observe_services import ensure_placed, placing_of
 from devstack.stack.options import Asker, Options, Run
 from devstack.stack.parts import ensure_reachable, observe_parts, performers
 from devstack.stack.paths import Project, places, sockets
@@ -40,6 +40,7 @@ from devstack.stack.standing import Look, Standing
 from devstack.stack.status import Status, status_of
 from devstack.stack.store import RecordStore, held, holder, make_private
 from devstack.stack.trusting import Request, is_persons_own, material
+from devstack.state import Record
 from devstack.supervisor import Supervisor
 from devstack.system import System
 from devstack.trust import TrustStore, changes
@@ -60,7 +61,7 @@ class Stack:
         self._found: Found | None = None
         self._inputs: Inputs | None = None
         self._standing = Standing(system, self.project)
-        self._containers = Containers(system)
+        self.containers = Containers(system)
         #: of the runs made by this object
         self.journals: list[Path] = []
 
@@ -99,7 +100,7 @@ class Stack:
             tools = self._tools(self._bare())
             return down(observe_running(tools, self.supervisor(), self._store.load().stack).state, goal)
         try:
-            placing_of(self._tools(self.profile)).ensure(self._store.load())
+            ensure_placed(self._tools(self.profile), self._store.load())
             return self._plan(self.observe(), goal)
         except UsageError as error:
             # what can't be understood yet may be in what is missing
@@ -155,7 +156,7 @@ class Stack:
         self, goal: Up, moving: Mapping[str, str], listener: Listener, show: Callable[[Plan], None]
     ) -> Run:
         tools = replace(self._tools(self.profile), moving=moving)
-        placing_of(tools).ensure(self._store.load())
+        ensure_placed(tools, self._store.load())
         observer = self._observer(tools, keep=True)
         with self._standing.looking() as notes:
             seen = observer.observe()
@@ -238,7 +239,7 @@ class Stack:
         show(plan)
         outcome = self._execute(plan, Performers(tools, seen, self._observer(tools, keep=False)), listener)
         if seen.state.engine:
-            raise self._containers.silence
+            raise self.containers.silence
         return outcome
 
     def _execute(self, plan: Plan, performers: Performers, listener: Listener) -> Outcome:
@@ -247,7 +248,13 @@ class Stack:
         return Executor(self.system, performers.table(), listener, self._journal(plan.goal)).execute(plan)
 
     def is_running(self) -> bool:
-        return self.supervisor().observe().is_running
+        """Anything of it."""
+        return self.supervisor().observe().is_running or bool(self.containers.running(self._store.load()))
+
+    @property
+    def record(self) -> Record:
+        """What earlier runs have left."""
+        return self._store.load()
 
     def keep_scale(self, scale: Mapping[str, int]) -> None:
         """From now on these processes run so often. Raises BusyError."""
@@ -344,7 +351,7 @@ class Stack:
         return Tools(
             system=self.system, project=project, places=self._places, profile=profile, store=self._store,
             registry=self._registry, servers=Servers(self.system, cache / "servers", offline=self._options.offline),
-            native=Native(self.system, cache / "seeds"), containers=self._containers, offline=self._options.offline,
+            native=Native(self.system, cache / "seeds"), containers=self.containers, offline=self._options.offline,
             python=PythonEnvironments(self.system, project.root, project.folder, offline=self._options.offline),
             files=self.inputs if is_whole else Inputs(project.root), is_trusted=is_whole and self.is_trusted,
         )
@@ -370,6 +377,7 @@ class Stack:
         """Give up the leases of programs that don't run and whose port somebody else has taken."""
         record = self._store.load()
         running = {name for name, now in self._supervisor(record.stack).observe().programs.items() if now.is_running}
+        running |= self.containers.running(record)
         taken = {
             name for name, port in record.ports.items()
             if name.partition(".")[0] not in running and not self.system.is_port_free(port)

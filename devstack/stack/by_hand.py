@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,14 +72,12 @@ def shell(stack: Stack, *, is_interactive: bool) -> Opened:
 
 
 def client(stack: Stack, name: str) -> Opened:
-    """A service's client. Raises UsageError for an unknown one, ProcessError for one that doesn't run,
-    PrerequisiteError where this machine has no client for it."""
+    """The client of a service of this machine. Raises UsageError for what is none, ProcessError for one that doesn't
+    run, PrerequisiteError where this machine has no client for it."""
     if name not in stack.profile.services:
-        near = difflib.get_close_matches(name, stack.profile.services, 1)
         raise UsageError(
-            "unknown-service", f"the profile has no service {name!r}",
-            why=f"it has {', '.join(stack.profile.services) or 'none'}",
-            fix=f"devstack shell {near[0]}" if near else "devstack shell",
+            "not-in-a-container", f"{name} runs on this machine itself", why="there is no inside of it",
+            fix="devstack shell",
         )
     state = stack.observe(light=True).state
     now = state.live.get(name)

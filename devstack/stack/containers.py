@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devstack import contained
-from devstack.errors import DataError, DevstackError, PrerequisiteError
+from devstack.errors import DataError, DevstackError, PrerequisiteError, UsageError
 from devstack.profile.model import Profile, Service
 from devstack.runtimes import engines, pulls
 from devstack.runtimes.docker import Engine
@@ -60,6 +60,13 @@ class Containers:
         found = self._found
         return (found.why or found.what) if isinstance(found, PrerequisiteError) else ""
 
+    def running(self, record: Record) -> frozenset[str]:
+        """Names of a stack's containers that run; none where its engine can't be asked."""
+        if "docker" not in record.runtimes.values():
+            return frozenset()
+        found, _ = look(self, record.stack)
+        return frozenset(name for name, now in found.containers.items() if now.is_running)
+
     @functools.cache  # noqa: B019 - lives as long as a command does
     def trouble_with(self, image: str) -> str:
         """Why the engine has no such image and can't get it, "" where it can."""
@@ -94,6 +101,8 @@ class Placing:
         }
 
     def _place(self, name: str, service: Service, record: Record, *, light: bool) -> Place:
+        if not kind_of(name, service).sources:
+            return Place("docker", f"a service of the kind {service.kind or name} runs in a container only")
         wanted = service.runtime or self._profile.runtime
         said = f"runtime = {wanted!r} of {name}" if service.runtime else f"the runtime asked for is {wanted}"
         known = record.runtimes.get(name, "")
@@ -110,8 +119,17 @@ class Placing:
     def ensure(self, record: Record) -> None:
         """What is asked for can be done: nobody's data is left behind, and an engine answers where one is needed.
 
-        Raises DataError, PrerequisiteError.
+        Raises DataError, PrerequisiteError, UsageError.
         """
+        for name, service in self._profile.services.items():
+            wanted = service.runtime or self._profile.runtime
+            if wanted == "native" and not kind_of(name, service).sources:
+                kind = service.kind or name
+                raise UsageError(
+                    "container-only", f"{name} can't run natively",
+                    why=f"a service of the kind `{kind}` runs in a container only, and the runtime asked for is native",
+                    fix=f'runtime = "docker" below [services.{name}]',
+                )
         for name, (there, wanted) in self.misplaced(record).items():
             if name not in self._moving:
                 raise _elsewhere(name, there, wanted)

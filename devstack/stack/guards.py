@@ -70,7 +70,9 @@ def _wanted_ports(step: Step, state: State) -> dict[str, int]:
         case StartProgram(program=name) if name not in state.containers:
             return programs.ports_of(state, name)
         case StartContainer(name=name) if name not in state.containers:
-            service = state.services[name]
+            service = state.services.get(name)
+            if service is None:
+                return programs.ports_of(state, name)
             own = contained.service_form(service).ports
             return {name if port == "main" else f"{name}.{port}": service.instance.ports[port] for port in own}
     return {}

@@ -1,4 +1,4 @@
-"""Reading the log files of a stack, and following them through rotation."""
+"""Reading what a stack has printed, and following it: log files through rotation, containers through their engine."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from devstack import watching
 from devstack.errors import UsageError
 from devstack.profile import graph
+from devstack.stack.container_tails import Asking, tail_of
 from devstack.system import System
 
 if TYPE_CHECKING:
@@ -70,21 +71,38 @@ class Logs:
         if not names:
             wanted = [name for name in wanted if name not in ("supervisord", *own)]
         self._tails = {name: Tail(stack.project.logs / f"{name}.log") for name in dict.fromkeys(wanted)}
+        self._asking = Asking(system, stack.containers)
+        record = stack.record
+        contained = {name for name, runtime in record.runtimes.items() if runtime == "docker"}
+        contained |= {program for name in contained & programs.keys() for program in programs[name]}
+        self._containers = {
+            name: tail_of(self._asking, record.stack, name) for name in self._tails if name in contained
+        }
         self.width = max((len(name) for name in self._tails), default=0)
 
     def last(self, count: int) -> Iterator[tuple[str, str]]:
-        """The last lines of each file."""
+        """The last lines of each; of a container those of its predecessors too, which are kept in a file."""
         for name, tail in self._tails.items():
-            data = tail.end(self._system)
-            for line in data.decode(errors="replace").splitlines()[-count:] if count > 0 else ():
-                yield name, line[:_LONGEST]
+            lines = tail.end(self._system).splitlines()
+            if name in self._containers:
+                lines += self._containers[name].last(max(count, 0))
+            for line in lines[-count:] if count > 0 else ():
+                yield name, line[:_LONGEST].decode(errors="replace")
+
+    @property
+    def silence(self) -> str:
+        """Why the lines of containers can't be had, "" where they can."""
+        return self._asking.silence
 
     def follow(self) -> Iterator[tuple[str, str]]:
         """New lines of all files as they come, until the run is cancelled."""
         while True:
             for name, tail in self._tails.items():
-                for line in self._more(tail):
+                for line in self._more(tail) if name not in self._containers else ():
                     yield name, line
+            for name, container in self._containers.items() if self._asking.is_due() else ():
+                for text in container.more():
+                    yield name, text[:_LONGEST].decode(errors="replace")
             self._system.pause(_EVERY)
 
     def _more(self, tail: Tail) -> list[str]:

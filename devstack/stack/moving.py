@@ -57,14 +57,14 @@ class MovePerformers:
         folder = self._folder(action.service)
         # of a move that was cut short
         self._tools.system.remove_tree(folder)
-        kind = kind_of(action.service, service.instance.declaration)
-        kind.dump(service.instance, service.server, Copying(self._tools, self._state.stack, service, folder))
+        if copies := kind_of(action.service, service.instance.declaration).copies:
+            copies.dump(service.instance, service.server, Copying(self._tools, self._state.stack, service, folder))
 
     def load(self, action: plan.LoadData, report: Report) -> None:
         name = action.service
         service, folder = self._state.services[name], self._folder(name)
-        kind = kind_of(name, service.instance.declaration)
-        kind.load(service.instance, service.server, Copying(self._tools, self._state.stack, service, folder))
+        if copies := kind_of(name, service.instance.declaration).copies:
+            copies.load(service.instance, service.server, Copying(self._tools, self._state.stack, service, folder))
         left = self._tools.store.load().volumes.get(name, "") if service.runtime == "native" else ""
         self._tools.store.update(lambda record: _arrived(record, name, service.runtime))
         self._retire(name, service.runtime, left)

@@ -20,10 +20,12 @@ from devstack.registry import Entry, Wish
 from devstack.render import RenderedFile
 from devstack.runtimes.engine_answers import Look
 from devstack.runtimes.servers import Choice
-from devstack.services import Instance, Kind, Probe, kind_of
+from devstack.services import ports_of
+from devstack.stack.contained_readiness import ContainedReadiness
 from devstack.stack.containers import look
 from devstack.stack.declared_files import with_env_files, with_files
 from devstack.stack.machinery import Tools
+from devstack.stack.observe_contained import with_images
 from devstack.stack.observe_services import ServiceObserver
 from devstack.stack.parts import observe_parts
 from devstack.stack.paths import Project, sockets
@@ -88,12 +90,14 @@ class Observer:
             decided=decided, wrapper=tools.native.wrapper() if found.choices else (), missing_paths=missing,
             warnings=(*notes, *(python.warnings if python else ())), data=data_folders(tools.project),
             containers=found.look.containers, has_network=found.look.has_network, engine=found.silent,
-            images=found.images,
+            images=found.images, volumes=found.shared,
             written=record.written, foreground=on_terminals(tools.system, tools.project),
             keys={path: key for path, key in keys.items() if key is not None},
             parts=Parts() if light else observe_parts(tools.system, tools.project.root, self._profile.project),
         )
         state = (with_env_files if light else with_files)(self._profile, tools.files, state)
+        if found.processes and not light:
+            state = with_images(tools, state, found.look)
         if self._keep:
             tools.store.update(lambda r: found.recorded(replace(r, ports=ports, base=base, runtime=state.runtime)))
             self._follow(state)
@@ -114,7 +118,7 @@ class Observer:
     def _lease(self, record: Record) -> tuple[dict[str, int], tuple[str, ...]]:
         wishes: dict[str, Wish] = {}
         for name, service in self._profile.services.items():
-            for port, standard in kind_of(name, service).ports.items():
+            for port, standard in ports_of(name, service).items():
                 key = name if port == "main" else f"{name}.{port}"
                 fixed = service.port if port == "main" else None
                 wishes[key] = Wish(fixed or standard, fixed=fixed is not None)
@@ -149,12 +153,15 @@ class Observer:
 
     def _with_answers(self, state: State, record: Record, supervisor: Supervisor) -> State:
         """Ask every program that runs, all at the same time."""
-        readiness = Readiness(self._tools.system, supervisor, self._profile, state)
+        inside = ContainedReadiness(
+            self._tools.containers, self._profile, state, record.ready, is_trusted=self._tools.is_trusted
+        )
+        readiness = Readiness(self._tools.system, supervisor, self._profile, state, inside)
         live = state.live
         with ThreadPoolExecutor(16) as pool:
             probes = {
-                name: pool.submit(probe, kind_of(name, service.instance.declaration), service.instance)
-                for name, service in state.services.items() if (now := live.get(name)) and now.is_running
+                name: pool.submit(inside.service, name, _PROBE)
+                for name in state.services if (now := live.get(name)) and now.is_running
             }
             asked = {
                 program: pool.submit(self._replica, readiness, record, name, program, state.supervisor)
@@ -171,11 +178,13 @@ class Observer:
     def _replica(
         self, readiness: Readiness, record: Record, process: str, program: str, live: SupervisorState
     ) -> ReplicaState:
-        now = live.programs.get(program)
         declared = programs.processes(self._profile)[process]
+        if declared.is_contained:
+            return readiness.check(process, program, readiness.state.containers.get(program))
+        now = live.programs.get(program)
         if isinstance(declared.ready, CommandCheck) and not self._tools.is_trusted:
             return ReplicaState(False, "its check isn't run: the project is not trusted")
-        seen = now is not None and now.pid is not None and record.ready.get(program) == f"{now.pid}:{live.run}"
+        seen = now is not None and now.pid is not None and record.ready.get(program) == now.life(live.run)
         # a log line, or an expensive command, has been seen once for this very process: that doesn't go away
         if now is not None and now.is_running and seen and hasattr(declared.ready, "log"):
             return ReplicaState(True)
@@ -257,7 +266,3 @@ def data_folders(project: Project) -> tuple[str, ...]:
     """Names of the services that have a data folder."""
     data = project.folder / "data"
     return tuple(sorted(path.name for path in data.iterdir() if path.is_dir())) if data.is_dir() else ()
-
-
-def probe(kind: Kind, instance: Instance) -> Probe:
-    return kind.probe(instance, _PROBE)

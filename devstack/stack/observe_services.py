@@ -14,9 +14,10 @@ from devstack.profile.model import Service
 from devstack.runtimes.engine_answers import Look
 from devstack.runtimes.servers import Choice
 from devstack.runtimes.servers.choice import covers
-from devstack.services import Instance, Server, kind_of
+from devstack.services import Instance, Server, kind_of, ports_of
 from devstack.stack.containers import UNUSED, Place, Placing, look, token_of, trashed_volumes
 from devstack.stack.machinery import Tools
+from devstack.stack.observe_contained import contained_processes, ensure_possible, shared_volumes
 from devstack.stack.store import SecretStore
 from devstack.state import Record, ServiceState
 
@@ -33,6 +34,10 @@ class Found:
     silent: str
     #: those whose data hasn't arrived yet
     moving: frozenset[str] = frozenset()
+    #: those that run in containers
+    processes: tuple[str, ...] = ()
+    #: token of the volumes that they share
+    shared: str = ""
 
     @property
     def images(self) -> dict[str, str]:
@@ -41,16 +46,27 @@ class Found:
         return {image: self.look.images.get(image, "") for image in wanted}
 
     def recorded(self, record: Record) -> Record:
-        """The record with what was decided here."""
-        runtimes = {
+        """The record with what was decided here. Whoever has a container is kept in it until that has gone."""
+        left = record.runtimes if self.silent else dict.fromkeys(self.look.containers, "docker")
+        runtimes = {name: runtime for name, runtime in left.items() if runtime == "docker"}
+        runtimes |= dict.fromkeys(self.processes, "docker")
+        runtimes |= {
             name: record.runtimes.get(name, "") if name in self.moving else place.runtime
             for name, place in self.places.items()
         }
-        return replace(record, runtimes=runtimes, volumes={**record.volumes, **self.tokens})
+        shared = {contained.VOLUMES: self.shared} if self.shared else {}
+        return replace(record, runtimes=runtimes, volumes={**record.volumes, **self.tokens, **shared})
 
 
 def placing_of(tools: Tools) -> Placing:
     return Placing(tools.profile, tools.project, tools.containers, moving=tools.moving, offline=tools.offline)
+
+
+def ensure_placed(tools: Tools, record: Record) -> None:
+    """Everything can run where it is to. Raises DataError, PrerequisiteError, UsageError."""
+    placing = placing_of(tools)
+    placing.ensure(record)
+    ensure_possible(tools, placing.places(record, light=False))
 
 
 def _lacking(name: str, choice: Choice, service: Service, wanted: Mapping[str, str]) -> UsageError:
@@ -77,6 +93,7 @@ class ServiceObserver:
         self._record = record
         self._light = light
         self._places = placing_of(tools).places(record, light=light)
+        self._processes = contained_processes(tools.profile)
 
     def observe(self, ports: Mapping[str, int], secrets: SecretStore, folder: str) -> Found:
         """folder: of the stack's sockets."""
@@ -94,7 +111,10 @@ class ServiceObserver:
         }
         if not self._light:
             self._ensure_migrations_fit(choices, services)
-        return Found(self._places, choices, services, tokens, seen, silent, frozenset(self._tools.moving))
+        return Found(
+            self._places, choices, services, tokens, seen, silent, frozenset(self._tools.moving), self._processes,
+            shared_volumes(self._tools, self._record, seen),
+        )
 
     def _ensure_migrations_fit(self, choices: Mapping[str, Choice], services: Mapping[str, ServiceState]) -> None:
         """A build that lacks what the migrations will want is told before there is data of its version, and before
@@ -120,7 +140,7 @@ class ServiceObserver:
     def _instance(self, name: str, ports: Mapping[str, int], secrets: SecretStore, folder: str) -> Instance:
         service = self._profile.services[name]
         kind = kind_of(name, service)
-        own = {port: ports[name if port == "main" else f"{name}.{port}"] for port in kind.ports}
+        own = {port: ports[name if port == "main" else f"{name}.{port}"] for port in ports_of(name, service)}
         stack = self._profile.name.replace("-", "_")
         return Instance(
             name=name, stack=stack, declaration=service, ports=own, user=kind.account(service, stack),
@@ -130,17 +150,26 @@ class ServiceObserver:
 
     def _look(self) -> tuple[Look, str]:
         """What the engine has of this stack, where it has or will have anything."""
-        if "docker" in {*self._record.runtimes.values(), *(place.runtime for place in self._places.values())}:
+        runtimes = {*self._record.runtimes.values(), *(place.runtime for place in self._places.values())}
+        if "docker" in runtimes or self._processes:
             return look(self._tools.containers, self._record.stack)
         return Look(), ""
 
     def _tokens(self, seen: Look) -> dict[str, str]:
-        """The token of each contained service's data."""
+        """The token of each contained service's data; what keeps none ends, and begins anew, with its container."""
         trashed = trashed_volumes(self._tools.system, self._tools.project)
-        return {
-            name: token_of(self._record, seen, name, trashed)
-            for name, place in self._places.items() if place.runtime == "docker"
-        }
+        found = {}
+        for name in (name for name, place in self._places.items() if place.runtime == "docker"):
+            known, keeps_none = self._record.volumes.get(name, ""), self._keeps_none(name)
+            found[name] = (
+                known if keeps_none and known and name in seen.containers
+                else token_of(self._record, seen, name, trashed)
+            )
+        return found
+
+    def _keeps_none(self, name: str) -> bool:
+        """It has no volume."""
+        return getattr(self._profile.services[name], "volumes", None) == {}
 
     def _contained(self, instance: Instance, seen: Look, token: str) -> ServiceState:
         form = kind_of(instance.name, instance.declaration).container(instance)

@@ -18,6 +18,7 @@ from devstack.profile.model import SignalName
 from devstack.render import stops_of
 from devstack.services import Probe, kind_of, said_by_a_server
 from devstack.stack.commands import ensure_executable, port_taken
+from devstack.stack.contained_readiness import ContainedReadiness
 from devstack.stack.containers import trash_volumes
 from devstack.stack.machinery import Tools, trash_name
 from devstack.stack.moving import MovePerformers
@@ -57,7 +58,8 @@ class Performers:
         self._observer = observer
         self._consent = consent
         self._containers = ContainerPerformers(tools, seen)
-        self._readiness = Readiness(tools.system, seen.supervisor, tools.profile, seen.state)
+        inside = ContainedReadiness(tools.containers, tools.profile, seen.state, {})
+        self._readiness = Readiness(tools.system, seen.supervisor, tools.profile, seen.state, inside)
 
     def table(self) -> Mapping[type[Action], Performer]:
         return {
@@ -175,28 +177,31 @@ class Performers:
 
     def await_service(self, action: plan.AwaitService, report: Report) -> None:
         service = self._state.services[action.service]
-        kind = kind_of(action.service, service.instance.declaration)
+        ready = getattr(service.instance.declaration, "ready", None)
+        grace = ready.grace if ready is not None else _SERVICE_GRACE
         last = Probe(False, "not asked yet")
 
         def answered() -> bool:
             nonlocal last
-            last = kind.probe(service.instance, 2.0)
+            last = self._readiness.inside.service(action.service, 2.0)
             if not last.ok:
                 report.say(last.detail)
                 self._check_alive(action.service, last.detail)
                 report.ensure_wanted()
             return last.ok
 
-        if not self._system.until(answered, _SERVICE_GRACE, _POLL):
+        if not self._system.until(answered, grace, _POLL):
             raise self._with_log(
                 ProcessError(
-                    "service-not-ready", f"{action.service} did not answer within {_SERVICE_GRACE:.0f} s",
+                    "service-not-ready", f"{action.service} did not answer within {grace:.0f} s",
                     why=last.detail, fix=f"devstack logs {action.service}",
                 ),
                 action.service,
             )
-        if service.runtime == "docker" and action.service not in self._tools.moving:
-            self._containers.hand_over(service)
+        if service.runtime == "docker":
+            self._containers.note_ready(action.service)
+            if action.service not in self._tools.moving:
+                self._containers.hand_over(service)
 
     # --- programs ----------------------------------------------------------------------------------------------------
 
@@ -241,9 +246,8 @@ class Performers:
             now = self._check_alive(name, reason)
             answer = self._readiness.check(process, name, now)
             if answer.ready:
-                run = self._supervisor.run
-                pid = now.pid if now else None
-                self._tools.store.update(lambda record: record.with_entry("ready", name, f"{pid}:{run}"))
+                life = now.life(self._supervisor.run) if now else None
+                self._tools.store.update(lambda record: record.with_entry("ready", name, life))
                 return True
             if answer.reason != reason:
                 reason = answer.reason
@@ -262,7 +266,7 @@ class Performers:
         """Wait until it has lived as long as it must, which the kernel knows. False where it has ended meanwhile, or
         nobody can know but supervisord."""
         settle, before = self._processes[process].must_live, 0.0
-        while (lived := self._supervisor.lived(name)) is not None and lived < settle:
+        while (lived := self._lived(name)) is not None and lived < settle:
             if lived < before:
                 # another process by now: supervisord knows how often it has died
                 return False
@@ -270,6 +274,9 @@ class Performers:
             report.ensure_wanted()
             self._system.pause(min(settle - lived, _GLANCE))
         return lived is not None
+
+    def _lived(self, name: str) -> float | None:
+        return self._containers.lived(name) if self._is_contained(name) else self._supervisor.lived(name)
 
     def verify(self, action: plan.VerifyPrograms, report: Report) -> None:
         """Each has lived as long as it must, whatever its check said before, and all are those that were started."""
@@ -326,9 +333,12 @@ class Performers:
         return self._containers.state(name) if self._is_contained(name) else self._supervisor.program(name, _POLL)
 
     def _is_contained(self, name: str) -> bool:
-        return name in self._state.services and self._state.services[name].runtime == "docker"
+        service, process = self._state.services.get(name), self._processes.get(self._owners.get(name, ""))
+        return service.runtime == "docker" if service else process is not None and process.is_contained
 
     def _in_background(self, name: str, now: ProgramState | None) -> tuple[Orphan, ...]:
+        if self._is_contained(name):
+            return ()
         place = programs.layout(self._state)
         return orphans.in_background(self._system, place, name, now.pid if now else None)
 
@@ -349,7 +359,8 @@ class Performers:
 
     def _ensure_not_outrun(self, name: str) -> None:
         """Somebody may have taken the port between the look at it and the program's own try to listen."""
-        for port_name, port in programs.ports_of(self._state, name).items():
+        ports = {} if self._is_contained(name) else programs.ports_of(self._state, name)
+        for port_name, port in ports.items():
             holder = None if self._system.is_port_free(port) else self._system.port_holder(port)
             if holder and holder.pid and self._system.variables(holder.pid).get("DEVSTACK_STACK") != self._state.stack:
                 fixed = programs.is_fixed(self._profile, port_name)

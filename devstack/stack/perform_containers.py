@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 
 from devstack import contained, plan, programs
-from devstack.errors import ProcessError
+from devstack.contained import Contained
+from devstack.errors import DevstackError, ProcessError, UsageError
 from devstack.executor import Performer, Report
 from devstack.plan import Action
-from devstack.runtimes import pulls
+from devstack.runtimes import builds, container_logs, pulls
 from devstack.runtimes.docker import PortTakenError
 from devstack.runtimes.engine_answers import Owner
 from devstack.services import PASSWORD_REFUSED
@@ -18,6 +21,9 @@ from devstack.stack.containers import UNUSED, trashed_volumes
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Seen
 from devstack.state import ProgramState, ServiceState
+
+#: of what containers that are gone have printed: bytes, and lines of one
+_KEPT, _KEPT_LINES = 1 << 20, 10_000
 
 
 class ContainerPerformers:
@@ -35,6 +41,7 @@ class ContainerPerformers:
     def table(self) -> Mapping[type[Action], Performer]:
         return {
             plan.PullImage: self.pull,
+            plan.BuildImage: self.build,
             plan.StartContainer: self.start,
             plan.StopContainer: self.stop,
             plan.RemoveNetwork: self.remove_network,
@@ -42,6 +49,13 @@ class ContainerPerformers:
 
     def pull(self, action: plan.PullImage, report: Report) -> None:
         pulls.pull(self._tools.containers.engine, action.image, report.say, report.tell)
+
+    def build(self, action: plan.BuildImage, report: Report) -> None:
+        engine = self._tools.containers.engine
+        args = contained.build_args(self._profile, self._state, action.build)
+        wanted = builds.Wanted(action.image, action.name, action.build, args, self._owner.labels)
+        builds.build(engine, self._tools.files, wanted, report.say)
+        builds.discard(engine, self._state.stack, kept=frozenset(self._state.builds.values()))
 
     def prepare(self, service: ServiceState) -> None:
         """Make the volumes that a service's data will be in."""
@@ -66,6 +80,8 @@ class ContainerPerformers:
         images = {image: engine.image(image) for image in self._state.images}
         state = replace(self._state, images=images)
         wanted = next(one for one in contained.containers(self._profile, state) if one.name == name)
+        if not wanted.is_service:
+            self._ensure_mounts(wanted)
         try:
             engine.start(self._owner, wanted)
         except PortTakenError as error:
@@ -74,8 +90,33 @@ class ContainerPerformers:
             fixed = programs.is_fixed(self._profile, key)
             raise port_taken(key, error.port, str(holder), fixed=fixed) from None
 
+    def _ensure_mounts(self, wanted: Contained) -> None:
+        """Raises UsageError for what isn't in the project, or not there."""
+        for bind in wanted.binds:
+            path = self._tools.files.inside(os.path.relpath(bind.source, self._state.root))
+            if not path.exists():
+                raise UsageError(
+                    "folder-missing", f"{wanted.name} can't run", why=f"{path} is not there for its container",
+                    fix=f"correct `volumes` of {wanted.owner} in devstack.toml",
+                )
+        self._tools.containers.engine.ensure_volumes(
+            self._owner, contained.VOLUMES, wanted.volumes, self._state.volumes
+        )
+
     def stop(self, action: plan.StopContainer, report: Report) -> None:
-        self._tools.containers.engine.stop(action.container)
+        engine = self._tools.containers.engine
+        engine.end(action.container)
+        self._keep_log(action.name, action.container)
+        engine.stop(action.container)
+
+    def _keep_log(self, name: str, container: str) -> None:
+        """What a container has printed goes with it, so its end is kept, as that of a program is; as far as it can be
+        had."""
+        with contextlib.suppress(DevstackError):
+            found = container_logs.lines(self._tools.containers.engine, container, tail=_KEPT_LINES)
+            path = self._tools.system.private_folder(self._tools.project.logs) / f"{name}.log"
+            before = self._tools.system.read_end(path, _KEPT) or b""
+            self._tools.system.write(path, (before + b"".join(line.text + b"\n" for line in found))[-_KEPT:])
 
     def remove_network(self, action: plan.RemoveNetwork, report: Report) -> None:
         self._tools.containers.engine.remove_network(self._state.stack)
@@ -101,6 +142,17 @@ class ContainerPerformers:
             if one.name not in trashed:
                 found.setdefault(one.service, {})[one.name] = one.name
         return found
+
+    def note_ready(self, name: str) -> None:
+        """What this very container's log has said stays true."""
+        now = self.state(name)
+        life = now.life("") if now is not None else None
+        self._tools.store.update(lambda record: record.with_entry("ready", name, life))
+
+    def lived(self, name: str) -> float | None:
+        """Seconds since a container was started; None where it doesn't run."""
+        now = self.state(name)
+        return now.uptime if now is not None and now.is_running else None
 
     def state(self, name: str) -> ProgramState | None:
         """A container as it is now."""

@@ -11,7 +11,7 @@ from devstack import plan
 from devstack.checkout import Git
 from devstack.executor import Performer, Report
 from devstack.plan import Action
-from devstack.services import Kept, Kind, kind_of
+from devstack.services import Copies, Kept, kind_of
 from devstack.snapshots import Manifest, Part, Restore, Snapshots
 from devstack.stack.copying import Copying
 from devstack.stack.machinery import Tools
@@ -38,7 +38,7 @@ class SnapshotPerformers:
         self._snapshots.begin(key)
 
         def keep(service: ServiceState) -> None:
-            _kind(service).keep(service.instance, service.server, self._copying(key, service), token)
+            _copies(service).keep(service.instance, service.server, self._copying(key, service), token)
 
         self._each(keep)
         self._finish(action, token)
@@ -55,7 +55,7 @@ class SnapshotPerformers:
         def recall(service: ServiceState) -> None:
             kept = Kept(self._copying(manifest.key, service), manifest.token)
             old = Kept(self._copying(f"{before.before}-{before.token}", service), before.token)
-            _kind(service).recall(service.instance, service.server, kept, old)
+            _copies(service).recall(service.instance, service.server, kept, old)
 
         self._each(recall, manifest.services)
         why = f"what was there before {action.name} was restored"
@@ -70,11 +70,17 @@ class SnapshotPerformers:
             if old.name == action.name and old.token != token:
                 self._snapshots.remove(old.key)
         kept = {one.token for one in self._snapshots.every()}
-        self._each(lambda service: _kind(service).sweep(service.instance, service.server, kept))
+        self._each(lambda service: _copies(service).sweep(service.instance, service.server, kept))
+
+    @property
+    def _kept(self) -> dict[str, ServiceState]:
+        """The services whose data can be copied."""
+        services = self._observer.with_data(self._state).services
+        return {name: one for name, one in services.items() if kind_of(name, one.instance.declaration).copies}
 
     def _each(self, act: Callable[[ServiceState], None], names: Mapping[str, object] | None = None) -> None:
         """Do it for all services at the same time. Raises the first error, once all have ended."""
-        services = [one for name, one in self._state.services.items() if names is None or name in names]
+        services = [one for name, one in self._kept.items() if names is None or name in names]
         with ThreadPoolExecutor(max(1, len(services))) as pool:
             for done in [pool.submit(act, service) for service in services]:
                 done.result()
@@ -84,16 +90,15 @@ class SnapshotPerformers:
         return Copying(self._tools, self._state.stack, service, folder)
 
     def _manifest(self, action: plan.SaveSnapshot, token: str) -> Manifest:
-        state = self._observer.with_data(self._state)
         return Manifest(
             action.name, token, self._tools.system.now(), self._revision(), action.why,
-            {name: self._part(service, f"{action.name}-{token}", token) for name, service in state.services.items()},
+            {name: self._part(service, f"{action.name}-{token}", token) for name, service in self._kept.items()},
             self._tools.store.load().tasks,
         )
 
     def _part(self, service: ServiceState, key: str, token: str) -> Part:
         files = self._snapshots.files(key, service.instance.name)
-        inside = _kind(service).kept_size(service.instance, token)
+        inside = _copies(service).kept_size(service.instance, token)
         size = inside + sum(path.stat().st_size for path in files.rglob("*") if path.is_file())
         version = service.probe.version if service.probe and service.probe.version else service.server.version
         return Part(version, service.runtime, service.generation, size)
@@ -103,5 +108,9 @@ class SnapshotPerformers:
         return (git.revision(root) or "")[:12] if git.is_checkout(root) else ""
 
 
-def _kind(service: ServiceState) -> Kind:
-    return kind_of(service.instance.name, service.instance.declaration)
+def _copies(service: ServiceState) -> Copies:
+    """Of a service that `_each` and `_kept` have let through."""
+    copies = kind_of(service.instance.name, service.instance.declaration).copies
+    if copies is None:
+        raise LookupError(f"the data of {service.instance.name} can't be copied")
+    return copies

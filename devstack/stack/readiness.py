@@ -8,13 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstack import evidence, programs
+from devstack.profile import graph
 from devstack.profile.interpolation import resolve
 from devstack.profile.model import CommandCheck, HttpCheck, LogCheck, Process, Profile, Ready, TcpCheck
 from devstack.render import reveal
+from devstack.stack.contained_readiness import ContainedReadiness
 from devstack.state import ProgramState, ReplicaState, State
 from devstack.supervised.schedule import MARK
 from devstack.supervisor import Supervisor
 from devstack.system import System
+from devstack.viewpoint import lookup
 
 _TRY = 5.0
 
@@ -23,9 +26,16 @@ def check_command(
     profile: Profile, state: State, declared: Process, program: str, check: CommandCheck
 ) -> programs.Resolved:
     """The command that tells whether a program is ready, in the program's own environment and folder."""
-    lookup = programs.lookup(profile, state, program)
-    argv = tuple(reveal(resolve(word, lookup)) for word in shlex.split(check.command))
-    return replace(programs.command(profile, state, declared, program), argv=argv)
+    number = replica(profile, program)
+    answer = lookup(profile, state, programs.viewpoint(declared, program, number))
+    argv = tuple(reveal(resolve(word, answer)) for word in shlex.split(check.command))
+    return replace(programs.command(profile, state, declared, program, number), argv=argv)
+
+
+def replica(profile: Profile, program: str) -> int:
+    """The number of a program among its process's."""
+    found = (graph.programs_of(name, process) for name, process in programs.processes(profile).items())
+    return next((number for replicas in found for one, number in replicas if one == program), 1)
 
 
 @dataclass(frozen=True)
@@ -36,10 +46,13 @@ class Readiness:
     supervisor: Supervisor
     profile: Profile
     state: State
+    inside: ContainedReadiness
 
     def check(self, process: str, program: str, now: ProgramState | None) -> ReplicaState:
         """One try, a few seconds at most. The reason says what the check answered."""
         declared = programs.processes(self.profile)[process]
+        if declared.is_contained:
+            return self.inside.process(declared, program, replica(self.profile, program), now)
         if now is not None and now.has_ended_well and declared.restart != "always":
             return ReplicaState(True, "it ended by itself with status 0")
         if now is None or not now.is_running:

@@ -144,8 +144,8 @@ def fields() -> dict[str, Fields]:
     for name in services.names():
         kind = services.get(name)
         sample = services.Instance(
-            name=name, stack="stack", declaration=kind.declaration(), ports=kind.ports, user="user",
-            password=Secret("password"), data="/data", sockets="/sockets",
+            name=name, stack="stack", declaration=kind.declaration.model_construct(), ports={"main": 1, **kind.ports},
+            user="user", password=Secret("password"), data="/data", sockets="/sockets",
         )
         values = kind.variables(sample)
         secret = frozenset(field for field, value in values.items() if isinstance(value, Secret))

@@ -18,6 +18,7 @@ from devstack.profile import graph
 from devstack.profile.model import CommandCheck, HttpCheck, LogCheck, Profile, TcpCheck
 from devstack.registry import Registry
 from devstack.services import kind_of
+from devstack.stack.contained_readiness import question_of
 from devstack.stack.paths import Project, places
 from devstack.stack.readiness import check_command
 from devstack.state import State
@@ -83,12 +84,12 @@ class Standing:
 
     def _memo(self, look: Look) -> dict[str, Any] | None:
         state = look.state
-        live = state.supervisor.programs.values()
+        live, contained = state.supervisor.programs.values(), state.containers.values()
         # a stack of containers alone has no supervisord
         own = [state.supervisor.pid] if state.supervisor.is_running else []
         pids = [*own, *(program.pid for program in live)]
         processes = [standing.identity(pid) for pid in pids if pid is not None]
-        services, checks = _services(state), _checks(look.profile, state)
+        services, checks = _services(look.profile, state), _checks(look.profile, state)
         if services is None or None in processes or len(processes) != len(pids):
             return None
         now = int(time.time())
@@ -105,7 +106,7 @@ class Standing:
             "glanced": {"files": look.glance.files, "listings": look.glance.listings},
             "walks": [[root, list(globs), found] for (root, globs), found in look.whole.walks.items()],
             "processes": processes,
-            "began": {program.name: now - int(program.uptime) for program in live},
+            "began": {program.name: now - int(program.uptime) for program in (*live, *contained)},
             "socket": programs.layout(state).socket if own else "",
             "services": services,
             "checks": checks,
@@ -127,11 +128,15 @@ def _doubt(look: Look) -> str:
         return "not everything runs"
     if any(process.schedule is not None for process in programs.processes(look.profile).values()):
         return "how a schedule's last run went is in its log"
+    for process in look.profile.processes.values():
+        if process.is_contained and process.replicas and not isinstance(process.ready, HttpCheck | TcpCheck):
+            return "only an engine knows whether a container without a port runs"
     return ""
 
 
-def _services(state: State) -> list[Any] | None:
-    """How each service is asked, and its answer; None where one can't be asked the short way."""
+def _services(profile: Profile, state: State) -> list[Any] | None:
+    """How each service, and each process in a container, is asked, and its answer; None where one can't be asked the
+    short way."""
     found: list[Any] = []
     for name, service in state.services.items():
         question = kind_of(name, service.instance.declaration).question(service.instance)
@@ -139,6 +144,9 @@ def _services(state: State) -> list[Any] | None:
         if question is None or probe is None:
             return None
         found.append([dict(question), [probe.ok, probe.version, list(probe.missing)]])
+    for name, process in profile.processes.items():
+        for program, _ in graph.programs_of(name, process) if process.is_contained else ():
+            found.append([question_of(state, process, program), [True, None, []]])
     return found
 
 
@@ -146,7 +154,7 @@ def _checks(profile: Profile, state: State) -> list[Any]:
     """How each program is asked whether it is ready."""
     found: list[Any] = []
     for name, process in profile.processes.items():
-        for program, _ in graph.programs_of(name, process):
+        for program, _ in graph.programs_of(name, process) if not process.is_contained else ():
             match process.ready:
                 case None | LogCheck():
                     # it has stayed alive for long enough, or said its line: both stay true for this very process

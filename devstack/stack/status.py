@@ -73,7 +73,8 @@ def _service(name: str, service: ServiceState, state: State) -> ServiceRow:
     version = (probe.version if probe is not None else None) or service.server.version
     return ServiceRow(
         name=name, kind=instance.declaration.kind or name, version=version, runtime=service.runtime, state=_phase(now),
-        ready=ready, port=instance.port, url=masked(kind.url(instance), instance.password), reason=reason,
+        ready=ready, port=instance.ports.get("main"), reason=reason,
+        url=masked(kind.url(instance), instance.password) or None,
     )
 
 
@@ -84,7 +85,8 @@ def _process(profile: Profile, state: State, name: str, program: str, number: in
     running = now is not None and now.is_running
     ready = answer is not None and answer.ready
     port = state.ports.get(program)
-    reason = (answer.reason if answer is not None else "") or (None if ready else "not running")
+    silent = state.engine if process.is_contained and not running else ""
+    reason = silent or (answer.reason if answer is not None else "") or (None if ready else "not running")
     if here is not None:
         ready, reason = False, f"in the foreground (pid {here.pid})"
     return ProcessRow(

@@ -21,6 +21,7 @@ from devstack.stack.observe import Observer
 from devstack.stack.tasks import marked
 from devstack.state import State
 from devstack.system import Completed
+from devstack.viewpoint import lookup
 
 _LINES = 12
 #: seconds that `unless` may take: it asks, it doesn't do
@@ -60,8 +61,8 @@ class TaskRunner:
             self._remember(name)
 
     def _is_done(self, name: str, task: Task, resolved: programs.Resolved) -> bool:
-        lookup = programs.lookup(self.tools.profile, self.state)
-        words = tuple(reveal(resolve(word, lookup)) for word in shlex.split(task.unless or ""))
+        answer = lookup(self.tools.profile, self.state)
+        words = tuple(reveal(resolve(word, answer)) for word in shlex.split(task.unless or ""))
         asked = replace(resolved, argv=words)
         ensure_executable(self.tools.system, f"`unless` of the task {name}", asked, "unless")
         done = self._execute(name, task, asked, min(_UNLESS, task.timeout))

@@ -68,6 +68,7 @@ def material(found: Found, inputs: Inputs, record: Record) -> Material:
         items.append(Item(f"--profile {found.path}", "profile", "shipped"))
     profile = found.loaded.profile
     items += [*_templates(profile, inputs), *_env_files(profile, inputs, record), *_scripts(profile, inputs, root)]
+    items += _builds(profile, inputs)
     return Material(root, owner, tuple({(one.kind, one.name): one for one in items}.values()))
 
 
@@ -112,6 +113,17 @@ def _env_files(profile: Profile, inputs: Inputs, record: Record) -> Iterator[Ite
         is_ours = file.path in profile.files and written is not None
         if not is_ours or written is None or digest(content.decode(errors="surrogateescape")) != written.digest:
             yield item(file.path, "env file", content)
+
+
+def _builds(profile: Profile, inputs: Inputs) -> Iterator[Item]:
+    """What says how images are built; the rest of their folders is what they are built from."""
+    for process in profile.processes.values():
+        if process.build is not None:
+            for name in (process.build.dockerfile, ".dockerignore"):
+                path = os.path.normpath(f"{process.build.context}/{name}")
+                content = inputs.content(inputs.inside(path))
+                if content is not None:
+                    yield item(path, "build", content)
 
 
 def _scripts(profile: Profile, inputs: Inputs, root: str) -> Iterator[Item]:

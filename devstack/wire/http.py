@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from devstack.wire import Probe, Question
 from devstack.wire.stream import Stream, after
 
 #: bytes of a page that must arrive within the time
@@ -28,3 +29,13 @@ def status_line(address: int | str, path: str, timeout: float) -> tuple[int, str
             if not stream.more():
                 break
         return int(status), " ".join(reason)
+
+
+def probe(question: Question, timeout: float) -> Probe:
+    """One page, and whether it has one of the statuses that mean ready. Raises as `status_line`."""
+    port, path = question["port"], question["path"]
+    status, reason = status_line(port, path, timeout)
+    if status in question["status"]:
+        return Probe(True, "")
+    wanted = " or ".join(map(str, question["status"]))
+    return Probe(False, f"GET http://127.0.0.1:{port}{path}: {status} {reason}".rstrip() + f", wanted {wanted}")

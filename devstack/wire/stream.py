@@ -73,6 +73,10 @@ class Stream:
         self._rest += data
         return bool(data)
 
+    def limit(self, seconds: float) -> None:
+        """From now on its waits end so soon, if not earlier."""
+        self._deadline = min(self._deadline, after(seconds))
+
     @property
     def received(self) -> bytes:
         """What came and was not taken yet."""

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import os
 import zipfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,13 @@ from devstack.runtimes.native import DataState, Native
 from devstack.services import (
     Client,
     ContainerService,
+    Copies,
     Hint,
     Installed,
     Instance,
-    Kept,
     NativeService,
     Prepare,
     Probe,
-    Runner,
     Server,
     Source,
 )
@@ -61,6 +60,7 @@ class ToyKind:
     memory_mb: int = 1
     declaration: type[Service] = Service
     default_version: str = "1"
+    copies: Copies | None = None
     ports: Mapping[str, int] = field(default_factory=lambda: {"main": 4000})
 
     def account(self, declaration: Service, stack: str) -> str:
@@ -95,24 +95,6 @@ class ToyKind:
 
     def provision(self, instance: Instance, timeout: float) -> tuple[str, ...]:
         return ()
-
-    def dump(self, instance: Instance, server: Server, runner: Runner) -> None:
-        raise NotImplementedError
-
-    def load(self, instance: Instance, server: Server, runner: Runner) -> None:
-        raise NotImplementedError
-
-    def keep(self, instance: Instance, server: Server, runner: Runner, token: str) -> None:
-        raise NotImplementedError
-
-    def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
-        raise NotImplementedError
-
-    def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
-        raise NotImplementedError
-
-    def kept_size(self, instance: Instance, token: str) -> int:
-        return 0
 
     def client(self, instance: Instance, server: Server) -> Client:
         return Client(("toycli",), (), (), {})

@@ -24,7 +24,8 @@ from devstack.services import System as SystemPackages
 from devstack.system import System
 
 MakeInstance = Callable[..., Instance]
-KINDS = services.names()
+#: that have a form of their own on this machine; another one may be any image
+KINDS = tuple(name for name in services.names() if services.get(name).sources)
 
 
 def _server(kind: str, name: str = "server") -> Server:

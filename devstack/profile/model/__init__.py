@@ -25,6 +25,7 @@ from devstack.profile.model.commands import (
     TcpCheck,
     short_command,
 )
+from devstack.profile.model.containers import Build, InsidePath, Mount
 from devstack.profile.model.project import Project
 from devstack.profile.model.python import Python, SystemNeeds
 from devstack.profile.model.values import (
@@ -40,6 +41,7 @@ from devstack.profile.model.values import (
     Memory,
     Model,
     Name,
+    PlainEnv,
     Port,
     Registry,
     RuntimeName,
@@ -47,15 +49,17 @@ from devstack.profile.model.values import (
     SecretFormat,
     SignalName,
     Strings,
+    ensure_splits,
     name_from,
     one_or_many,
 )
 
 __all__ = [
-    "NAME", "Ask", "Check", "Command", "CommandCheck", "Env", "EnvFile", "EnvFiles", "EnvName", "EnvValue", "File",
-    "Generate", "HttpCheck", "Image", "LogCheck", "Memory", "Model", "Name", "Port", "Process", "Profile", "Project",
-    "Python", "Ready", "Restart", "RuntimeName", "Seconds", "SecretFormat", "Service", "SignalName", "Stop",
-    "Strings", "SystemNeeds", "Task", "TcpCheck", "name_from", "one_or_many",
+    "NAME", "Ask", "Build", "Check", "Command", "CommandCheck", "Env", "EnvFile", "EnvFiles", "EnvName", "EnvValue",
+    "File", "Generate", "HttpCheck", "Image", "InsidePath", "LogCheck", "Memory", "Model", "Mount", "Name", "PlainEnv",
+    "Port", "Process", "Profile", "Project", "Python", "Ready", "Restart", "RuntimeName", "Seconds", "SecretFormat",
+    "Service", "SignalName", "Stop", "Strings", "SystemNeeds", "Task", "TcpCheck", "ensure_splits", "name_from",
+    "one_or_many",
 ]
 
 

@@ -6,12 +6,23 @@ import re
 import shlex
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from devstack.profile.model.containers import BuildText, Mount, MountText, mount
 from devstack.profile.model.schedule import ensure_fires
 from devstack.profile.model.values import (
     EnvFiles,
+    Image,
     Model,
     Name,
     PlainEnv,
@@ -22,6 +33,7 @@ from devstack.profile.model.values import (
     Strings,
     ensure_splits,
     fault_of,
+    one_or_many,
 )
 
 
@@ -43,12 +55,18 @@ class Command(Model):
 
     @model_validator(mode="after")
     def _splits(self) -> Command:
-        if fault := fault_of(self.run, shell=self.shell):
+        if not self._lacks_run() and (fault := fault_of(self.run, shell=self.shell)):
             raise PydanticCustomError("misfit", "{text}", {"text": fault, "key": "run"})
         return self
 
+    def _lacks_run(self) -> bool:
+        """There is nothing to split, and whether there may be nothing is for others to say."""
+        return False
+
     def argv(self) -> tuple[str, ...]:
-        """The words to execute, before `${…}` is filled in."""
+        """The words to execute, before `${…}` is filled in; none where an image says what runs."""
+        if not self.run:
+            return ()
         return ("/bin/sh", "-c", self.run) if self.shell else tuple(shlex.split(self.run))
 
 
@@ -157,8 +175,22 @@ Restart = Literal["always", "on-failure", "never"]
 
 
 class Process(Command):
-    """Something that keeps running under supervisord."""
+    """Something that keeps running: under supervisord, or in a container where it has an `image` or a `build`."""
 
+    run: str = ""
+    """The command, split like a shell would, run without one. May use `${port}`, `${replica}`, `${project.root}`. In a
+    container it may be left out: the image says what runs."""
+    image: Image | None = None
+    """Image of the container that it runs in, instead of on this machine."""
+    build: BuildText | None = None
+    """How the image of its container is made: a folder of the project with a Dockerfile."""
+    volumes: Annotated[
+        tuple[MountText, ...], BeforeValidator(one_or_many, json_schema_input_type=str | tuple[str, ...])
+    ] = ()
+    """What of the project its container sees, `.:/app`, and named volumes of the stack, `cache:/root/.cache`; `:ro`
+    behind it: read only."""
+    container_port: Port | None = None
+    """Port that it listens on in its container; left out: `port`, or 8000 for a web process."""
     role: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")] = "daemon"
     """What it is: `web`, `worker`, `beat`, `daemon`; `web` gets a port and a URL."""
     needs: tuple[Name, ...] | None = None
@@ -191,6 +223,24 @@ class Process(Command):
         copy = self.model_copy()
         copy._declared = declared  # noqa: SLF001 - of the same class
         return copy
+
+    def _lacks_run(self) -> bool:
+        return not self.run and (self.is_contained or "run" not in self.model_fields_set)
+
+    @property
+    def is_contained(self) -> bool:
+        """Does it run in a container?"""
+        return self.image is not None or self.build is not None
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """`volumes`, each in its parts."""
+        return tuple(map(mount, self.volumes))
+
+    @property
+    def inside_port(self) -> int:
+        """The port that it listens on in its container, where it has one."""
+        return self.container_port or self.port or 8000
 
     @property
     def must_live(self) -> float:
