@@ -1,4 +1,4 @@
-"""Every fault that the native runtime can meet is injected by a test that is marked with its name.
+"""Every fault that the two runtimes can meet is injected by a test that is marked with its name.
 
 `@pytest.mark.fault("B4")` marks a test that injects a fault and asserts its end: the exit code, the error's id, the
 evidence, the command that is printed, and that nothing was lost. The marks are read off the sources.
@@ -48,6 +48,8 @@ FAULTS = {
     "F6": "variables that leak in",
     "F7": "a path too long for a shebang, or with spaces",
     "F8": "a rebuild that fails",
+    "G3": "a volume that knows another password",
+    "G8": "a message server whose container is another one",
     "J1": "spaces, quotes, $, emoji, newline in a path",
     "J2": "a path longer than a socket's",
     "J3": "HOME unset, missing, read-only",
