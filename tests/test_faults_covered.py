@@ -25,7 +25,8 @@ FAULTS = {
     "B4": "the target folder holds something else",
     "B5": "a slow or stalled link",
     "B6": "a connection that is cut",
-    "B8": "an index that answers 503, then OK",
+    "B7": "a registry of images that was asked too often",
+    "B8": "an index or a registry that answers 503, then OK",
     "B9": "a certificate that nobody trusts",
     "B10": "a repository that wants a password",
     "B11": "a hash that doesn't match",
@@ -89,7 +90,7 @@ FAULTS = {
 }
 #: faults that only an engine of containers has, or a format that isn't read
 ELSEWHERE = {
-    "A2": "docker", "A3": "docker", "A4": "docker", "A5": "docker", "A6": "docker", "A7": "docker", "B7": "docker",
+    "A2": "docker", "A3": "docker", "A4": "docker", "A5": "docker", "A6": "docker", "A7": "docker",
     "B15": "docker", "D8": "docker", "L7": "YAML isn't read yet",
 }  # fmt: skip
 
