@@ -13,6 +13,9 @@ TESTS = Path(__file__).parent
 
 FAULTS = {
     "A1": "git is missing",
+    "A4": "an engine that is stopped",
+    "A5": "an engine that hangs",
+    "A6": "an engine that is too old",
     "A8": "the wanted Python is absent",
     "A9": "a Python that can't make environments",
     "A10": "a server that no source has",
@@ -90,7 +93,7 @@ FAULTS = {
 }
 #: faults that only an engine of containers has, or a format that isn't read
 ELSEWHERE = {
-    "A2": "docker", "A3": "docker", "A4": "docker", "A5": "docker", "A6": "docker", "A7": "docker",
+    "A2": "docker", "A3": "docker", "A7": "docker",
     "B15": "docker", "D8": "docker", "L7": "YAML isn't read yet",
 }  # fmt: skip
 

@@ -29,6 +29,7 @@ from devstack.runtimes.engine_answers import (
     Look,
     Owned,
     Owner,
+    api_version,
     names_of,
     owned,
     refused,
@@ -51,17 +52,22 @@ _PORT_TAKEN = re.compile(r"port is already allocated|address already in use|port
 
 
 class Engine:
-    """An engine that has answered. Raises PrerequisiteError where none does within PATIENCE."""
+    """An engine that has answered. Raises PrerequisiteError where none does within PATIENCE, or a too old one."""
 
     def __init__(self, system: System, address: Address) -> None:
         import docker
+        from docker.constants import MINIMUM_DOCKER_API_VERSION
 
         self.system = system
         self.address = address
         self._making = threading.Lock()
         with self._asking():
-            self.api: APIClient = docker.APIClient(base_url=address.url, version="auto", timeout=PATIENCE)
-            said = self.api.version()
+            oldest = MINIMUM_DOCKER_API_VERSION
+            with docker.APIClient(base_url=address.url, version=oldest, timeout=PATIENCE) as asker:
+                said = asker.version(api_version=False)
+            self.api: APIClient = docker.APIClient(
+                base_url=address.url, version=api_version(address, said), timeout=PATIENCE
+            )
         self._workers = threading.local()
         names = {str(part.get("Name", "")) for part in said.get("Components") or ()}
         self.is_podman = any("podman" in name.lower() for name in names)
@@ -108,10 +114,15 @@ class Engine:
         return self._worker.df().get("Volumes") or () if volumes else ()
 
     def state(self, name: str, stack: str) -> ProgramState | None:
-        """One container as it is now."""
+        """One container as it is now, whatever it is called by now."""
         with self._asking():
-            found = self._inspected(container_name(stack, name))
-        return state_of(found) if found is not None else None
+            found = [self._inspected(one) for one in self._own(stack, name)]
+        return next((state_of(one) for one in found if one is not None), None)
+
+    def _own(self, stack: str, name: str) -> list[str]:
+        """The ids of the stack's containers that are this service or program; more than one only by a stranger."""
+        wanted = {"label": [f"{STACK}={stack}", f"{NAME}={name}"]}
+        return [one["Id"] for one in self.api.containers(all=True, filters=wanted)]
 
     def image(self, name: str) -> str:
         """The digest of an image that is at hand, "" for one that isn't."""
@@ -159,20 +170,19 @@ class Engine:
             self._worker.remove_volume(name)
 
     def start(self, of: Owner, wanted: Contained) -> None:
-        """Make a container and start it. One of this stack that has the name goes; a stranger's is a ConflictError."""
-        stack, name = of.stack, container_name(of.stack, wanted.name)
+        """Make a container and start it. The one that was it before goes; a stranger's of its name is a ConflictError.
+        """
+        name = container_name(of.stack, wanted.name)
         with self._asking():
-            there = self._inspected(name)
-            if there is not None:
-                if (there["Config"]["Labels"] or {}).get(STACK) != stack:
-                    raise ConflictError(
-                        "name-taken", f"a container that isn't this stack's is named {name}",
-                        why=f"its image is {there['Config'].get('Image', 'unknown')}",
-                        fix=f"docker rename {name} other",
-                    )
-                self._worker.remove_container(there["Id"], v=True, force=True)
-            self._ensure_network(of)
-            made = self._worker.create_container_from_config(self._config(of, wanted), name=name)["Id"]
+            for one in self._own(of.stack, wanted.name):
+                self._worker.remove_container(one, v=True, force=True)
+            if (there := self._inspected(name)) is not None:
+                raise ConflictError(
+                    "name-taken", f"a container that isn't this stack's is named {name}",
+                    why=f"its image is {there['Config'].get('Image', 'unknown')}", fix=f"docker rename {name} other",
+                )
+            config = self._config(of, wanted, self._ensure_network(of))
+            made = self._worker.create_container_from_config(config, name=name)["Id"]
             try:
                 if wanted.files:
                     self._worker.put_archive(made, "/", _archive(wanted.files))
@@ -186,17 +196,21 @@ class Engine:
                     raise PortTakenError(ports[0]) from None
                 raise
 
-    def _ensure_network(self, of: Owner) -> None:
+    def _ensure_network(self, of: Owner) -> str:
+        """The id of the stack's network: others may have its name."""
         with self._making:
-            if not self.api.networks(filters={"label": [f"{STACK}={of.stack}"]}):
-                self._worker.create_network(network(of.stack), labels=of.labels, check_duplicate=True)
+            for one in self.api.networks(filters={"label": [f"{STACK}={of.stack}"]}):
+                return str(one["Id"])
+            made = self._worker.create_network(network(of.stack), labels=of.labels, check_duplicate=False)
+            return str(made["Id"])
 
-    def _config(self, of: Owner, wanted: Contained) -> dict[str, Any]:
-        api, stack = self._worker, of.stack
+    def _config(self, of: Owner, wanted: Contained, place: str) -> dict[str, Any]:
+        """place: the network."""
+        api = self._worker
         host = api.create_host_config(
             port_bindings={inside: ("127.0.0.1", port) for port, inside in wanted.ports.items()},
             binds=[f"{volume}:{folder}" for volume, folder in wanted.volumes.items()],
-            network_mode=network(stack), mem_limit=wanted.memory or None,
+            network_mode=place, mem_limit=wanted.memory or None,
             # who dies is started again, but not by an engine that comes back: then a person says `up`
             restart_policy={"Name": "on-failure", "MaximumRetryCount": 5},
             security_opt=["no-new-privileges"],
@@ -208,7 +222,7 @@ class Engine:
             ports=list(wanted.ports.values()), host_config=host, stop_signal=_signal(wanted),
             stop_timeout=max(1, round(wanted.stop_grace)),
             networking_config=api.create_networking_config({
-                network(stack): api.create_endpoint_config(aliases=[wanted.name]),
+                place: api.create_endpoint_config(aliases=[wanted.name]),
             }),
             labels={
                 **of.labels, NAME: wanted.name, DIGEST: wanted.digest,

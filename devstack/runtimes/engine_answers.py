@@ -142,6 +142,26 @@ def unavailable(address: Address | None, said: str) -> PrerequisiteError:
     return PrerequisiteError("engine-unavailable", "no container engine answers", why=why, fix=fix)
 
 
+def api_version(address: Address, said: object) -> str:
+    """The engine's version of the API, from its own words. Raises PrerequisiteError for one that the client library
+    can't talk to, and for what is no engine."""
+    from docker.constants import MINIMUM_DOCKER_API_VERSION as NEEDED
+
+    version = str(said.get("ApiVersion", "")) if isinstance(said, dict) else ""
+    if not re.fullmatch(r"\d+\.\d+", version):
+        raise unavailable(address, "what answers there is no container engine")
+    if _numbers(version) < _numbers(NEEDED):
+        raise PrerequisiteError(
+            "engine-old", f"the container engine at {address.url} is too old",
+            why=f"its API has version {version}, {NEEDED} is needed", fix="devstack up --runtime native",
+        )
+    return version
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
+
+
 def refused(error: Exception) -> DevstackError:
     """The error for something that an engine didn't want to do."""
     said = " ".join(str(getattr(error, "explanation", "") or error).split())

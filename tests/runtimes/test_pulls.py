@@ -151,6 +151,7 @@ def test_a_pull_is_interrupted_where_nothing_comes(desk: Desk) -> None:
     assert desk.registry.flowing.wait(60)
     desk.engine.system.cancelled.set()
     thread.join(30)
+    desk.engine.system.cancelled.clear()
 
     assert [type(error) for error in caught] == [InterruptedRunError]
     assert not desk.engine.image(desk.registry.image)
