@@ -43,6 +43,7 @@ FAULTS = {
     "D5": "a port taken between check and bind",
     "D6": "a port below 1024 without the right",
     "D7": "another server on the standard port",
+    "D8": "a port conflict that leaves a container behind",
     "D9": "a port of the ephemeral range",
     "F1": "a half-created environment",
     "F2": "an interpreter that is gone",
@@ -54,6 +55,8 @@ FAULTS = {
     "F8": "a rebuild that fails",
     "G3": "a volume that knows another password",
     "G8": "a message server whose container is another one",
+    "H1": "a container's name that a stranger has",
+    "H2": "two networks of one name",
     "J1": "spaces, quotes, $, emoji, newline in a path",
     "J2": "a path longer than a socket's",
     "J3": "HOME unset, missing, read-only",
@@ -94,7 +97,7 @@ FAULTS = {
 #: faults that only an engine of containers has, or a format that isn't read
 ELSEWHERE = {
     "A2": "docker", "A3": "docker", "A7": "docker",
-    "B15": "docker", "D8": "docker", "L7": "YAML isn't read yet",
+    "B15": "docker", "L7": "YAML isn't read yet",
 }  # fmt: skip
 
 

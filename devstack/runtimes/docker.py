@@ -197,12 +197,22 @@ class Engine:
                 raise
 
     def _ensure_network(self, of: Owner) -> str:
-        """The id of the stack's network: others may have its name."""
+        """The id of the stack's network. Raises ConflictError where somebody else's has its name: engines that let two
+        have the same put no container into either."""
+        name = network(of.stack)
         with self._making:
-            for one in self.api.networks(filters={"label": [f"{STACK}={of.stack}"]}):
-                return str(one["Id"])
-            made = self._worker.create_network(network(of.stack), labels=of.labels, check_duplicate=False)
-            return str(made["Id"])
+            own, others = [], []
+            for one in self.api.networks(names=[name]):
+                if one["Name"] == name:
+                    (own if (one.get("Labels") or {}).get(STACK) == of.stack else others).append(str(one["Id"]))
+            if others:
+                raise ConflictError(
+                    "name-taken", f"a network that isn't this stack's is named {name}",
+                    why=f"its id is {others[0][:12]}", fix=f"docker network rm {others[0][:12]}",
+                )
+            for spare in own[1:]:
+                self._worker.remove_network(spare)
+            return own[0] if own else str(self._worker.create_network(name, labels=of.labels)["Id"])
 
     def _config(self, of: Owner, wanted: Contained, place: str) -> dict[str, Any]:
         """place: the network."""
