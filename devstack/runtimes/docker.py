@@ -201,7 +201,7 @@ class Engine:
         have the same put no container into either."""
         name = network(of.stack)
         with self._making:
-            own, others = [], []
+            own, others = list[str](), list[str]()
             for one in self.api.networks(names=[name]):
                 if one["Name"] == name:
                     (own if (one.get("Labels") or {}).get(STACK) == of.stack else others).append(str(one["Id"]))
