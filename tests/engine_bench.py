@@ -67,3 +67,16 @@ def strange_container(engine: Engine, name: str, image: str = "busybox:latest", 
         yield str(made)
     finally:
         engine.api.remove_container(made, v=True, force=True)
+
+
+def kill_9(engine: Engine, container: str) -> None:
+    """SIGKILL to a container's first process, as the kernel may send it: from outside, and not by the engine, which
+    would take it for somebody's wish. Another container that sees all processes can do that, whoever runs the test."""
+    pid = str(engine.api.inspect_container(container)["State"]["Pid"])
+    config = engine.api.create_host_config(pid_mode="host")
+    made = engine.api.create_container(ensure_image(engine, "busybox:latest"), ["kill", "-9", pid], host_config=config)
+    try:
+        engine.api.start(made["Id"])
+        assert engine.api.wait(made["Id"], timeout=60)["StatusCode"] == 0
+    finally:
+        engine.api.remove_container(made["Id"], v=True, force=True)

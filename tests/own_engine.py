@@ -1,7 +1,7 @@
 """A container engine of a test's own, to be stopped, killed, or filled up: a second dockerd with a folder of its own.
 
-It changes nothing that the machine's engine relies on: no rule of the firewall, no bridge of the usual name, addresses
-of its own, another namespace where the containerd is the system's. Needs root.
+It lives in a network of its own (an engine that starts again in the machine's takes away the bridge of the other one),
+sets no rule of the firewall, and has another namespace where the containerd is the system's. Needs root.
 """
 
 from __future__ import annotations
@@ -26,34 +26,51 @@ from devstack.system import System
 from tests.engine_bench import ensure_image, this_machines_engine
 from tests.scenarios.machine import below, until
 
-_MOUNT, _UMOUNT = (shutil.which(name) or name for name in ("mount", "umount"))
-_DAEMON = shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin")
+_SBIN = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+_MOUNT, _UMOUNT, _UNSHARE, _NSENTER = (
+    shutil.which(name, path=_SBIN) or name for name in ("mount", "umount", "unshare", "nsenter")
+)
+#: a variable of all that belongs to it
+_MARK = "OWN_ENGINE"
+_DAEMON = shutil.which("dockerd", path=_SBIN)
 
 
 @dataclass
 class OwnEngine:
     folder: Path
     token: str = field(default_factory=lambda: secrets.token_hex(4))
+    holder: subprocess.Popen[bytes] | None = None
     child: subprocess.Popen[bytes] | None = None
 
     @property
-    def address(self) -> Address:
-        return Address(f"unix://{self.folder}/s")
+    def url(self) -> str:
+        return f"unix://{self.folder}/s"
 
     def connected(self) -> Engine:
-        return Engine(System(), self.address)
+        return Engine(System(), Address(self.url))
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """Words before a command that should reach what its containers publish, and whatever else is in its network."""
+        assert self.holder is not None
+        return _NSENTER, f"--net=/proc/{self.holder.pid}/ns/net"
 
     def start(self) -> None:
         """Start it, once more maybe, and wait until it answers."""
-        # engines of several workers run at the same time
-        pool = f"base=10.{200 + os.getpid() % 50}.{os.getpid() // 50 % 16 * 16}.0/20,size=26"
+        if self.holder is None:
+            self.holder = subprocess.Popen(
+                [_UNSHARE, "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep 86400"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env={**os.environ, "PATH": _SBIN, _MARK: self.url},
+            )
+            assert self.holder.stdout is not None
+            assert self.holder.stdout.readline() == b"up\n"
         with (self.folder / "log").open("ab") as log:
             self.child = subprocess.Popen(
                 [
-                    _DAEMON or "dockerd", "--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/exec",
-                    "--host", self.address.url, "--pidfile", f"{self.folder}/pid", "--iptables=false",
-                    "--ip-masq=false", "--bridge=none", "--default-address-pool", pool,
-                    "--containerd-namespace", f"devstack-{self.token}", "--max-download-attempts", "2",
+                    *self.prefix, _DAEMON or "dockerd", "--data-root", f"{self.folder}/data",
+                    "--exec-root", f"{self.folder}/exec", "--host", self.url, "--pidfile", f"{self.folder}/pid",
+                    "--iptables=false", "--containerd-namespace", f"devstack-{self.token}",
+                    "--max-download-attempts", "2",
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
@@ -97,20 +114,17 @@ class OwnEngine:
         archive.unlink()
 
     def clear(self) -> None:
-        """Nothing of it is left, however it ended: bridges are the kernel's, and outlive their engine."""
-        with contextlib.suppress(Exception):
-            if self.child is None:
-                self.start()
-            api = self.connected().api
-            for one in api.containers(all=True):
-                api.remove_container(one["Id"], v=True, force=True)
-            api.prune_networks()
+        """Nothing of it is left, however it ended."""
         with contextlib.suppress(Exception):
             self.stop()
         for process in below(self.folder):
             with contextlib.suppress(psutil.Error):
                 process.kill()
         assert until(lambda: not below(self.folder), 10), below(self.folder)
+        if self.holder is not None:
+            self.holder.wait(10)
+            if self.holder.stdout is not None:
+                self.holder.stdout.close()
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         for mount in sorted((one for one in mounts if one.startswith(f"{self.folder}/")), reverse=True):
             subprocess.run([_UMOUNT, "--lazy", mount], check=False)

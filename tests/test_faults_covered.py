@@ -13,9 +13,11 @@ TESTS = Path(__file__).parent
 
 FAULTS = {
     "A1": "git is missing",
+    "A2": "no command of the engine",
     "A4": "an engine that is stopped",
     "A5": "an engine that hangs",
     "A6": "an engine that is too old",
+    "A7": "no Compose, or an old one",
     "A8": "the wanted Python is absent",
     "A9": "a Python that can't make environments",
     "A10": "a server that no source has",
@@ -54,9 +56,12 @@ FAULTS = {
     "F7": "a path too long for a shebang, or with spaces",
     "F8": "a rebuild that fails",
     "G3": "a volume that knows another password",
+    "G10": "a volume that was removed",
     "G8": "a message server whose container is another one",
     "H1": "a container's name that a stranger has",
     "H2": "two networks of one name",
+    "H4": "an engine, or somebody, that has ended containers",
+    "H5": "a service that has another name by now",
     "J1": "spaces, quotes, $, emoji, newline in a path",
     "J2": "a path longer than a socket's",
     "J3": "HOME unset, missing, read-only",
@@ -93,11 +98,11 @@ FAULTS = {
     "S13": "secret files that others can read",
     "S14": "secrets in argv, logs, git, reports",
     "S15": "supervisord's control plane",
+    "S31": "an image that is another one under the same name",
 }
 #: faults that only an engine of containers has, or a format that isn't read
 ELSEWHERE = {
-    "A2": "docker", "A3": "docker", "A7": "docker",
-    "B15": "docker", "L7": "YAML isn't read yet",
+    "A3": "docker",     "B15": "docker", "L7": "YAML isn't read yet",
 }  # fmt: skip
 
 

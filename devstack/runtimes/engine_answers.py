@@ -79,7 +79,10 @@ def state_of(found: Mapping[str, Any]) -> ProgramState:
     ended = phase in ("exited", "fatal", "backoff")
     status = int(state.get("ExitCode") or 0) if ended else None
     reason = ""
-    if state.get("OOMKilled"):
+    if phase == "running" and not found["NetworkSettings"].get("Networks"):
+        # nobody reaches it any more, and nothing mends that but another container
+        phase, reason = "stopped", "its network is gone"
+    elif state.get("OOMKilled"):
         reason = "it used more memory than its limit and was killed"
     elif state.get("Status") == "paused":
         reason = "its container is paused"
