@@ -30,6 +30,13 @@ def this_machines_engine() -> Engine:
     pytest.skip("there is no container engine here")
 
 
+def close(engine: Engine) -> None:
+    """Give up what connects this process with an engine."""
+    for client in (engine.api, getattr(engine._workers, "api", None)):
+        if client is not None:
+            client.close()
+
+
 def ensure_image(engine: Engine, name: str) -> str:
     """The name of an image that is at hand; without it the test is skipped."""
     if not engine.image(name):

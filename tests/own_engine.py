@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ import pytest
 from devstack.runtimes.docker import Engine
 from devstack.runtimes.engines import Address
 from devstack.system import System
-from tests.engine_bench import ensure_image, this_machines_engine
+from tests.engine_bench import close, ensure_image, this_machines_engine
 from tests.scenarios.machine import below, until
 
 _SBIN = f"{os.environ['PATH']}:/usr/sbin:/sbin"
@@ -41,13 +42,18 @@ class OwnEngine:
     token: str = field(default_factory=lambda: secrets.token_hex(4))
     holder: subprocess.Popen[bytes] | None = None
     child: subprocess.Popen[bytes] | None = None
+    client: Engine | None = None
 
     @property
     def url(self) -> str:
         return f"unix://{self.folder}/s"
 
+    @property
     def connected(self) -> Engine:
-        return Engine(System(), Address(self.url))
+        """Connected since its last start."""
+        if self.client is None:
+            self.client = Engine(System(), Address(self.url))
+        return self.client
 
     @property
     def prefix(self) -> tuple[str, ...]:
@@ -79,9 +85,8 @@ class OwnEngine:
     def _is_up(self) -> bool:
         assert self.child is not None
         assert self.child.poll() is None, self.printed()
-        with contextlib.suppress(Exception):
-            return bool(self.connected().title)
-        return False
+        with socket.socket(socket.AF_UNIX) as asker:
+            return asker.connect_ex(f"{self.folder}/s") == 0 and bool(self.connected.title)
 
     def printed(self) -> str:
         return (self.folder / "log").read_text(errors="replace")[-4000:]
@@ -97,6 +102,9 @@ class OwnEngine:
         (self.folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
 
     def _end(self, sign: signal.Signals) -> None:
+        if self.client is not None:
+            close(self.client)
+            self.client = None
         if self.child is not None:
             self.child.send_signal(sign)
             self.child.wait(60)
@@ -110,7 +118,7 @@ class OwnEngine:
         with archive.open("wb") as file:
             file.writelines(source.api.get_image(name))
         with archive.open("rb") as file:
-            list(self.connected().api.load_image(file))
+            list(self.connected.api.load_image(file))
         archive.unlink()
 
     def clear(self) -> None:

@@ -14,6 +14,7 @@ TESTS = Path(__file__).parent
 FAULTS = {
     "A1": "git is missing",
     "A2": "no command of the engine",
+    "A3": "an engine that this user may not ask",
     "A4": "an engine that is stopped",
     "A5": "an engine that hangs",
     "A6": "an engine that is too old",
@@ -38,6 +39,7 @@ FAULTS = {
     "B12": "an installation that was killed",
     "B13": "a truncated wheel in the cache",
     "B14": "localhost that is ::1",
+    "C4": "an engine without room",
     "D1": "a port taken by a foreign process",
     "D2": "a port taken by another stack",
     "D3": "a port taken by an orphan of our own",
@@ -60,6 +62,7 @@ FAULTS = {
     "G8": "a message server whose container is another one",
     "H1": "a container's name that a stranger has",
     "H2": "two networks of one name",
+    "H3": "an engine that ends in the middle",
     "H4": "an engine, or somebody, that has ended containers",
     "H5": "a service that has another name by now",
     "J1": "spaces, quotes, $, emoji, newline in a path",
@@ -102,7 +105,7 @@ FAULTS = {
 }
 #: faults that only an engine of containers has, or a format that isn't read
 ELSEWHERE = {
-    "A3": "docker",     "B15": "docker", "L7": "YAML isn't read yet",
+    "B15": "docker", "L7": "YAML isn't read yet",
 }  # fmt: skip
 
 
