@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -17,8 +18,9 @@ from devstack.runtimes.engine_answers import STACK
 from devstack.system import System
 
 
+@functools.cache
 def this_machines_engine() -> Engine:
-    """The engine that answers here; without one the test is skipped."""
+    """The engine that answers here, for all tests of a worker; without one the test is skipped."""
     try:
         address = engines.find(System())
         if address is not None:
@@ -26,6 +28,13 @@ def this_machines_engine() -> Engine:
     except PrerequisiteError as error:
         pytest.skip(f"no container engine answers here: {error.why}")
     pytest.skip("there is no container engine here")
+
+
+def close(engine: Engine) -> None:
+    """Give up what connects this process with an engine."""
+    for client in (engine.api, getattr(engine._workers, "api", None)):
+        if client is not None:
+            client.close()
 
 
 def ensure_image(engine: Engine, name: str) -> str:
@@ -65,3 +74,16 @@ def strange_container(engine: Engine, name: str, image: str = "busybox:latest", 
         yield str(made)
     finally:
         engine.api.remove_container(made, v=True, force=True)
+
+
+def kill_9(engine: Engine, container: str) -> None:
+    """SIGKILL to a container's first process, as the kernel may send it: from outside, and not by the engine, which
+    would take it for somebody's wish. Another container that sees all processes can do that, whoever runs the test."""
+    pid = str(engine.api.inspect_container(container)["State"]["Pid"])
+    config = engine.api.create_host_config(pid_mode="host")
+    made = engine.api.create_container(ensure_image(engine, "busybox:latest"), ["kill", "-9", pid], host_config=config)
+    try:
+        engine.api.start(made["Id"])
+        assert engine.api.wait(made["Id"], timeout=60)["StatusCode"] == 0
+    finally:
+        engine.api.remove_container(made["Id"], v=True, force=True)

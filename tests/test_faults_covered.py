@@ -1,4 +1,4 @@
-"""Every fault that the native runtime can meet is injected by a test that is marked with its name.
+"""Every fault that the two runtimes can meet is injected by a test that is marked with its name.
 
 `@pytest.mark.fault("B4")` marks a test that injects a fault and asserts its end: the exit code, the error's id, the
 evidence, the command that is printed, and that nothing was lost. The marks are read off the sources.
@@ -13,6 +13,12 @@ TESTS = Path(__file__).parent
 
 FAULTS = {
     "A1": "git is missing",
+    "A2": "no command of the engine",
+    "A3": "an engine that this user may not ask",
+    "A4": "an engine that is stopped",
+    "A5": "an engine that hangs",
+    "A6": "an engine that is too old",
+    "A7": "no Compose, or an old one",
     "A8": "the wanted Python is absent",
     "A9": "a Python that can't make environments",
     "A10": "a server that no source has",
@@ -25,13 +31,15 @@ FAULTS = {
     "B4": "the target folder holds something else",
     "B5": "a slow or stalled link",
     "B6": "a connection that is cut",
-    "B8": "an index that answers 503, then OK",
+    "B7": "a registry of images that was asked too often",
+    "B8": "an index or a registry that answers 503, then OK",
     "B9": "a certificate that nobody trusts",
     "B10": "a repository that wants a password",
     "B11": "a hash that doesn't match",
     "B12": "an installation that was killed",
     "B13": "a truncated wheel in the cache",
     "B14": "localhost that is ::1",
+    "C4": "an engine without room",
     "D1": "a port taken by a foreign process",
     "D2": "a port taken by another stack",
     "D3": "a port taken by an orphan of our own",
@@ -39,6 +47,7 @@ FAULTS = {
     "D5": "a port taken between check and bind",
     "D6": "a port below 1024 without the right",
     "D7": "another server on the standard port",
+    "D8": "a port conflict that leaves a container behind",
     "D9": "a port of the ephemeral range",
     "F1": "a half-created environment",
     "F2": "an interpreter that is gone",
@@ -48,6 +57,14 @@ FAULTS = {
     "F6": "variables that leak in",
     "F7": "a path too long for a shebang, or with spaces",
     "F8": "a rebuild that fails",
+    "G3": "a volume that knows another password",
+    "G10": "a volume that was removed",
+    "G8": "a message server whose container is another one",
+    "H1": "a container's name that a stranger has",
+    "H2": "two networks of one name",
+    "H3": "an engine that ends in the middle",
+    "H4": "an engine, or somebody, that has ended containers",
+    "H5": "a service that has another name by now",
     "J1": "spaces, quotes, $, emoji, newline in a path",
     "J2": "a path longer than a socket's",
     "J3": "HOME unset, missing, read-only",
@@ -84,11 +101,11 @@ FAULTS = {
     "S13": "secret files that others can read",
     "S14": "secrets in argv, logs, git, reports",
     "S15": "supervisord's control plane",
+    "S31": "an image that is another one under the same name",
 }
 #: faults that only an engine of containers has, or a format that isn't read
 ELSEWHERE = {
-    "A2": "docker", "A3": "docker", "A4": "docker", "A5": "docker", "A6": "docker", "A7": "docker", "B7": "docker",
-    "B15": "docker", "D8": "docker", "L7": "YAML isn't read yet",
+    "B15": "docker", "L7": "YAML isn't read yet",
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from devstack.contained import Contained, network
+from devstack.contained import Contained
 from devstack.render import reveal
 
 if TYPE_CHECKING:
@@ -18,15 +18,15 @@ _TRIES = 5
 
 
 def config(
-    api: APIClient, stack: str, wanted: Contained, labels: Mapping[str, str], *, is_podman: bool
+    api: APIClient, place: str, wanted: Contained, labels: Mapping[str, str], *, is_podman: bool
 ) -> dict[str, Any]:
-    """The body of the call that makes it. Ports are published on 127.0.0.1 only."""
+    """The body of the call that makes it. place: its network. Ports are published on 127.0.0.1 only."""
     host = api.create_host_config(
         port_bindings={inside: ("127.0.0.1", port) for port, inside in wanted.ports.items()},
         binds=[f"{volume}:{folder}" for volume, folder in wanted.volumes.items()],
         # unlike `binds`, a path with a colon is no trouble, and one that isn't there is an error
         mounts=[_mount(one.source, one.target, is_read_only=one.is_read_only) for one in wanted.binds],
-        network_mode=network(stack), mem_limit=wanted.memory or None, restart_policy=_restart(wanted),
+        network_mode=place, mem_limit=wanted.memory or None, restart_policy=_restart(wanted),
         security_opt=["no-new-privileges"],
         # a command that is no init ignores TERM as process 1 and leaves its children's zombies; servers know
         init=None if wanted.is_service else True,
@@ -39,7 +39,7 @@ def config(
         stop_signal=f"SIG{wanted.stop_signal}" if wanted.stop_signal else None,
         stop_timeout=max(1, round(wanted.stop_grace)), labels=dict(labels),
         networking_config=api.create_networking_config({
-            network(stack): api.create_endpoint_config(aliases=list(wanted.aliases)),
+            place: api.create_endpoint_config(aliases=list(wanted.aliases)),
         }),
     )  # fmt: skip
     return made

@@ -29,6 +29,7 @@ from devstack.runtimes.engine_answers import (
     Look,
     Owned,
     Owner,
+    api_version,
     names_of,
     owned,
     refused,
@@ -50,17 +51,22 @@ _PORT_TAKEN = re.compile(r"port is already allocated|address already in use|port
 
 
 class Engine:
-    """An engine that has answered. Raises PrerequisiteError where none does within PATIENCE."""
+    """An engine that has answered. Raises PrerequisiteError where none does within PATIENCE, or a too old one."""
 
     def __init__(self, system: System, address: Address) -> None:
         import docker
+        from docker.constants import MINIMUM_DOCKER_API_VERSION
 
         self.system = system
         self.address = address
         self._making = threading.Lock()
         with self._asking():
-            self.api: APIClient = docker.APIClient(base_url=address.url, version="auto", timeout=PATIENCE)
-            said = self.api.version()
+            oldest = MINIMUM_DOCKER_API_VERSION
+            with docker.APIClient(base_url=address.url, version=oldest, timeout=PATIENCE) as asker:
+                said = asker.version(api_version=False)
+            self.api: APIClient = docker.APIClient(
+                base_url=address.url, version=api_version(address, said), timeout=PATIENCE
+            )
         self._workers = threading.local()
         names = {str(part.get("Name", "")) for part in said.get("Components") or ()}
         self.is_podman = any("podman" in name.lower() for name in names)
@@ -107,10 +113,15 @@ class Engine:
         return self._worker.df().get("Volumes") or () if volumes else ()
 
     def state(self, name: str, stack: str) -> ProgramState | None:
-        """One container as it is now."""
+        """One container as it is now, whatever it is called by now."""
         with self._asking():
-            found = self._inspected(container_name(stack, name))
-        return state_of(found) if found is not None else None
+            found = [self._inspected(one) for one in self._own(stack, name)]
+        return next((state_of(one) for one in found if one is not None), None)
+
+    def _own(self, stack: str, name: str) -> list[str]:
+        """The ids of the stack's containers that are this service or program; more than one only by a stranger."""
+        wanted = {"label": [f"{STACK}={stack}", f"{NAME}={name}"]}
+        return [one["Id"] for one in self.api.containers(all=True, filters=wanted)]
 
     def image(self, name: str) -> str:
         """The digest of an image that is at hand, "" for one that isn't."""
@@ -169,21 +180,20 @@ class Engine:
             self._worker.remove_volume(name)
 
     def start(self, of: Owner, wanted: Contained) -> None:
-        """Make a container and start it. One of this stack that has the name goes; a stranger's is a ConflictError."""
-        stack, name = of.stack, container_name(of.stack, wanted.name)
+        """Make a container and start it. The one that was it before goes; a stranger's of its name is a ConflictError.
+        """
+        name = container_name(of.stack, wanted.name)
         with self._asking():
-            there = self._inspected(name)
-            if there is not None:
-                if (there["Config"]["Labels"] or {}).get(STACK) != stack:
-                    raise ConflictError(
-                        "name-taken", f"a container that isn't this stack's is named {name}",
-                        why=f"its image is {there['Config'].get('Image', 'unknown')}",
-                        fix=f"docker rename {name} other",
-                    )
-                self._worker.remove_container(there["Id"], v=True, force=True)
-            self._ensure_network(of)
+            for one in self._own(of.stack, wanted.name):
+                self._worker.remove_container(one, v=True, force=True)
+            if (there := self._inspected(name)) is not None:
+                raise ConflictError(
+                    "name-taken", f"a container that isn't this stack's is named {name}",
+                    why=f"its image is {there['Config'].get('Image', 'unknown')}", fix=f"docker rename {name} other",
+                )
+            place = self._ensure_network(of)
             made = self._worker.create_container_from_config(
-                config(self._worker, of.stack, wanted, _labels(of, wanted), is_podman=self.is_podman), name=name
+                config(self._worker, place, wanted, _labels(of, wanted), is_podman=self.is_podman), name=name
             )["Id"]
             try:
                 if wanted.files:
@@ -198,10 +208,23 @@ class Engine:
                     raise PortTakenError(ports[0]) from None
                 raise
 
-    def _ensure_network(self, of: Owner) -> None:
+    def _ensure_network(self, of: Owner) -> str:
+        """The id of the stack's network. Raises ConflictError where somebody else's has its name: engines that let two
+        have the same put no container into either."""
+        name = network(of.stack)
         with self._making:
-            if not self.api.networks(filters={"label": [f"{STACK}={of.stack}"]}):
-                self._worker.create_network(network(of.stack), labels=of.labels, check_duplicate=True)
+            own, others = list[str](), list[str]()
+            for one in self.api.networks(names=[name]):
+                if one["Name"] == name:
+                    (own if (one.get("Labels") or {}).get(STACK) == of.stack else others).append(str(one["Id"]))
+            if others:
+                raise ConflictError(
+                    "name-taken", f"a network that isn't this stack's is named {name}",
+                    why=f"its id is {others[0][:12]}", fix=f"docker network rm {others[0][:12]}",
+                )
+            for spare in own[1:]:
+                self._worker.remove_network(spare)
+            return own[0] if own else str(self._worker.create_network(name, labels=of.labels)["Id"])
 
     # --- ending ------------------------------------------------------------------------------------------------------
 

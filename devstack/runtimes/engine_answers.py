@@ -79,7 +79,10 @@ def state_of(found: Mapping[str, Any]) -> ProgramState:
     ended = phase in ("exited", "fatal", "backoff")
     status = int(state.get("ExitCode") or 0) if ended else None
     reason = ""
-    if state.get("OOMKilled"):
+    if phase == "running" and not found["NetworkSettings"].get("Networks"):
+        # nobody reaches it any more, and nothing mends that but another container
+        phase, reason = "stopped", "its network is gone"
+    elif state.get("OOMKilled"):
         reason = "it used more memory than its limit and was killed"
     elif state.get("Status") == "paused":
         reason = "its container is paused"
@@ -142,11 +145,33 @@ def unavailable(address: Address | None, said: str) -> PrerequisiteError:
     return PrerequisiteError("engine-unavailable", "no container engine answers", why=why, fix=fix)
 
 
+def api_version(address: Address, said: object) -> str:
+    """The engine's version of the API, from its own words. Raises PrerequisiteError for one that the client library
+    can't talk to, and for what is no engine."""
+    from docker.constants import MINIMUM_DOCKER_API_VERSION as NEEDED
+
+    version = str(said.get("ApiVersion", "")) if isinstance(said, dict) else ""
+    if not re.fullmatch(r"\d+\.\d+", version):
+        raise unavailable(address, "what answers there is no container engine")
+    if _numbers(version) < _numbers(NEEDED):
+        raise PrerequisiteError(
+            "engine-old", f"the container engine at {address.url} is too old",
+            why=f"its API has version {version}, {NEEDED} is needed", fix="devstack up --runtime native",
+        )
+    return version
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
+
+
 def refused(error: Exception) -> DevstackError:
     """The error for something that an engine didn't want to do."""
     said = " ".join(str(getattr(error, "explanation", "") or error).split())
     if "no space left on device" in said:
         return StorageError("disk-full", "the engine's disk is full", why=said, fix="docker system df")
+    if "no such image" in said.lower():
+        return ProcessError("image-gone", "an image is gone that was there", why=said, fix="devstack up")
     return ProcessError("engine-refused", "the container engine refuses", why=said, fix="docker info")
 
 

@@ -26,6 +26,7 @@ _TRIES = 3
 #: seconds for asking a registry, by way of the engine, whether it has an image
 _ASKING = 6.0
 _MB = 1_000_000
+_ELSE = "devstack up --runtime native"
 
 OnLine = Callable[[str], None]
 
@@ -44,6 +45,8 @@ class _Progress:
             before = self.layers.get(layer, (0, 0))
             self.layers[layer] = (int(detail["current"]), int(detail.get("total") or before[1]))
             return self.layers[layer] != before
+        if status in ("Download complete", "Pull complete") and layer in self.layers:
+            self.layers[layer] = (self.layers[layer][1],) * 2
         if status == "Extracting":
             self.extracting.add(layer)
         return not status.startswith(("Retrying", "Waiting"))
@@ -67,6 +70,7 @@ def pull(engine: Engine, image: str, say: OnLine, tell: OnLine) -> None:
             if number == _TRIES or error.id != "pull-failed":
                 raise
             tell(f"getting {image} broke off ({error.why}); once more")
+            engine.system.pause(number)
         else:
             return
 
@@ -97,6 +101,8 @@ def _one_try(engine: Engine, image: str, say: OnLine) -> None:
 
 def _events(engine: Engine, image: str, progress: _Progress) -> Iterator[dict[str, Any]]:
     """The stream's events as they come. Raises NetworkError after too long a silence, InterruptedRunError."""
+    from docker.types import CancellableStream
+
     system, lines, opened = engine.system, SimpleQueue[bytes | Exception | None](), list["Response"]()
 
     def read() -> None:
@@ -125,22 +131,25 @@ def _events(engine: Engine, image: str, progress: _Progress) -> Iterator[dict[st
             if line is None:
                 return
             if isinstance(line, Exception):
-                raise _broken_off(line) from None
+                raise _broken_off(image, line) from None
             event = _parsed(line)
             if progress.take(event):
                 heard = system.monotonic()
             yield event
-        raise NetworkError("pull-failed", f"the image {image} doesn't come", why=f"nothing came for {_SILENCE:.0f} s")
+        raise NetworkError(
+            "pull-failed", f"the image {image} doesn't come", why=f"nothing came for {_SILENCE:.0f} s", fix=_ELSE
+        )
     finally:
-        # the engine gives up what nobody listens to
+        # the engine gives up what nobody listens to; a plain close() would wait for the thread that reads
         for response in opened:
-            response.close()
+            CancellableStream(iter(()), response).close()
 
 
-def _broken_off(error: Exception) -> DevstackError:
+def _broken_off(image: str, error: Exception) -> DevstackError:
     if isinstance(error, DevstackError):
         return error
-    return NetworkError("pull-failed", "an image doesn't come", why=f"the engine broke off: {error}")
+    why = f"the engine broke off: {error}"
+    return NetworkError("pull-failed", f"the image {image} doesn't come", why=why, fix=_ELSE)
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
@@ -188,7 +197,7 @@ def _error(image: str, said: str) -> DevstackError:
     what = f"the image {image} can't be had"
     if "manifest unknown" in low or "not found" in low or "no such image" in low:
         return UsageError("image-unknown", what, why=said, fix="change `version` or `image` in the profile")
-    if "denied" in low or "unauthorized" in low or "authentication required" in low:
+    if "denied" in low or "unauthorized" in low or "authentication required" in low or "auth credentials" in low:
         return NetworkError("image-refused", what, why=said, fix=f"docker login {_registry(image)}".rstrip())
     if "toomanyrequests" in low or "rate limit" in low:
         return NetworkError("rate-limited", what, why=said, fix=f"docker login {_registry(image)}".rstrip())
@@ -196,7 +205,7 @@ def _error(image: str, said: str) -> DevstackError:
         return StorageError("disk-full", what, why=said, fix="docker system df")
     if "no match for platform" in low or "no matching manifest" in low:
         return UsageError("image-platform", what, why=said, fix="change `image` in the profile")
-    return NetworkError("pull-failed", what, why=said, fix="devstack up --runtime native")
+    return NetworkError("pull-failed", what, why=said, fix=_ELSE)
 
 
 def _registry(image: str) -> str:

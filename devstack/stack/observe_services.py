@@ -178,11 +178,14 @@ class ServiceObserver:
         is_there = {one.name for one in seen.volumes}.issuperset(names.values())
         version = image.rpartition("/")[2].partition(":")[2] or image
         remade = self._record.generations.get(instance.name, "")
+        known = self._record.volumes.get(instance.name, token)
+        is_lost = known != token and not known.endswith(UNUSED)
         return ServiceState(
             instance=instance, server=Server(instance.declaration.kind or instance.name, "image", version, "", ""),
             is_fetched=bool(seen.images.get(image)), has_data=is_there and not token.endswith(UNUSED),
             generation=f"{token.removesuffix(UNUSED)}{remade}", runtime="docker", image=image,
             why=self._places[instance.name].why,
+            warning=f"the volume of {instance.name} is gone: its data begins anew" if is_lost else "",
         )
 
     def _native(self, instance: Instance, choice: Choice) -> ServiceState:

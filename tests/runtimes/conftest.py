@@ -31,6 +31,14 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A private folder whose path is short enough for Unix sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="dse-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
 def make_wheel(tmp_path: Path, environ: dict[str, str]) -> MakeWheel:
     def make(script: str = TOY, sha256: str = "") -> ToyWheel:
         index = tmp_path / "index"

@@ -16,6 +16,8 @@ import pytest
 
 from devstack.registry import Entry, Registry
 from devstack.system import System
+from tests.engine_bench import ensure_image, this_machines_engine
+from tests.scenarios.boxed import Boxed
 from tests.scenarios.machine import CHECKOUT, DEVSTACK, Machine, Project, below, give
 
 
@@ -55,6 +57,17 @@ def machine(tmp_path: Path, leases: Path) -> Iterator[Machine]:
 def mini(machine: Machine) -> Project:
     """A trusted project that has never been up."""
     return machine.new_project()
+
+
+@pytest.fixture
+def boxed(machine: Machine) -> Iterator[Boxed]:
+    """The small project with its Redis in a container of this machine's engine."""
+    engine = this_machines_engine()
+    ensure_image(engine, "redis:7")
+    machine.environ["DEVSTACK_RUNTIME"] = "docker"
+    made = Boxed(machine.new_project(), engine)
+    yield made
+    made.clear()
 
 
 def make_machine(folder: Path, state: Path, runtime: Path) -> Machine:

@@ -14,9 +14,10 @@ from devstack import services
 from devstack.profile.secret import Secret
 from devstack.services import Instance, Server
 from devstack.services.redis import KIND
+from tests.services.benches import BOTH
 
 if TYPE_CHECKING:
-    from tests.services.conftest import Bench
+    from tests.services.benches import Bench
 
 MakeBench = Callable[..., "Bench"]
 
@@ -25,6 +26,8 @@ def _client(bench: Bench) -> redis.Redis:
     return redis.Redis.from_url(KIND.url(bench.instance).reveal(), decode_responses=True)
 
 
+@BOTH
+@pytest.mark.fault("S11", "S14")
 def test_the_url_logs_in_and_the_server_listens_on_loopback_only(make_bench: MakeBench) -> None:
     bench = make_bench("redis", db=2)
     probe = bench.up()
@@ -38,6 +41,7 @@ def test_the_url_logs_in_and_the_server_listens_on_loopback_only(make_bench: Mak
     assert bench.stop() == 0
 
 
+@BOTH
 def test_a_wrong_password_and_none_are_refused(make_bench: MakeBench) -> None:
     bench = make_bench("redis")
     bench.up()
@@ -54,6 +58,7 @@ def test_a_server_without_password_is_known_by_its_identity(make_bench: MakeBenc
     assert "@" not in KIND.url(bench.instance).reveal()
 
 
+@BOTH
 def test_another_stacks_server_is_a_stranger_even_with_the_same_password(make_bench: MakeBench) -> None:
     ours, theirs = make_bench("redis", "ours"), make_bench("redis", "theirs")
     theirs.up()
@@ -62,6 +67,7 @@ def test_another_stacks_server_is_a_stranger_even_with_the_same_password(make_be
     assert "another server" in probe.detail
 
 
+@BOTH
 def test_kill_9_loses_nothing_that_was_answered(make_bench: MakeBench) -> None:
     bench = make_bench("redis")
     bench.up()
@@ -74,6 +80,7 @@ def test_kill_9_loses_nothing_that_was_answered(make_bench: MakeBench) -> None:
         assert client.dbsize() == 100
 
 
+@BOTH
 def test_a_changed_password_is_in_force_after_a_restart(make_bench: MakeBench) -> None:
     bench = make_bench("redis")
     bench.up()
@@ -83,6 +90,21 @@ def test_a_changed_password_is_in_force_after_a_restart(make_bench: MakeBench) -
     bench.stop()
     assert bench.up().ok
     assert not KIND.probe(old, 5).ok
+
+
+@pytest.mark.parametrize("runtime", ["docker"])
+def test_data_survives_another_container(make_bench: MakeBench) -> None:
+    bench = make_bench("redis")
+    bench.up()
+    with _client(bench) as client:
+        client.set("mine", "kept")
+    bench.declare(db=40)
+
+    bench.up()
+
+    bench.declare(db=0)
+    with _client(bench) as client:
+        assert client.get("mine") == "kept"
 
 
 def test_provisioning_has_nothing_to_do(make_bench: MakeBench) -> None:
