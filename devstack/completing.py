@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from devstack.plan import CheckedOut, Clone, Draft, GetSubmodules, Plan, PullLargeFiles, few
+from devstack.actions import Clone, GetSubmodules, PullLargeFiles
+from devstack.plan import CheckedOut, Draft, Plan, few
 from devstack.state import Parts
 
 #: whoever needs it needs the project's files whole

@@ -16,8 +16,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal, Protocol
 
+from devstack.actions import Action
 from devstack.errors import DevstackError, InterruptedRunError
-from devstack.plan import Action, Plan, Step
+from devstack.plan import Plan, Step
 from devstack.system import System
 
 Kind = Literal["started", "progress", "told", "finished", "unneeded", "failed", "skipped"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from devstack.actions import Action, BuildImage, PullImage
 from devstack.completing import PROJECT
 from devstack.contained import Contained
-from devstack.plan import Action, BuildImage, Draft, PullImage
+from devstack.plan import Draft
 from devstack.profile.model import Profile
 from devstack.state import State
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from devstack.plan import Draft, RestoreSnapshot, SaveSnapshot, StopContainer, StopProgram, Up
+from devstack.actions import RestoreSnapshot, SaveSnapshot, StopContainer, StopProgram
+from devstack.plan import Draft, Up
 from devstack.profile.model import Task
 from devstack.state import State
 

@@ -6,23 +6,17 @@ import hashlib
 from collections.abc import Mapping
 
 from devstack import contained, images, keeping, project_files, watching
-from devstack.away import Away
-from devstack.completing import PROJECT, checkout, complete, completion
-from devstack.contained import Contained
-from devstack.plan import (
+from devstack.actions import (
     Action,
     AwaitProgram,
     AwaitService,
     CreateEnvironment,
-    Draft,
     DumpData,
     FetchServer,
-    Goal,
     InstallPackages,
     LinkEnvironment,
     LoadData,
     MakePaths,
-    Plan,
     PrepareData,
     ProvisionService,
     ReapOrphans,
@@ -34,11 +28,13 @@ from devstack.plan import (
     StartSupervisor,
     StopContainer,
     StopProgram,
-    Up,
     VerifyPrograms,
     WriteFiles,
-    few,
 )
+from devstack.away import Away
+from devstack.completing import PROJECT, checkout, complete, completion
+from devstack.contained import Contained
+from devstack.plan import Draft, Goal, Plan, Up, few
 from devstack.profile import graph
 from devstack.profile.model import Profile, Task
 from devstack.programs import all_programs, layout, owners, processes, selected

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from devstack.plan import (
+from devstack.actions import (
     DiscardData,
-    Down,
-    Draft,
-    Plan,
     ReapOrphans,
     RemoveNetwork,
     StopContainer,
     StopForeground,
     StopProgram,
     StopSupervisor,
-    few,
 )
+from devstack.plan import Down, Draft, Plan, few
 from devstack.state import State
 
 SUPERVISOR = "supervisor"

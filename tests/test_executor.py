@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 
 import pytest
 
+from devstack.actions import Action
 from devstack.errors import InterruptedRunError, ProcessError
 from devstack.executor import Event, Executor, Journal, Outcome, Report, UnneededError
-from devstack.plan import Action, Plan, Step
+from devstack.plan import Plan, Step
 from devstack.system import System
 
 #: for waits that end at once unless something is broken

@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"profile"}),
     frozenset({"services", "detect", "state", "status", "wire"}),
     frozenset({
-        "plan", "planner", "programs", "environment", "masking", "project_files", "render", "taking_down",
+        "actions", "plan", "planner", "programs", "environment", "masking", "project_files", "render", "taking_down",
         "timings", "away", "completing", "contained", "images", "keeping", "layout", "viewpoint", "watching", "ci",
         "doctor",
     }),

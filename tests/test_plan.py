@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from devstack import plan
-from devstack.plan import Action, DiscardData, Draft, Plan, StartProgram, StopProgram
+from devstack.actions import Action, DiscardData, StartProgram, StopProgram
+from devstack.plan import Draft, Plan
 
 
 def test_every_action_has_a_verb() -> None:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devstack import watching
+from devstack.actions import RunTask
 from devstack.errors import UsageError
-from devstack.plan import CheckedOut, Down, Goal, Plan, RunTask, Up
+from devstack.plan import CheckedOut, Down, Goal, Plan, Up
 from devstack.planner import build, checkout, completion, digest, selected
 from devstack.profile.model import Profile
 from devstack.programs import all_programs, layout

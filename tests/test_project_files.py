@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from devstack import project_files
-from devstack.plan import MakePaths, Up
+from devstack.actions import MakePaths
+from devstack.plan import Up
 from devstack.planner import build
 from devstack.profile.model import Profile
 from devstack.profile.secret import Secret

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from devstack.actions import Action, AwaitService, FetchServer, RunTask
 from devstack.executor import Executor, Journal, Performer
 from devstack.output import bars
 from devstack.output.terminal import Look
 from devstack.output.text import ascii_of
-from devstack.plan import Action, AwaitService, FetchServer, Plan, RunTask, Step
+from devstack.plan import Plan, Step
 from devstack.system import System
 from devstack.timings import Timings, timings
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from devstack.actions import Clone
 from devstack.cli.context import Context, common, pass_context, run_flags, stack_flags, timings_flag
 from devstack.cli.converge import call, converge, finish, timed
 from devstack.errors import UsageError
-from devstack.plan import Clone, Plan, Up
+from devstack.plan import Plan, Up
 
 
 @click.command("bootstrap")

@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from devstack import system_packages
+from devstack.actions import StartProgram
 from devstack.errors import DevstackError, UsageError
 from devstack.evidence import TICK
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
 from devstack.layout import Layout
-from devstack.plan import Down, Goal, Plan, StartProgram, Up
+from devstack.plan import Down, Goal, Plan, Up
 from devstack.planner import build, completion, down
 from devstack.profile.model import Profile
 from devstack.python_env import PythonEnvironments
@@ -166,7 +167,8 @@ class Stack:
         show(plan if self._options.verbose else self._news(plan))
         self._store.update(lambda record: replace(record, told=dict.fromkeys(sorted(plan.lasting), "")))
         guards.ensure_possible(plan, tools, seen, offline=self._options.offline)
-        outcome = self._execute(plan, Performers(tools, seen, observer, consent=self._has_consent(seen)), listener)
+        consent = guards.has_consent(seen, self._options)
+        outcome = self._execute(plan, Performers(tools, seen, observer, consent=consent), listener)
         if outcome.events:
             status = self._last_look()
         else:
@@ -384,12 +386,6 @@ class Stack:
         }
         kept = {name: port for name, port in record.ports.items() if name not in taken}
         self._store.update(lambda found: replace(found, ports=kept))
-
-    def _has_consent(self, seen: Seen) -> bool:
-        """May servers be installed with the system's package manager? Asked only where there is no other way."""
-        commands = [choice.consent for choice in seen.choices.values() if choice.consent and not choice.is_fetched]
-        ask = self._options.ask_consent
-        return bool(commands) and (self._options.yes or bool(ask and all(ask(command) for command in commands)))
 
     def _remember(self, seen: Seen) -> None:
         state = seen.state

@@ -9,12 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from devstack import contained, programs
+from devstack.actions import FetchServer, InstallPackages, PullImage, StartContainer, StartProgram
 from devstack.errors import ConflictError, NetworkError, PrerequisiteError, StorageError
-from devstack.plan import FetchServer, InstallPackages, Plan, PullImage, StartContainer, StartProgram, Step
+from devstack.plan import Plan, Step
 from devstack.services import kind_of
 from devstack.stack.commands import port_taken
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Seen
+from devstack.stack.options import Options
 from devstack.state import State
 
 _MB = 1_000_000
@@ -116,3 +118,10 @@ def _ensure_disk(tools: Tools, folder: Path, need: int, what: str) -> None:
             "disk-low", f"there is too little room for {what} in {folder}",
             why=f"{need // _MB} MB are needed at least, {free // _MB} MB are free", fix=f"df -h {there}",
         )
+
+
+def has_consent(seen: Seen, options: Options) -> bool:
+    """May servers be installed with the system's package manager? Asked only where there is no other way."""
+    commands = [choice.consent for choice in seen.choices.values() if choice.consent and not choice.is_fetched]
+    ask = options.ask_consent
+    return bool(commands) and (options.yes or bool(ask and all(ask(command) for command in commands)))

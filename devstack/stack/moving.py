@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from devstack import plan
+from devstack import actions
+from devstack.actions import Action
 from devstack.executor import Performer, Report
-from devstack.plan import Action
 from devstack.profile.model import Profile
 from devstack.services import kind_of
 from devstack.stack.containers import UNUSED, trash_volumes
@@ -50,9 +50,9 @@ class MovePerformers:
         self._trash = trash
 
     def table(self) -> Mapping[type[Action], Performer]:
-        return {plan.DumpData: self.dump, plan.LoadData: self.load}
+        return {actions.DumpData: self.dump, actions.LoadData: self.load}
 
-    def dump(self, action: plan.DumpData, report: Report) -> None:
+    def dump(self, action: actions.DumpData, report: Report) -> None:
         service = self._state.services[action.service]
         folder = self._folder(action.service)
         # of a move that was cut short
@@ -60,7 +60,7 @@ class MovePerformers:
         if copies := kind_of(action.service, service.instance.declaration).copies:
             copies.dump(service.instance, service.server, Copying(self._tools, self._state.stack, service, folder))
 
-    def load(self, action: plan.LoadData, report: Report) -> None:
+    def load(self, action: actions.LoadData, report: Report) -> None:
         name = action.service
         service, folder = self._state.services[name], self._folder(name)
         if copies := kind_of(name, service.instance.declaration).copies:

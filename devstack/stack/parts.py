@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from devstack import evidence
+from devstack.actions import Action, GetSubmodules, PullLargeFiles
 from devstack.checkout import Git, large_files, submodules
 from devstack.errors import NetworkError
 from devstack.executor import Performer, Report
-from devstack.plan import Action, GetSubmodules, Plan, PullLargeFiles
+from devstack.plan import Plan
 from devstack.profile.model import Project
 from devstack.state import Parts
 from devstack.system import System

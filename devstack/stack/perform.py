@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from devstack import orphans, plan, programs, system_packages
+from devstack import actions, orphans, programs, system_packages
+from devstack.actions import Action
 from devstack.detect import last_words
 from devstack.errors import ProcessError
 from devstack.executor import Performer, Report
-from devstack.plan import Action
 from devstack.profile import graph
 from devstack.profile.model import SignalName
 from devstack.render import stops_of
@@ -25,10 +25,11 @@ from devstack.stack.moving import MovePerformers
 from devstack.stack.observe import Observer, Seen
 from devstack.stack.perform_containers import ContainerPerformers
 from devstack.stack.perform_environment import EnvironmentPerformers
+from devstack.stack.perform_files import FilePerformers
 from devstack.stack.perform_snapshots import SnapshotPerformers
 from devstack.stack.readiness import Readiness
 from devstack.stack.task_runs import TaskRunner
-from devstack.state import Orphan, ProgramState, Written
+from devstack.state import Orphan, ProgramState
 from devstack.system import Identity
 
 _POLL = 0.05
@@ -63,80 +64,47 @@ class Performers:
 
     def table(self) -> Mapping[type[Action], Performer]:
         return {
-            plan.ReapOrphans: self.reap,
-            plan.WriteFiles: self.write,
-            plan.MakePaths: self.make,
-            plan.FetchServer: self.fetch,
-            plan.PrepareData: self.prepare,
-            plan.StartSupervisor: self.start_supervisor,
-            plan.ReloadSupervisor: self.reload_supervisor,
-            plan.StopSupervisor: self.stop_supervisor,
-            plan.StartProgram: self.start,
-            plan.StopProgram: self.stop,
-            plan.ReleaseProgram: self.release,
-            plan.StopForeground: self.stop_foreground,
-            plan.ProvisionService: self.provision,
-            plan.AwaitService: self.await_service,
-            plan.AwaitProgram: self.await_program,
-            plan.RunTask: TaskRunner(self._tools, self._state, self._observer).run,
-            plan.VerifyPrograms: self.verify,
-            plan.DiscardData: self.discard,
+            actions.ReapOrphans: self.reap,
+            actions.FetchServer: self.fetch,
+            actions.PrepareData: self.prepare,
+            actions.StartSupervisor: self.start_supervisor,
+            actions.ReloadSupervisor: self.reload_supervisor,
+            actions.StopSupervisor: self.stop_supervisor,
+            actions.StartProgram: self.start,
+            actions.StopProgram: self.stop,
+            actions.ReleaseProgram: self.release,
+            actions.StopForeground: self.stop_foreground,
+            actions.ProvisionService: self.provision,
+            actions.AwaitService: self.await_service,
+            actions.AwaitProgram: self.await_program,
+            actions.RunTask: TaskRunner(self._tools, self._state, self._observer).run,
+            actions.VerifyPrograms: self.verify,
+            actions.DiscardData: self.discard,
+            **FilePerformers(self._tools).table(),
             **EnvironmentPerformers(self._tools, self._seen).table(),
             **SnapshotPerformers(self._tools, self._state, self._observer).table(),
             **self._containers.table(),
             **MovePerformers(self._tools, self._state, trash_name(self._tools, "moved")).table(),
         }
 
-    # --- files -------------------------------------------------------------------------------------------------------
-
-    def write(self, action: plan.WriteFiles, report: Report) -> None:
-        for file in action.files:
-            self._system.private_folder(Path(file.path).parent)
-            self._system.write(Path(file.path), file.content, file.mode)
-
-    def make(self, action: plan.MakePaths, report: Report) -> None:
-        place = self._tools.files
-        for name in action.folders:
-            declared = self._profile.files[name]
-            self._system.folder(place.target(name), int(declared.mode, 8) if declared.mode else 0o755)
-        for file in action.files:
-            path = place.target(file.path)
-            self._system.folder(path.parent, 0o755)
-            if file.replaces and path.exists():
-                old = self._trash("files") / file.path
-                self._system.private_folder(old.parent)
-                # a copy: at no point is there no file
-                self._system.write(old, self._system.read_bytes(path) or b"")
-                report.say(f"the old {file.path} is in {old.relative_to(self._tools.project.root)}")
-            self._system.write(path, file.rendered.content, file.rendered.mode)
-            if file.written is not None:
-                self._remember(file.path, file.written)
-
-    def _remember(self, path: str, written: Written) -> None:
-        self._tools.store.update(lambda record: record.with_entry("files", path, str(written)))
-
-    def _trash(self, what: str) -> Path:
-        """A folder for what is replaced."""
-        return self._system.private_folder(trash_name(self._tools, what))
-
     # --- supervisord -------------------------------------------------------------------------------------------------
 
-    def reap(self, action: plan.ReapOrphans, report: Report) -> None:
+    def reap(self, action: actions.ReapOrphans, report: Report) -> None:
         self._supervisor.reap(action.orphans, self._stops)
 
-    def start_supervisor(self, action: plan.StartSupervisor, report: Report) -> None:
+    def start_supervisor(self, action: actions.StartSupervisor, report: Report) -> None:
         self._supervisor.start(self._state.base)
 
-    def reload_supervisor(self, action: plan.ReloadSupervisor, report: Report) -> None:
+    def reload_supervisor(self, action: actions.ReloadSupervisor, report: Report) -> None:
         self._supervisor.reload()
 
-    def stop_supervisor(self, action: plan.StopSupervisor, report: Report) -> None:
+    def stop_supervisor(self, action: actions.StopSupervisor, report: Report) -> None:
         self._supervisor.shutdown(self._stops)
         self._system.remove_tree(Path(self._state.sockets))
 
     # --- services ----------------------------------------------------------------------------------------------------
 
-    def fetch(self, action: plan.FetchServer, report: Report) -> None:
+    def fetch(self, action: actions.FetchServer, report: Report) -> None:
         service = action.service
         kind = kind_of(service, self._profile.services[service])
         declared = self._profile.services[service].kind or service
@@ -144,7 +112,7 @@ class Performers:
             declared, kind, self._seen.choices[service], report.say, consent=self._consent
         )
 
-    def prepare(self, action: plan.PrepareData, report: Report) -> None:
+    def prepare(self, action: actions.PrepareData, report: Report) -> None:
         service = self._state.services[action.service]
         if service.runtime == "docker":
             self._containers.prepare(service)
@@ -152,7 +120,7 @@ class Performers:
         generation = self._tools.moving.get(action.service, "")
         self._tools.native.prepare(service.instance, service.server, programs.native_form(service), generation)
 
-    def provision(self, action: plan.ProvisionService, report: Report) -> None:
+    def provision(self, action: actions.ProvisionService, report: Report) -> None:
         service = self._state.services[action.service]
         kind = kind_of(action.service, service.instance.declaration)
         deadline = self._system.monotonic() + _SERVICE_GRACE
@@ -175,7 +143,7 @@ class Performers:
             token = f"+{int(self._system.now() * 1000):x}"
             self._tools.store.update(lambda record: record.with_entry("generations", action.service, token))
 
-    def await_service(self, action: plan.AwaitService, report: Report) -> None:
+    def await_service(self, action: actions.AwaitService, report: Report) -> None:
         service = self._state.services[action.service]
         ready = getattr(service.instance.declaration, "ready", None)
         grace = ready.grace if ready is not None else _SERVICE_GRACE
@@ -205,7 +173,7 @@ class Performers:
 
     # --- programs ----------------------------------------------------------------------------------------------------
 
-    def start(self, action: plan.StartProgram, report: Report) -> None:
+    def start(self, action: actions.StartProgram, report: Report) -> None:
         name = action.program
         if action.service:
             service = self._state.services[action.service]
@@ -218,11 +186,11 @@ class Performers:
         self._clear_the_way(name)
         self._supervisor.start_program(name)
 
-    def release(self, action: plan.ReleaseProgram, report: Report) -> None:
+    def release(self, action: actions.ReleaseProgram, report: Report) -> None:
         self._ensure_command(action.program)
         self._clear_the_way(action.program)
 
-    def stop_foreground(self, action: plan.StopForeground, report: Report) -> None:
+    def stop_foreground(self, action: actions.StopForeground, report: Report) -> None:
         sign, grace = self._stops.get(action.program, ("TERM", 10.0))
         identity = Identity(action.running.pid, action.running.start)
         for number, seconds in ((signal.Signals[f"SIG{sign}"], grace), (signal.SIGKILL, 5.0)):
@@ -230,11 +198,11 @@ class Performers:
             if self._system.until(lambda: not self._system.is_alive(identity), seconds):
                 return
 
-    def stop(self, action: plan.StopProgram, report: Report) -> None:
+    def stop(self, action: actions.StopProgram, report: Report) -> None:
         _, grace = self._stops.get(action.program, ("TERM", 10.0))
         self._supervisor.stop_program(action.program, grace + 10)
 
-    def await_program(self, action: plan.AwaitProgram, report: Report) -> None:
+    def await_program(self, action: actions.AwaitProgram, report: Report) -> None:
         name, process = action.program, action.process
         if self._processes[process].ready is None and self._settle(name, process, report):
             return
@@ -278,7 +246,7 @@ class Performers:
     def _lived(self, name: str) -> float | None:
         return self._containers.lived(name) if self._is_contained(name) else self._supervisor.lived(name)
 
-    def verify(self, action: plan.VerifyPrograms, report: Report) -> None:
+    def verify(self, action: actions.VerifyPrograms, report: Report) -> None:
         """Each has lived as long as it must, whatever its check said before, and all are those that were started."""
         for name in action.programs:
             if name in self._owners:
@@ -294,8 +262,8 @@ class Performers:
 
     # --- data --------------------------------------------------------------------------------------------------------
 
-    def discard(self, action: plan.DiscardData, report: Report) -> None:
-        trash = self._trash("data")
+    def discard(self, action: actions.DiscardData, report: Report) -> None:
+        trash = self._system.private_folder(trash_name(self._tools, "data"))
         data = self._tools.project.folder / "data"
         if data.exists():
             self._system.move(data, trash / "data")

@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
-from devstack import contained, plan, programs
+from devstack import actions, contained, programs
+from devstack.actions import Action
 from devstack.contained import Contained
 from devstack.errors import DevstackError, ProcessError, UsageError
 from devstack.executor import Performer, Report
-from devstack.plan import Action
 from devstack.runtimes import builds, container_logs, pulls
 from devstack.runtimes.docker import PortTakenError
 from devstack.runtimes.engine_answers import Owner
@@ -40,17 +40,17 @@ class ContainerPerformers:
 
     def table(self) -> Mapping[type[Action], Performer]:
         return {
-            plan.PullImage: self.pull,
-            plan.BuildImage: self.build,
-            plan.StartContainer: self.start,
-            plan.StopContainer: self.stop,
-            plan.RemoveNetwork: self.remove_network,
+            actions.PullImage: self.pull,
+            actions.BuildImage: self.build,
+            actions.StartContainer: self.start,
+            actions.StopContainer: self.stop,
+            actions.RemoveNetwork: self.remove_network,
         }
 
-    def pull(self, action: plan.PullImage, report: Report) -> None:
+    def pull(self, action: actions.PullImage, report: Report) -> None:
         pulls.pull(self._tools.containers.engine, action.image, report.say, report.tell)
 
-    def build(self, action: plan.BuildImage, report: Report) -> None:
+    def build(self, action: actions.BuildImage, report: Report) -> None:
         engine = self._tools.containers.engine
         args = contained.build_args(self._profile, self._state, action.build)
         wanted = builds.Wanted(action.image, action.name, action.build, args, self._owner.labels)
@@ -74,7 +74,7 @@ class ContainerPerformers:
                 lambda record: record.with_entry("volumes", name, record.volumes[name].removesuffix(UNUSED))
             )
 
-    def start(self, action: plan.StartContainer, report: Report) -> None:
+    def start(self, action: actions.StartContainer, report: Report) -> None:
         engine, name = self._tools.containers.engine, action.name
         # an image may have come only now
         images = {image: engine.image(image) for image in self._state.images}
@@ -103,7 +103,7 @@ class ContainerPerformers:
             self._owner, contained.VOLUMES, wanted.volumes, self._state.volumes
         )
 
-    def stop(self, action: plan.StopContainer, report: Report) -> None:
+    def stop(self, action: actions.StopContainer, report: Report) -> None:
         engine = self._tools.containers.engine
         engine.end(action.container)
         self._keep_log(action.name, action.container)
@@ -118,7 +118,7 @@ class ContainerPerformers:
             before = self._tools.system.read_end(path, _KEPT) or b""
             self._tools.system.write(path, (before + b"".join(line.text + b"\n" for line in found))[-_KEPT:])
 
-    def remove_network(self, action: plan.RemoveNetwork, report: Report) -> None:
+    def remove_network(self, action: actions.RemoveNetwork, report: Report) -> None:
         self._tools.containers.engine.remove_network(self._state.stack)
 
     def repair(self, service: ServiceState, error: ProcessError) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from devstack import plan
+from devstack import actions
+from devstack.actions import Action
 from devstack.executor import Performer, Report
-from devstack.plan import Action
 from devstack.python_env import Observed
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Seen
@@ -21,22 +21,22 @@ class EnvironmentPerformers:
 
     def table(self) -> Mapping[type[Action], Performer]:
         return {
-            plan.CreateEnvironment: self.create,
-            plan.InstallPackages: self.install,
-            plan.LinkEnvironment: self.link,
+            actions.CreateEnvironment: self.create,
+            actions.InstallPackages: self.install,
+            actions.LinkEnvironment: self.link,
         }
 
-    def create(self, action: plan.CreateEnvironment, report: Report) -> None:
+    def create(self, action: actions.CreateEnvironment, report: Report) -> None:
         self._tools.python.create(self._environment())
 
-    def install(self, action: plan.InstallPackages, report: Report) -> None:
+    def install(self, action: actions.InstallPackages, report: Report) -> None:
         for warning in self._tools.python.install(self._environment(), report.say):
             report.tell(warning)
         self._tools.python.verify(self._environment())
         if gone := self._tools.python.prune(self._environment()):
             report.say(f"removed {gone} environment{'s' if gone > 1 else ''} used long ago")
 
-    def link(self, action: plan.LinkEnvironment, report: Report) -> None:
+    def link(self, action: actions.LinkEnvironment, report: Report) -> None:
         self._tools.python.link(self._environment())
 
     def _environment(self) -> Observed:

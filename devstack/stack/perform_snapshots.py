@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from devstack import plan
+from devstack import actions
+from devstack.actions import Action
 from devstack.checkout import Git
 from devstack.executor import Performer, Report
-from devstack.plan import Action
 from devstack.services import Copies, Kept, kind_of
 from devstack.snapshots import Manifest, Part, Restore, Snapshots
 from devstack.stack.copying import Copying
@@ -29,9 +29,9 @@ class SnapshotPerformers:
         self._snapshots = Snapshots(tools.system, tools.project.snapshots)
 
     def table(self) -> Mapping[type[Action], Performer]:
-        return {plan.SaveSnapshot: self.save, plan.RestoreSnapshot: self.restore}
+        return {actions.SaveSnapshot: self.save, actions.RestoreSnapshot: self.restore}
 
-    def save(self, action: plan.SaveSnapshot, report: Report) -> None:
+    def save(self, action: actions.SaveSnapshot, report: Report) -> None:
         self._snapshots.sweep()
         token = random.token_hex(4)
         key = f"{action.name}-{token}"
@@ -43,7 +43,7 @@ class SnapshotPerformers:
         self._each(keep)
         self._finish(action, token)
 
-    def restore(self, action: plan.RestoreSnapshot, report: Report) -> None:
+    def restore(self, action: actions.RestoreSnapshot, report: Report) -> None:
         manifest = self._snapshots.get(action.name)
         under_way = self._snapshots.under_way
         if under_way is None or under_way.key != manifest.key:
@@ -59,11 +59,11 @@ class SnapshotPerformers:
 
         self._each(recall, manifest.services)
         why = f"what was there before {action.name} was restored"
-        self._finish(plan.SaveSnapshot(before.before, why), before.token)
+        self._finish(actions.SaveSnapshot(before.before, why), before.token)
         self._tools.store.update(lambda record: replace(record, tasks=dict(manifest.tasks)))
         self._snapshots.restore_ends()
 
-    def _finish(self, action: plan.SaveSnapshot, token: str) -> None:
+    def _finish(self, action: actions.SaveSnapshot, token: str) -> None:
         """It counts from now on; those of its name that it replaces go."""
         self._snapshots.finish(self._manifest(action, token))
         for old in self._snapshots.every():
@@ -89,7 +89,7 @@ class SnapshotPerformers:
         folder = self._snapshots.files(name, service.instance.name)
         return Copying(self._tools, self._state.stack, service, folder)
 
-    def _manifest(self, action: plan.SaveSnapshot, token: str) -> Manifest:
+    def _manifest(self, action: actions.SaveSnapshot, token: str) -> Manifest:
         return Manifest(
             action.name, token, self._tools.system.now(), self._revision(), action.why,
             {name: self._part(service, f"{action.name}-{token}", token) for name, service in self._kept.items()},

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstack import __version__
+from devstack.actions import Clone
 from devstack.checkout import Git, Repository, ensure_fits, parse
 from devstack.checkout.address import hidden
 from devstack.checkout.git import Read, Wish, ignore
 from devstack.errors import NetworkError, UsageError
 from devstack.executor import Executor, Journal, Progress, Report
-from devstack.plan import CheckedOut, Clone, Plan
+from devstack.plan import CheckedOut, Plan
 from devstack.planner import checkout
 from devstack.profile import source
 from devstack.profile.model import Project

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstack import programs, system_packages
+from devstack.actions import RunTask
 from devstack.detect import last_words
 from devstack.errors import ProcessError
 from devstack.executor import Report, UnneededError
-from devstack.plan import RunTask
 from devstack.profile.interpolation import resolve
 from devstack.profile.model import Task
 from devstack.render import reveal

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from devstack.actions import AwaitProgram, DiscardData, InstallPackages, RunTask, StartProgram
 from devstack.executor import Event
-from devstack.plan import AwaitProgram, DiscardData, InstallPackages, Plan, RunTask, StartProgram, Step
+from devstack.plan import Plan, Step
 from devstack.stack.status import ProcessRow, ServiceRow, StackRow, Status
 
 #: colours that these renderers may use; nothing else of a terminal's language

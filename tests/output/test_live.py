@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from devstack.actions import AwaitProgram, StartProgram
 from devstack.errors import InterruptedRunError, ProcessError
 from devstack.executor import Event
 from devstack.output.live import Picture, Size
 from devstack.output.text import cells
-from devstack.plan import AwaitProgram, Plan, StartProgram, Step
+from devstack.plan import Plan, Step
 from tests.output.samples import AWAIT, HOSTILE, INSTALL, MIGRATE, PLAN, START, finished, started
 
 _SCREEN = Size(80, 24)

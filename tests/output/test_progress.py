@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from devstack.actions import Action, Clone
 from devstack.errors import InterruptedRunError, ProcessError
 from devstack.executor import Event
 from devstack.output.progress import DOING, DONE, PlainProgress
-from devstack.plan import Action, Clone, Plan, Step
+from devstack.plan import Plan, Step
 from tests.output.samples import AWAIT, HOSTILE, INSTALL, MIGRATE, PLAN, START, finished, started
 
 
