@@ -7,10 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import cold, processes, report
+from benchmarks import cold, containers, processes, report
 from benchmarks.measure import Row, bench
 
-_PARTS = ("cold", "processes")
+_PARTS = ("cold", "processes", "containers")
 
 
 def main() -> None:
@@ -28,6 +28,8 @@ def main() -> None:
             rows += cold.measure(made)
         if not given.parts or "processes" in given.parts:
             rows += processes.measure(made)
+        if not given.parts or "containers" in given.parts:
+            rows += containers.measure(made)
     text = report.text(rows, given.rounds, load)
     print(text)
     if not given.parts:
