@@ -36,6 +36,7 @@ from devstack.services import (
 )
 from devstack.services._rabbitmq_copies import dump, load, recall
 from devstack.services._rabbitmq_model import (
+    ENDING,
     Exchange,
     RabbitMQ,
     declared_of,
@@ -118,7 +119,8 @@ class RabbitMQKind:
         quiet = ("-syslog", "logger", "[]", "-syslog", "syslog_error_logger", "false")
         plugins = f"{env['RABBITMQ_HOME']}/plugins"
         return NativeService(
-            argv=(*start, "-noinput", "-s", "rabbit", "boot", "-boot", "start_sasl", *_EMULATOR, *distribution, *quiet),
+            argv=(*start, "-noinput", "-s", "rabbit", "boot", "-boot", "start_sasl", *_EMULATOR, *distribution, *quiet,
+                  "-eval", ENDING),
             env={**env, **_settings(instance)},
             cwd=data,
             files=(
@@ -145,7 +147,7 @@ class RabbitMQKind:
             ports={"main": 5672},
             volumes={"data": "/var/lib/rabbitmq"},
             # waiting schedulers would burn the processors that the others start on
-            env={"RABBITMQ_NODENAME": NODE, "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _IDLE},
+            env={"RABBITMQ_NODENAME": NODE, "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{_IDLE} -eval {ENDING}"},
             files=(
                 ServerFile("/etc/rabbitmq/conf.d/90-devstack.conf", f"load_definitions = {_TOPOLOGY}\n", 0o444),
                 ServerFile(_TOPOLOGY, definitions(instance, ""), 0o444),
