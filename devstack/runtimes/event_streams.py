@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 
 
-def events(system: System, ask: Callable[[], Response], silence: float) -> Iterator[Event]:
-    """The events of an answer as they come. ask: begins it, in a thread of its own. silence: seconds without one after
-    which TimeoutError is raised. Raises InterruptedRunError, and whatever `ask` and reading raise. However it ends, the
-    connection is closed: an engine gives up what nobody listens to."""
+def events(
+    system: System, ask: Callable[[], Response], silence: float, counts: Callable[[Event], bool] = lambda event: True
+) -> Iterator[Event]:
+    """The events of an answer as they come. ask: begins it, in a thread of its own. silence: seconds without one that
+    `counts` after which TimeoutError is raised. Raises InterruptedRunError, and whatever `ask` and reading raise.
+    However it ends, the connection is closed: an engine gives up what nobody listens to."""
+    from docker.types import CancellableStream
+
     lines, opened = SimpleQueue[bytes | Exception | None](), list["Response"]()
 
     def read() -> None:
@@ -50,12 +54,15 @@ def events(system: System, ask: Callable[[], Response], silence: float) -> Itera
                 return
             if isinstance(line, Exception):
                 raise line
-            heard = system.monotonic()
-            yield parsed(line)
+            event = parsed(line)
+            if counts(event):
+                heard = system.monotonic()
+            yield event
         raise TimeoutError(f"nothing came for {silence:.0f} s")
     finally:
+        # a plain close() would wait for the thread that reads
         for response in opened:
-            response.close()
+            CancellableStream(iter(()), response).close()
 
 
 def parsed(line: bytes) -> Event:

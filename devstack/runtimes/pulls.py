@@ -6,16 +6,14 @@ come as events of a stream that began well. An engine keeps the layers that it h
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from devstack.errors import DevstackError, InterruptedRunError, NetworkError, StorageError, UsageError
+from devstack.errors import DevstackError, NetworkError, StorageError, UsageError
 from devstack.runtimes.docker import Engine
 from devstack.runtimes.engine_answers import unavailable
+from devstack.runtimes.event_streams import Event, events, message
 
 if TYPE_CHECKING:
     from requests import Response
@@ -38,7 +36,7 @@ class _Progress:
     layers: dict[str, tuple[int, int]] = field(default_factory=dict)
     extracting: set[str] = field(default_factory=set)
 
-    def take(self, event: dict[str, Any]) -> bool:
+    def take(self, event: Event) -> bool:
         """Whether the event is a step forward."""
         layer, status, detail = event.get("id", ""), event.get("status", ""), event.get("progressDetail") or {}
         if status == "Downloading" and detail.get("current"):
@@ -86,78 +84,28 @@ def reachable(engine: Engine, image: str) -> str:
     if answer.status_code in (200, 404) and engine.is_podman:
         # Podman doesn't offer the question; the pull itself will tell
         return ""
-    return "" if answer.status_code == 200 else _message(answer)
+    return "" if answer.status_code == 200 else message(answer)
 
 
 def _one_try(engine: Engine, image: str, say: OnLine) -> None:
+    import requests
+
     progress = _Progress()
-    for event in _events(engine, image, progress):
-        if said := event.get("error") or (event.get("errorDetail") or {}).get("message"):
-            raise _error(image, str(said))
-        say(f"{image}: {progress}")
+    try:
+        for event in events(engine.system, lambda: _post(engine, image), _SILENCE, progress.take):
+            if said := event.get("error") or (event.get("errorDetail") or {}).get("message"):
+                raise _error(image, str(said))
+            say(f"{image}: {progress}")
+    except TimeoutError as error:
+        raise _broken_off(image, str(error)) from None
+    except (requests.exceptions.RequestException, OSError, ValueError) as error:
+        raise _broken_off(image, f"the engine broke off: {error}") from None
     if not engine.image(image):
         raise _error(image, "the engine says it is done and hasn't got it")
 
 
-def _events(engine: Engine, image: str, progress: _Progress) -> Iterator[dict[str, Any]]:
-    """The stream's events as they come. Raises NetworkError after too long a silence, InterruptedRunError."""
-    from docker.types import CancellableStream
-
-    system, lines, opened = engine.system, SimpleQueue[bytes | Exception | None](), list["Response"]()
-
-    def read() -> None:
-        try:
-            response = _post(engine, image)
-            opened.append(response)
-            if response.status_code != 200:
-                lines.put(json.dumps({"error": _message(response)}).encode())
-            else:
-                for line in response.iter_lines():
-                    lines.put(line)
-            lines.put(None)
-        except Exception as error:  # told by whoever waits
-            lines.put(error)
-
-    threading.Thread(target=read, daemon=True).start()
-    heard = system.monotonic()
-    try:
-        while system.monotonic() - heard < _SILENCE:
-            if system.cancelled.is_set():
-                raise InterruptedRunError("interrupted", "stopped on request", fix="devstack up")
-            try:
-                line = lines.get(timeout=0.2)
-            except Empty:
-                continue
-            if line is None:
-                return
-            if isinstance(line, Exception):
-                raise _broken_off(image, line) from None
-            event = _parsed(line)
-            if progress.take(event):
-                heard = system.monotonic()
-            yield event
-        raise NetworkError(
-            "pull-failed", f"the image {image} doesn't come", why=f"nothing came for {_SILENCE:.0f} s", fix=_ELSE
-        )
-    finally:
-        # the engine gives up what nobody listens to; a plain close() would wait for the thread that reads
-        for response in opened:
-            CancellableStream(iter(()), response).close()
-
-
-def _broken_off(image: str, error: Exception) -> DevstackError:
-    if isinstance(error, DevstackError):
-        return error
-    why = f"the engine broke off: {error}"
+def _broken_off(image: str, why: str) -> NetworkError:
     return NetworkError("pull-failed", f"the image {image} doesn't come", why=why, fix=_ELSE)
-
-
-def _parsed(line: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(line or b"{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _post(engine: Engine, image: str) -> Response:
@@ -185,11 +133,6 @@ def _get(engine: Engine, path: str) -> Response:
 
 def _url(engine: Engine, path: str) -> str:
     return f"{engine.api.base_url}/v{engine.api.api_version}{path}"
-
-
-def _message(response: Response) -> str:
-    said = _parsed(response.content).get("message") or response.reason
-    return " ".join(str(said).split())
 
 
 def _error(image: str, said: str) -> DevstackError:
