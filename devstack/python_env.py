@@ -342,13 +342,14 @@ class PythonEnvironments:
         return len(others) - len(kept)
 
     def retire(self, target: Path) -> None:
-        """Move the linked environment to `target`, and its link away; nothing where devstack has linked none."""
+        """Move the linked environment into the folder `target`, and its link away; nothing where devstack has linked
+        none."""
         linked, _ = self._linked()
         folder = self._venvs / linked
         if linked and folder.is_dir():
-            self._system.private_folder(target.parent)
+            self._system.private_folder(target)
             self._link.unlink(missing_ok=True)
-            self._system.move(folder, target)
+            self._system.move(folder, target / linked)
 
     def _end_builders(self, folder: Path) -> None:
         """End what a killed devstack left writing into this folder: an installer outlives the one who started it."""

@@ -21,6 +21,7 @@ def command(context: Context, *, data: bool, environment: bool, everything: bool
 
     What is replaced is kept: data as the snapshot before-reset or in the trash, the environment in the trash.
     """
+    from devstack.stack import undoing
     from devstack.stack.snapshotting import Snapshotting
 
     stack = context.stack()
@@ -33,7 +34,8 @@ def command(context: Context, *, data: bool, environment: bool, everything: bool
         run = None
         if environment or everything:
             stack.down(Down(), shown.listen, shown.show)
-            stack.retire_environment()
+            with stack.at_work() as tools:
+                undoing.retire_environment(tools)
         if seeded:
             run = snapshotting.restore(seeded, before="before-reset")
         elif of_data:

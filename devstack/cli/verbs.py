@@ -27,6 +27,7 @@ VERBS = {
     "list": "Every stack on this machine",
     "snapshot": "Named states of all data: save, restore, list, rm",
     "reset": "Back to seeded data, or to a new environment",
+    "undo": "Bring back what the last destructive command replaced",
     "gc": "Remove what deleted projects left on this machine",
     "trust": "Allow this repository's commands to run",
     "config": "The resolved profile, and where each value comes from",

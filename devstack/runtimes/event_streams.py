@@ -26,21 +26,7 @@ def events(
     from docker.types import CancellableStream
 
     lines, opened = SimpleQueue[bytes | Exception | None](), list["Response"]()
-
-    def read() -> None:
-        try:
-            response = ask()
-            opened.append(response)
-            if response.status_code != 200:
-                lines.put(json.dumps({"error": message(response)}).encode())
-            else:
-                for line in response.iter_lines():
-                    lines.put(line)
-            lines.put(None)
-        except Exception as error:  # told by whoever waits
-            lines.put(error)
-
-    threading.Thread(target=read, daemon=True).start()
+    threading.Thread(target=_read, args=(ask, lines, opened), daemon=True).start()
     heard = system.monotonic()
     try:
         while system.monotonic() - heard < silence:
@@ -63,6 +49,23 @@ def events(
         # a plain close() would wait for the thread that reads
         for response in opened:
             CancellableStream(iter(()), response).close()
+
+
+def _read(
+    ask: Callable[[], Response], lines: SimpleQueue[bytes | Exception | None], opened: list[Response]
+) -> None:
+    """Hand over each line of the answer, then None, or what went wrong."""
+    try:
+        response = ask()
+        opened.append(response)
+        if response.status_code != 200:
+            lines.put(json.dumps({"error": message(response)}).encode())
+        else:
+            for line in response.iter_lines():
+                lines.put(line)
+        lines.put(None)
+    except Exception as error:  # told by whoever waits
+        lines.put(error)
 
 
 def parsed(line: bytes) -> Event:

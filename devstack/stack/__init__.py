@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from devstack.stack import guards, moving
 from devstack.stack.containers import Containers
 from devstack.stack.exposure import exposed
 from devstack.stack.inputs import Inputs
-from devstack.stack.machinery import Tools, trash_name
+from devstack.stack.machinery import Tools
 from devstack.stack.observe import Observer, Seen, observe_running
 from devstack.stack.observe_services import ensure_placed, placing_of
 from devstack.stack.options import Asker, Options, Run
@@ -98,8 +99,7 @@ class Stack:
     def plan(self, goal: Goal) -> Plan:
         """What would be done; changes nothing."""
         if isinstance(goal, Down):
-            tools = self._tools(self._bare())
-            return down(observe_running(tools, self.supervisor(), self._store.load().stack).state, goal)
+            return down(self.running().state, goal)
         try:
             ensure_placed(self._tools(self.profile), self._store.load())
             return self._plan(self.observe(), goal)
@@ -228,15 +228,18 @@ class Stack:
         with held(self.system, self.project):
             return self._take_down(goal, listener, show)
 
-    def retire_environment(self) -> None:
-        """Put the virtual environment in use into the trash: the next `up` builds it anew. Raises BusyError."""
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[Tools]:
+        """Hold the stack, for what is done to it without a plan. Raises BusyError."""
         with held(self.system, self.project):
-            tools = self._tools(self.profile)
-            tools.python.retire(trash_name(tools, "environment"))
+            yield self._tools(self._bare())
+
+    def running(self) -> Seen:
+        """What runs and what there is of data, whatever became of the profile."""
+        return observe_running(self._tools(self._bare()), self.supervisor(), self._store.load().stack)
 
     def _take_down(self, goal: Down, listener: Listener, show: Callable[[Plan], None]) -> Outcome:
-        tools = self._tools(self._bare())
-        seen = observe_running(tools, self.supervisor(), self._store.load().stack)
+        tools, seen = self._tools(self._bare()), self.running()
         plan = down(seen.state, goal)
         show(plan)
         outcome = self._execute(plan, Performers(tools, seen, self._observer(tools, keep=False)), listener)

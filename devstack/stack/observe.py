@@ -22,7 +22,7 @@ from devstack.runtimes.engine_answers import Look
 from devstack.runtimes.servers import Choice
 from devstack.services import ports_of
 from devstack.stack.contained_readiness import ContainedReadiness
-from devstack.stack.containers import look
+from devstack.stack.containers import look, trashed_volumes
 from devstack.stack.declared_files import with_env_files, with_files
 from devstack.stack.machinery import Tools
 from devstack.stack.observe_contained import with_images
@@ -246,10 +246,12 @@ def observe_running(tools: Tools, supervisor: Supervisor, stack: str) -> Seen:
     project, record = tools.project, tools.store.load()
     is_contained = "docker" in record.runtimes.values()
     seen, silent = look(tools.containers, stack) if is_contained else (Look(), "")
+    trashed = trashed_volumes(tools.system, project)
+    volumes = {one.service for one in seen.volumes if one.name not in trashed}
     state = State(
         stack=stack, root=str(project.root), folder=str(project.folder), sockets=str(sockets(tools.places, stack)),
         venv="", base={}, supervisor=observe_programs(tools.system, project, supervisor),
-        data=tuple(sorted({*data_folders(project), *seen.services, *(one.service for one in seen.volumes)})),
+        data=tuple(sorted({*data_folders(project), *seen.services, *volumes})),
         containers=seen.containers, has_network=seen.has_network, engine=silent,
         foreground=on_terminals(tools.system, project),
     )

@@ -29,6 +29,7 @@ from devstack.stack.perform_files import FilePerformers
 from devstack.stack.perform_snapshots import SnapshotPerformers
 from devstack.stack.readiness import Readiness
 from devstack.stack.task_runs import TaskRunner
+from devstack.stack.undoing import note_record
 from devstack.state import Orphan, ProgramState
 from devstack.system import Identity
 
@@ -268,6 +269,7 @@ class Performers:
         if data.exists():
             self._system.move(data, trash / "data")
         trash_volumes(self._system, trash, self._containers.volumes())
+        note_record(self._system, trash, self._tools.store.load())
         forgotten = replace(self._tools.store.load(), tasks={}, generations={}, runtimes={}, volumes={})
         self._tools.store.update(lambda record: forgotten)
 

@@ -184,3 +184,47 @@ def test_a_name_that_can_not_be_one_and_one_that_is_missing_are_told(stack: Trio
     assert ask("save")["id"] == "name-missing"
     assert ask("restore", "nothing", "--yes")["id"] == "no-snapshot"
     assert stack.project.run("snapshot", "list").out.strip() == "No snapshot yet: devstack snapshot save NAME"
+
+
+def test_data_in_the_trash_comes_back_and_what_was_done_with_it_stays_done(stack: Trio) -> None:
+    project = stack.project
+    stack.fill()
+    before = stack.digest()
+    project.run("down", "--volumes", "--yes")
+    project.run("up")
+    assert stack.seeded() == 2
+
+    refused = project.run("undo", "--json", code=2).error
+    assert refused["id"] == "not-confirmed"
+    assert "the data of now goes to the trash" in refused["why"]
+    project.run("undo", "--yes")
+    project.run("up")
+    assert stack.digest() == before
+    assert stack.seeded() == 2, "it was seeded when it went to the trash"
+
+    # and the other data is what went there last
+    project.run("undo", "--yes")
+    project.run("up")
+    with psycopg.connect(stack.urls()["PG"]) as session:
+        assert session.execute("SELECT to_regclass('t')").fetchone() == (None,)
+
+
+@pytest.mark.parametrize("stack", ["native"], indirect=True)
+def test_an_environment_in_the_trash_comes_back(stack: Trio) -> None:
+    project = stack.project
+    project.replace('name = "trio"', 'name = "trio"\n[python]\npackages = ["idna"]')
+    project.run("up")
+    old = (project.root / ".venv").resolve()
+    (old / "mark").touch()
+    project.run("reset", "--env", "--yes")
+    assert not ((project.root / ".venv").resolve() / "mark").exists()
+    project.run("undo", "--yes")
+    project.run("up")
+    assert ((project.root / ".venv").resolve() / "mark").exists()
+    project.run("down", "--volumes", "--yes")
+    assert [path.name[16:] for path in sorted((project.folder / "trash").iterdir())] == ["replaced", "data"]
+
+
+@pytest.mark.parametrize("stack", ["native"], indirect=True)
+def test_an_empty_trash_has_nothing_to_bring_back(stack: Trio) -> None:
+    assert stack.project.run("undo", "--yes", "--json", code=2).error["id"] == "nothing-to-undo"
