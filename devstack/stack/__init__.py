@@ -41,7 +41,7 @@ from devstack.stack.standing import Look, Standing
 from devstack.stack.status import Status, status_of
 from devstack.stack.store import RecordStore, held, holder, make_private
 from devstack.stack.trusting import Request, is_persons_own, material
-from devstack.state import ProgramState, Record
+from devstack.state import Record
 from devstack.supervisor import Supervisor
 from devstack.system import System
 from devstack.trust import TrustStore, changes
@@ -382,19 +382,10 @@ class Stack:
         taken = {
             name for name, port in record.ports.items()
             if (owner := name.partition(".")[0]) not in contained
-            and not self.system.is_port_free(port) and not self._holds(programs.get(owner), port)
+            and not self.system.is_port_free(port) and not guards.holds_port(self.system, programs.get(owner), port)
         }
         kept = {name: port for name, port in record.ports.items() if name not in taken}
         self._store.update(lambda found: replace(found, ports=kept))
-
-    def _holds(self, program: ProgramState | None, port: int) -> bool:
-        """Is a taken port this program's? One that is started again and again for its port's sake runs now and then."""
-        if program is None or not program.is_running:
-            return False
-        holder, own = self.system.port_holder(port), self.system.identity(program.pid or 0)
-        if holder is None or holder.pid is None:
-            return not program.restarts
-        return own is not None and holder.pid in {own.pid, *(child.pid for child in self.system.descendants(own))}
 
     def _remember(self, seen: Seen) -> None:
         state = seen.state
