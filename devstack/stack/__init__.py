@@ -379,13 +379,13 @@ class Stack:
         return Journal(self.system, self.journals[-1])
 
     def _release_ports(self) -> None:
-        """Give up the leases of programs that don't run and whose port somebody else has taken."""
+        """Give up the leases whose port somebody else has taken."""
         record = self._store.load()
-        running = {name for name, now in self._supervisor(record.stack).observe().programs.items() if now.is_running}
-        running |= self.containers.running(record)
+        programs, contained = self._supervisor(record.stack).observe().programs, self.containers.running(record)
         taken = {
             name for name, port in record.ports.items()
-            if name.partition(".")[0] not in running and not self.system.is_port_free(port)
+            if (owner := name.partition(".")[0]) not in contained
+            and not self.system.is_port_free(port) and not guards.holds_port(self.system, programs.get(owner), port)
         }
         kept = {name: port for name, port in record.ports.items() if name not in taken}
         self._store.update(lambda found: replace(found, ports=kept))

@@ -17,7 +17,8 @@ from devstack.stack.commands import port_taken
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Seen
 from devstack.stack.options import Options
-from devstack.state import State
+from devstack.state import ProgramState, State
+from devstack.system import System
 
 _MB = 1_000_000
 #: a server's archive beside what is unpacked of it
@@ -125,3 +126,13 @@ def has_consent(seen: Seen, options: Options) -> bool:
     commands = [choice.consent for choice in seen.choices.values() if choice.consent and not choice.is_fetched]
     ask = options.ask_consent
     return bool(commands) and (options.yes or bool(ask and all(ask(command) for command in commands)))
+
+
+def holds_port(system: System, program: ProgramState | None, port: int) -> bool:
+    """Is a taken port this program's? One that is started again and again for its port's sake runs now and then."""
+    if program is None or not program.is_running:
+        return False
+    holder, own = system.port_holder(port), system.identity(program.pid or 0)
+    if holder is None or holder.pid is None:
+        return not program.restarts
+    return own is not None and holder.pid in {own.pid, *(child.pid for child in system.descendants(own))}

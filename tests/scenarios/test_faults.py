@@ -230,6 +230,22 @@ def test_a_demanded_port_that_a_stranger_has_is_never_replaced(mini: Project) ->
         mini.run("up", "--new-ports", code=6)
 
 
+@pytest.mark.fault("D1", "D5")
+def test_a_port_is_leased_anew_though_its_program_runs_without_it(mini: Project) -> None:
+    """As one does that is started again and again, each time to find its port taken."""
+    mini.write("web.py", mini.read("loop.py"))
+    mini.replace('{ http = "/health" }', '{ log = "^ready$" }')
+    mini.run("up")
+    port, kept = mini.state["ports"]["web"], mini.state["ports"]["redis"]
+
+    with stranger(port):
+        mini.run("up", "--new-ports")
+
+    assert mini.state["ports"]["web"] != port
+    assert mini.state["ports"]["redis"] == kept
+    mini.assert_single()
+
+
 # --- processes -------------------------------------------------------------------------------------------------------
 
 
