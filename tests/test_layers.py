@@ -58,7 +58,7 @@ ALLOWED = {
 }
 HEAVY = frozenset({
     "amqp", "cronsim", "docker", "dotenv", "honcho", "jinja2", "psutil", "psycopg", "pydantic", "questionary", "redis",
-    "rich", "supervisor", "tomlkit", "uv", "virtualenv", "watchfiles",
+    "rich", "ruamel", "supervisor", "tomlkit", "uv", "virtualenv", "watchfiles",
 })
 #: a program of its own, which nothing imports: it is supervisord, and makes processes as that does
 DAEMON = "supervisord"
