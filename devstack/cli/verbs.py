@@ -9,6 +9,7 @@ processes; every verb below then works anywhere inside the project."""
 #: verb → module (where they differ) and the line that `--help` shows, so that it need load none of them
 VERBS = {
     "bootstrap": "Clone a project and bring its whole stack up",
+    "init": "Write devstack.toml, from the repository or a compose file",
     "up": "Converge to everything running and ready",
     "down": "Stop everything, keep the data",
     "status": "What runs, where, ready or why not",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devstack import services
 from devstack.detect.compose import commands
@@ -422,3 +425,52 @@ def test_profiles_of_compose_are_started_by_hand() -> None:
     there = profile_of(imported({"compose.yaml": text}, COMPOSE_PROFILES="debug,z"))
     assert there.processes["a"].replicas == 1
     assert list(there.services) == ["b", "c"]
+
+
+def test_what_a_profile_refuses_is_left_out_and_told() -> None:
+    text = """
+services:
+  none: {}
+  unset: {image: "${IMAGE}", depends_on: [a]}
+  remote: {build: "https://example.org/x.git"}
+  above: {build: ../other, image: other}
+  a: {image: x, ports: ["9000:80"], environment: {DEVSTACK_A: 1, VIRTUAL_ENV: x, "a.b": 1, OK: 1}, volumes: ["v:/"]}
+  b: {image: y, ports: ["9000:80"], depends_on: [unset]}
+"""
+    found = imported({"compose.yaml": text})
+    made = profile_of(found)
+    assert [*made.services, *made.processes] == ["a", "b"]
+    assert made.services["a"].port == 9000
+    assert made.processes["b"].port is None
+    assert made.services["a"].model_dump()["environment"] == {"OK": "1"}
+    told = {one.key for one in found.left_out}
+    assert told >= {
+        "services.none", "services.unset.image", "services.remote.build", "services.above.build", "services.b.ports",
+        "services.a.environment.DEVSTACK_A", "services.a.environment.VIRTUAL_ENV",
+    }  # fmt: skip
+
+
+_WORDS = st.sampled_from([
+    "web", "db", "redis:7", "postgres:16", "8000:8000", "./a:/b", "v:/data", "A=1", "http://web:8000", "db:5432",
+    "true", "${X}", "${X:-y}", "$$z", "/run", "..", "", "1", "python manage.py runserver", "sh -c 'a && b'", "no",
+    "curl http://localhost:1/",
+])
+_KEYS = st.sampled_from([
+    "image", "build", "command", "entrypoint", "ports", "volumes", "environment", "env_file", "depends_on", "test",
+    "healthcheck", "deploy", "restart", "profiles", "working_dir", "user", "networks", "context", "target", "published",
+    "expose", "source", "type", "replicas", "extends", "links", "stop_signal", "stop_grace_period", "mem_limit",
+])
+_VALUES = st.recursive(
+    st.none() | _WORDS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS | _WORDS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["web", "db", "Q.1", "python"]), st.dictionaries(_KEYS, _VALUES, max_size=6)))
+def test_any_file_is_a_profile_that_loads_or_a_mistake(value: dict[str, Any]) -> None:
+    text = json.dumps({"services": value})
+    try:
+        found = imported({"compose.yaml": text, "Dockerfile": APP})
+    except UsageError:
+        return
+    profile_of(found)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devstack.detect.compose import processes, unsupported
+from devstack.detect.compose import fitting, processes, unsupported
 from devstack.detect.compose.addresses import Addresses, Target, with_asked
 from devstack.detect.compose.interpolation import plain
 from devstack.detect.compose.known import Known, known
@@ -92,14 +92,17 @@ class _Conversion:
                 services[part.name] = self._kind(part)
             elif part.form == "container":
                 services[part.name] = self._container(part)
+        called = {part.name: part.service.name for part in self.parts}
+        tables = {one.name: dict(one.table) for one in converted}
+        fitting.ports_once(services | {name: tables[name] for name in called if name in tables}, called, self.report)
         files = _common_files(converted)
         env, own = _shared(converted, self.secrets.values, {} if files else self._in_files())
         values = {
             "name": self._name, "env_file": files or None, "python": _python(self.parts),
             "services": services, "env": env,
-            "tasks": {one.name: one.table for one in converted if one.section == "tasks"},
+            "tasks": {one.name: tables[one.name] for one in converted if one.section == "tasks"},
             "processes": {
-                one.name: {**_without(one.table, files), **({"env": own[one.name]} if own.get(one.name) else {})}
+                one.name: {**_without(tables[one.name], files), **({"env": own[one.name]} if own.get(one.name) else {})}
                 for one in converted if one.section == "processes"
             },
         }
@@ -126,6 +129,8 @@ class _Conversion:
             )
 
     def _is_kept(self, part: Part) -> bool:
+        if part.form != "kind" and not fitting.has_image(part, self.report):
+            return False
         if part.is_off and not part.is_app:
             names = ", ".join(part.service.profiles)
             self.report.drop((part.service.name, "profiles"), f"it is only there with `--profile {names}`",
@@ -172,7 +177,7 @@ class _Conversion:
     def environment_of(self, part: Part) -> dict[str, str]:
         """All of a service's environment as texts of a profile; what its env files say only where that must change."""
         addresses = self._here if part.form in ("process", "task") else self._inside
-        made = addresses.environment(part.env)
+        made = addresses.environment(fitting.environment(part, part.env, self.report))
         has_files = part.form != "container"
         found: dict[str, str] = {}
         for name, text in made.items():
@@ -188,7 +193,7 @@ class _Conversion:
             else:
                 self.secrets.ask(text)
                 found[name] = with_asked(text)
-        return {name: text for name, text in found.items() if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)}
+        return found
 
     # --- services ----------------------------------------------------------------------------------------------------
 

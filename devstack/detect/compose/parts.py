@@ -80,7 +80,7 @@ class Sorter:
         has_page = bool(service.published) or health.is_page(service)
         role = commands.role(parsed.main, has_port=has_page)
         form: Form = "contained"
-        if build and parsed.main and parsed.is_python and _is_inside(str(build.get("context") or ".")):
+        if build and parsed.main and parsed.is_python and is_inside(str(build.get("context") or ".")):
             is_task = service.name in self._awaited or (commands.is_task(parsed.main) and not service.ports)
             form = "task" if is_task else "process"
         elif not build and not self._is_app(service, env):
@@ -91,7 +91,7 @@ class Sorter:
         found: dict[str, str] = {}
         missing = []
         for path, _ in service.env_files:
-            text = self._read(path) if _is_inside(path) else None
+            text = self._read(path) if is_inside(path) else None
             if text is None:
                 missing.append(path)
             else:
@@ -105,7 +105,7 @@ class Sorter:
         inline = build.get("dockerfile_inline")
         context = str(build.get("context") or ".")
         path = posixpath.normpath(posixpath.join(context, str(build.get("dockerfile") or "Dockerfile")))
-        text = inline if isinstance(inline, str) else self._read(path) if _is_inside(path) else None
+        text = inline if isinstance(inline, str) else self._read(path) if is_inside(path) else None
         return stage(text or "", str(build.get("target") or ""))
 
     def _is_app(self, service: Composed, env: Mapping[str, str]) -> bool:
@@ -157,7 +157,7 @@ def _words(service: Composed, made: Stage) -> tuple[str, ...]:
     return words
 
 
-def _is_inside(path: str) -> bool:
+def is_inside(path: str) -> bool:
     """Is it in the project, as far as its name tells?"""
     return not path.startswith(("/", "~")) and "://" not in path and posixpath.normpath(path).split("/")[0] != ".."
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from devstack.detect.compose import commands, health
-from devstack.detect.compose.parts import Part, has_custom_entrypoint
+from devstack.detect.compose.parts import Part, has_custom_entrypoint, is_inside
 from devstack.detect.compose.report import Report
 from devstack.profile.model import SignalName, name_from
 
@@ -60,7 +60,7 @@ def inner_volumes(part: Part, report: Report) -> dict[str, str]:
     """Volumes of a container by name: folders inside."""
     found: dict[str, str] = {}
     for mount in part.service.mounts:
-        if mount.form == "volume":
+        if mount.form == "volume" and re.fullmatch(r"/[^:\0]*[^:/\0]", mount.target):
             found[_volume_name(part, mount.source, mount.target)] = mount.target
         elif mount.form == "tmpfs":
             report.drop((part.service.name, "volumes"), f"{mount.target} isn't in memory", "a volume below `volumes`")
@@ -197,7 +197,7 @@ class Processes:
         if service.entrypoint:
             self._report.drop((service.name, "entrypoint"), "the image's own entrypoint is given it as words",
                               "an image that says so: `build` with ENTRYPOINT")  # fmt: skip
-        if service.folder:
+        if service.folder.startswith("/"):
             table["cwd"] = service.folder
         table |= self._env_files(part)
         table["needs"] = self._needs(part, environment, str(table.get("run", "")))
@@ -232,9 +232,11 @@ class Processes:
     def _mounts(self, part: Part) -> Iterator[str]:
         for mount in part.service.mounts:
             mode = ":ro" if mount.is_read_only else ""
+            if not re.fullmatch(r"/[^:\0]*[^:/\0]", mount.target):
+                continue
             if mount.form == "volume":
                 yield f"{_volume_name(part, mount.source, mount.target)}:{mount.target}{mode}"
-            elif mount.form == "bind" and _is_inside(mount.source):
+            elif mount.form == "bind" and is_inside(mount.source):
                 source = posixpath.normpath(mount.source)
                 yield f"{'.' if source == '.' else f'./{source}'}:{mount.target}{mode}"
             else:
@@ -258,7 +260,7 @@ class Processes:
     def _env_files(self, part: Part) -> dict[str, Any]:
         found: list[Any] = []
         for path, required in part.service.env_files:
-            if not _is_inside(path):
+            if not is_inside(path):
                 self._report.drop((part.service.name, "env_file"), f"{path} is outside of the project",
                                   "a file of the project, or [env]")  # fmt: skip
             elif path in part.missing:
@@ -339,8 +341,5 @@ def _volume_name(part: Part, source: str, target: str) -> str:
 
 def _inside_project(path: str) -> str:
     path = posixpath.normpath(path)
-    return path if _is_inside(path) else "."
+    return path if is_inside(path) else "."
 
-
-def _is_inside(path: str) -> bool:
-    return bool(path) and not path.startswith(("/", "~")) and posixpath.normpath(path).split("/")[0] != ".."

@@ -43,7 +43,8 @@ def drop_unsupported(service: Composed, report: Report, *, is_contained: bool, i
             report.drop((service.name, key), *table[key])
     _labels(service, report)
     _deploy(service, report)
-    for network, settings in (service.values.get("networks") or {}).items():
+    networks = service.values.get("networks")
+    for network, settings in networks.items() if isinstance(networks, dict) else ():
         if isinstance(settings, dict) and any(key.startswith("ipv") for key in settings):
             report.drop((service.name, "networks", network), "addresses aren't fixed", "use its name")
 
