@@ -29,6 +29,7 @@ VERBS = {
     "snapshot": "Named states of all data: save, restore, list, rm",
     "reset": "Back to seeded data, or to a new environment",
     "gc": "Remove what deleted projects left on this machine",
+    "export": "This stack for another tool: as a Procfile, a compose file",
     "trust": "Allow this repository's commands to run",
     "config": "The resolved profile, and where each value comes from",
     "completion": "What a shell needs to complete words after devstack",

@@ -250,6 +250,20 @@ class Output:
             self.document(drafts.document(draft, trashed))
         self._lines(drafts.lines(self._human.look, draft, trashed, compose_file, call))
 
+    def exported(self, form: str, text: str, path: str, notes: Iterable[str]) -> None:
+        """A file for another tool. path: where it was written, "" for stdout."""
+        from devstack.output import exports
+
+        told = tuple(notes)
+        if self.is_json:
+            self.document(exports.document(form, text, path, told))
+        elif path:
+            self.done(f"{path} is written")
+        else:
+            self._result.write_exactly(text)
+        for note in told:
+            self.warn(note)
+
     def environment(self, variables: Sequence[Variable], shown: Mapping[str, str], *, is_explained: bool) -> None:
         """shown: what may be shown of each value. is_explained: it is one, and what it wins over is told too."""
         from devstack.output import variables as rendered
