@@ -22,8 +22,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"services", "detect", "state", "status", "wire"}),
     frozenset({
         "plan", "planner", "programs", "environment", "masking", "project_files", "render", "taking_down",
-        "timings", "away", "completing", "composing", "contained", "images", "keeping", "layout", "viewpoint", "watching",
-        "ci", "doctor",
+        "timings", "away", "completing", "composing", "contained", "images", "keeping", "layout", "viewpoint",
+        "watching", "ci", "doctor",
     }),
     frozenset({"evidence", "files", "globs", "network", "processes", "relays", "system"}),
     frozenset({
