@@ -22,8 +22,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"services", "detect", "state", "status", "wire"}),
     frozenset({
         "actions", "plan", "planner", "programs", "environment", "masking", "project_files", "render", "taking_down",
-        "timings", "away", "completing", "contained", "images", "keeping", "layout", "viewpoint", "watching", "ci",
-        "doctor",
+        "timings", "away", "completing", "composing", "contained", "images", "keeping", "layout", "viewpoint",
+        "watching", "ci", "doctor",
     }),
     frozenset({"evidence", "files", "globs", "network", "processes", "relays", "system"}),
     frozenset({
@@ -58,7 +58,7 @@ ALLOWED = {
 }
 HEAVY = frozenset({
     "amqp", "cronsim", "docker", "dotenv", "honcho", "jinja2", "psutil", "psycopg", "pydantic", "questionary", "redis",
-    "rich", "supervisor", "tomlkit", "uv", "virtualenv", "watchfiles",
+    "rich", "ruamel", "supervisor", "tomlkit", "uv", "virtualenv", "watchfiles",
 })
 #: a program of its own, which nothing imports: it is supervisord, and makes processes as that does
 DAEMON = "supervisord"

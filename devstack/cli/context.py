@@ -69,7 +69,7 @@ class Context:
             # the variable is a layer of its own below the flag, for verbs without the flag too
             flags["runtime"] = ""
         asks = self.output.is_interactive
-        return Options(verbose=self.output.verbose, ask=self._ask if asks else lambda name, question: None,
+        return Options(verbose=self.output.verbose, ask=self.ask if asks else lambda name, question: None,
                        ask_trust=self._ask_trust if asks else None,
                        ask_consent=self._ask_consent if asks else None, **flags)  # fmt: skip
 
@@ -110,7 +110,7 @@ class Context:
 
         return questions.confirm(self.system, question)
 
-    def _ask(self, name: str, question: Ask) -> str | None:
+    def ask(self, name: str, question: Ask) -> str | None:
         from devstack.cli import questions
 
         return questions.value(self.system, f"{question.ask} ({name})", secret=question.secret)

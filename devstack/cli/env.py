@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,11 @@ from devstack.environment import Variable
 from devstack.errors import UsageError
 from devstack.masking import secrets_of, shown
 from devstack.render import reveal
+
+if TYPE_CHECKING:
+    from devstack.stack.by_hand import Variables
+
+MASKED = "secrets are masked; --reveal shows them"
 
 
 @click.command("env")
@@ -34,17 +41,34 @@ def command(
     seen = by_hand.variables(context.stack(), process)
     chosen = [_find(seen.variables, name) for name in ((explain,) if explain else names)]
     if not chosen:
-        chosen = [one for one in seen.variables.values() if one.origin != "machine"]
-    secrets = secrets_of(seen.state)
-    values = {one.name: _value(one, secrets, is_revealed=reveal) for one in chosen}
+        chosen = own(seen)
+    values = values_of(seen, chosen, is_revealed=reveal)
     if seen.is_new:
         context.output.warn("this stack has never been up: its ports and secrets are decided by `devstack up`")
     if form and not context.output.is_json:
         context.output.environment_text(form, values)
-        if any(value != _value(one, (), is_revealed=True) for one, value in zip(chosen, values.values(), strict=True)):
-            context.output.warn("secrets are masked; --reveal shows them")
+        if are_masked(chosen, values):
+            context.output.warn(MASKED)
     else:
         context.output.environment(chosen, values, is_explained=bool(explain))
+
+
+def own(seen: Variables) -> list[Variable]:
+    """What the project and devstack set."""
+    return [one for one in seen.variables.values() if one.origin != "machine"]
+
+
+def values_of(seen: Variables, chosen: Iterable[Variable], *, is_revealed: bool) -> dict[str, str]:
+    """What may be shown of each value."""
+    secrets = secrets_of(seen.state)
+    return {
+        one.name: reveal(one.value) if is_revealed else shown(one.name, one.value, secrets) for one in chosen
+    }
+
+
+def are_masked(chosen: Iterable[Variable], values: Mapping[str, str]) -> bool:
+    """Does any of the shown values lack something?"""
+    return any(values[one.name] != reveal(one.value) for one in chosen)
 
 
 def _find(variables: dict[str, Variable], name: str) -> Variable:
@@ -56,7 +80,3 @@ def _find(variables: dict[str, Variable], name: str) -> Variable:
         why=f"the nearest is {near[0]}" if near else "neither the profile nor devstack sets it",
         fix=f"devstack env {near[0]}" if near else "devstack env",
     )
-
-
-def _value(variable: Variable, secrets: tuple[str, ...], *, is_revealed: bool) -> str:
-    return reveal(variable.value) if is_revealed else shown(variable.name, variable.value, secrets)

@@ -6,6 +6,7 @@ Ctrl-C, Ctrl-D, a terminal that goes away and a request to stop are no answer: t
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +24,13 @@ def confirm(system: System, text: str) -> bool:
     import questionary
 
     return bool(_answer(system, questionary.confirm(text, default=False)))
+
+
+def choice(system: System, text: str, choices: Sequence[str], default: str) -> str:
+    """One of several."""
+    import questionary
+
+    return str(_answer(system, questionary.select(text, list(choices), default=default)))
 
 
 def value(system: System, text: str, *, secret: bool) -> str:

@@ -9,6 +9,7 @@ processes; every verb below then works anywhere inside the project."""
 #: verb → module (where they differ) and the line that `--help` shows, so that it need load none of them
 VERBS = {
     "bootstrap": "Clone a project and bring its whole stack up",
+    "init": "Write devstack.toml, from the repository or a compose file",
     "up": "Converge to everything running and ready",
     "down": "Stop everything, keep the data",
     "status": "What runs, where, ready or why not",
@@ -29,6 +30,7 @@ VERBS = {
     "reset": "Back to seeded data, or to a new environment",
     "undo": "Bring back what the last destructive command replaced",
     "gc": "Remove what deleted projects left on this machine",
+    "export": "This stack for another tool: as a Procfile, a compose file",
     "trust": "Allow this repository's commands to run",
     "config": "The resolved profile, and where each value comes from",
     "completion": "What a shell needs to complete words after devstack",

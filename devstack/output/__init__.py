@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from devstack.profile.source import SourceFile
     from devstack.registry import Entry
     from devstack.snapshots import Manifest
+    from devstack.stack.initial import Draft
     from devstack.stack.leftovers import Leftover
     from devstack.stack.snapshotting import Listed
     from devstack.stack.trusting import Request
@@ -239,6 +240,29 @@ class Output:
         else:
             self._lines(rendered.lines(self._human.look, found))
             self.done(f"removed {len(found)}, {rendered.size(rendered.total(found))} in all")
+
+    def initialised(self, draft: Draft, trashed: str, compose_file: str, call: Call) -> None:
+        """A profile was written. trashed: where the one before is, "" for none. compose_file: that could be taken over
+        instead, "" for none."""
+        from devstack.output import drafts
+
+        if self.is_json:
+            self.document(drafts.document(draft, trashed))
+        self._lines(drafts.lines(self._human.look, draft, trashed, compose_file, call))
+
+    def exported(self, form: str, text: str, path: str, notes: Iterable[str]) -> None:
+        """A file for another tool. path: where it was written, "" for stdout."""
+        from devstack.output import exports
+
+        told = tuple(notes)
+        if self.is_json:
+            self.document(exports.document(form, text, path, told))
+        elif path:
+            self.done(f"{path} is written")
+        else:
+            self._result.write_exactly(text)
+        for note in told:
+            self.warn(note)
 
     def environment(self, variables: Sequence[Variable], shown: Mapping[str, str], *, is_explained: bool) -> None:
         """shown: what may be shown of each value. is_explained: it is one, and what it wins over is told too."""

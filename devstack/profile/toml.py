@@ -40,21 +40,28 @@ def inline(value: Any) -> str:
     return str(value)
 
 
-def dump(values: Mapping[str, Any], comment: Callable[[Path], str] = lambda path: "") -> str:
-    """A profile's text. comment: what to say behind the line of a key path, "" for nothing."""
-    return "".join(_table((), values, comment)).lstrip("\n")
+def dump(
+    values: Mapping[str, Any], comment: Callable[[Path], str] = lambda path: "",
+    above: Callable[[Path], Sequence[str]] = lambda path: (),
+) -> str:
+    """A profile's text. comment: what to say behind the line of a key path, "" for nothing. above: lines to say above
+    the header of a table."""
+    return "".join(_table((), values, comment, above)).lstrip("\n")
 
 
-def _table(path: Path, values: Mapping[str, Any], comment: Callable[[Path], str]) -> Iterator[str]:
+def _table(
+    path: Path, values: Mapping[str, Any], comment: Callable[[Path], str], above: Callable[[Path], Sequence[str]]
+) -> Iterator[str]:
     is_parent = len(path) == 1 and path[0] in _NAMED
     tables = {name: value for name, value in values.items() if isinstance(value, Mapping) and (not path or is_parent)}
     has_own = len(path) > 1 or any(value is not None for name, value in values.items() if name not in tables)
     if path and not is_parent and has_own:
-        yield f"\n[{'.'.join(key(str(part)) for part in path)}]\n"
+        said = "".join(f"# {line}\n" for line in above(path))
+        yield f"\n{said}[{'.'.join(key(str(part)) for part in path)}]\n"
     for name, value in values.items():
         if value is not None and name not in tables:
-            said = comment((*path, name))
-            yield f"{key(name)} = {inline(value)}{f'  # {said}' if said else ''}\n"
+            behind = comment((*path, name))
+            yield f"{key(name)} = {inline(value)}{f'  # {behind}' if behind else ''}\n"
     for name, value in tables.items():
         if value or is_parent:
-            yield from _table((*path, name), value, comment)
+            yield from _table((*path, name), value, comment, above)

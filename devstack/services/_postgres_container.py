@@ -7,6 +7,7 @@ can enter the container. The data lies below a folder of its own, since the one 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from devstack.profile.model import Service
 from devstack.services import ContainerService, Instance, ServerFile
@@ -14,6 +15,7 @@ from devstack.services import ContainerService, Instance, ServerFile
 #: taken where the profile names none
 VERSION = "16"
 _PASSWORD = "/etc/devstack/password"  # noqa: S105 - a path
+_INITIAL = "/docker-entrypoint-initdb.d/devstack.sql"
 _REPAIR = "/etc/devstack/password.sql"
 
 
@@ -41,9 +43,36 @@ def container(
             ServerFile(_REPAIR, f"ALTER ROLE postgres PASSWORD '{verifier}';\n", 0o400),
         ),
         repair=("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres", "-f", _REPAIR),
+        health=("pg_isready", "-q", "-h", "127.0.0.1", "-U", "postgres"),
         # a fast shutdown; the image's own signal is the same
         stop_signal="INT",
     )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an empty cluster lacks. roles: the first owns the databases."""
+
+    roles: Sequence[str]
+    databases: Sequence[str]
+    extensions: Sequence[str]
+
+
+def initial(wanted: Wanted, verifier: str) -> ServerFile:
+    """What the image's entrypoint runs as the superuser once it has made an empty cluster."""
+    owner = _name(wanted.roles[0])
+    lines = [f"CREATE ROLE {_name(role)} LOGIN PASSWORD '{verifier}';" for role in dict.fromkeys(wanted.roles)]
+    lines += [
+        f"CREATE DATABASE {_name(name)} OWNER {owner} ENCODING 'UTF8' TEMPLATE template0;" for name in wanted.databases
+    ]
+    for name in wanted.databases if wanted.extensions else ():
+        lines.append(f"\\connect {_name(name)}")
+        lines += [f"CREATE EXTENSION IF NOT EXISTS {_name(extension)} CASCADE;" for extension in wanted.extensions]
+    return ServerFile(_INITIAL, "\n".join(lines) + "\n", 0o444)
+
+
+def _name(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _settings(instance: Instance, preloaded: Sequence[str], *, durable: bool) -> Iterator[str]:

@@ -195,6 +195,8 @@ class ContainerService:
     fixed, where data is bound to it. repair: argv run inside as root where the server refuses the stack's password: an
     older volume may have another one. is_text: command and env are texts of the profile, whose `${…}` has to be filled
     in; then env may hold secrets. client: words that begin its client inside, where they are others than elsewhere.
+    health: argv run inside, whose status 0 means that it accepts connections; devstack itself asks from outside.
+    initial: files that make, on an empty volume, what `provision` would, for those who start it without devstack.
     """
 
     image: str
@@ -204,6 +206,8 @@ class ContainerService:
     env: Mapping[str, str] = field(default_factory=dict)
     files: tuple[ServerFile, ...] = ()
     client: tuple[str, ...] = ()
+    health: tuple[str, ...] = ()
+    initial: tuple[ServerFile, ...] = ()
     hostname: str = ""
     repair: tuple[str, ...] = ()
     stop_signal: SignalName | None = None

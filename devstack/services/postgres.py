@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -38,7 +39,7 @@ from devstack.services import (
     Source,
 )
 from devstack.services import _postgres_snapshots as snapshots
-from devstack.services._postgres_container import VERSION, container, image
+from devstack.services._postgres_container import VERSION, Wanted, container, image, initial
 from devstack.services._postgres_copies import dump, load
 from devstack.services._postgres_scram import is_verifier_of, verifier_of
 from devstack.services._postgres_sessions import ADMIN, admin, connect, line, translated
@@ -125,9 +126,10 @@ class PostgresKind:
 
     def container(self, instance: Instance) -> ContainerService:
         declared = _declared(instance.declaration)
-        return container(
-            instance, verifier_of(instance.password.reveal()), _preloaded(declared), durable=declared.durable
-        )
+        verifier = verifier_of(instance.password.reveal())
+        wanted = Wanted((instance.user, *declared.roles), _databases(instance), declared.extensions)
+        form = container(instance, verifier, _preloaded(declared), durable=declared.durable)
+        return replace(form, initial=(initial(wanted, verifier),))
 
     def url(self, instance: Instance) -> Secret:
         user, password = quote(instance.user, safe=""), quote(instance.password.reveal(), safe="")

@@ -52,6 +52,10 @@ from devstack.wire import ask
 NODE = "rabbit@localhost"
 #: in a container
 _TOPOLOGY = "/etc/rabbitmq/devstack.json"
+#: its own tools run for seconds, and as root they may make a cookie that the server can't read
+_GREETING = (
+    r"exec 3<>/dev/tcp/127.0.0.1/5672 && printf 'AMQP\0\0\11\1' >&3 && [ $(timeout 5 head -c 1 <&3 | wc -c) = 1 ]"
+)
 _IDLE = "+sbwt none +sbwtdcpu none +sbwtdio none"
 
 
@@ -153,7 +157,7 @@ class RabbitMQKind:
                 ServerFile(_TOPOLOGY, definitions(instance, ""), 0o444),
                 *(() if instance.declaration.image else lean),
             ),
-            client=("rabbitmqctl",), hostname="localhost",
+            client=("rabbitmqctl",), hostname="localhost", health=("bash", "-c", _GREETING),
         )
 
     def url(self, instance: Instance) -> Secret:

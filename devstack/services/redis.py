@@ -146,6 +146,8 @@ class RedisKind:
             command=("redis-server", _CONFIG),
             # the server has given up root before it reads it
             files=(ServerFile(_CONFIG, config, 0o444),),
+            # without a password it is refused, and so answered
+            health=("redis-cli", "ping"),
         )
 
     def url(self, instance: Instance) -> Secret:

@@ -14,7 +14,7 @@ from devstack.errors import UsageError
 from devstack.profile import toml
 from devstack.profile.extends import ensure_no_cycle, extends_of, is_shipped
 from devstack.profile.load import Loaded, load
-from devstack.profile.model import NAME
+from devstack.profile.model import NAME, Profile
 from devstack.profile.references import Fields
 from devstack.profile.secret import Secret
 from devstack.profile.source import Origin, SourceFile, from_pyproject
@@ -48,6 +48,18 @@ def read_profile(root: Path, given: str = "", above: Sequence[SourceFile] = ()) 
     shown = str(Path(given).expanduser().resolve()) if base.origin == "given" else given or base.name
     loaded = load([*files, *above], services.declarations(), fields=fields(), default_name=_name_of(root))
     return Found(loaded, shown, is_given=bool(given))
+
+
+def profile_of(root: Path, text: str) -> Profile:
+    """The profile that this text would be as the project's own. Raises ProfileError."""
+    base = SourceFile(PROFILE, text, "project")
+    return load([*_chain(base, root), base], services.declarations(), fields=fields()).profile
+
+
+def shipped_profile(name: str) -> Profile:
+    """A shipped profile by itself. Raises UsageError for an unknown name."""
+    base, folder = _given(name)
+    return load([*_chain(base, folder), base], services.declarations(), fields=fields(), default_name="stack").profile
 
 
 def scale_layer(scale: Mapping[str, int]) -> tuple[SourceFile, ...]:

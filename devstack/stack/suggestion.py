@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from devstack.checkout import Git
-from devstack.detect.framework import detect
+from devstack.detect.framework import Detected, detect
 from devstack.errors import UsageError
 from devstack.stack.paths import PROFILE
 from devstack.system import System, storage_errors
@@ -22,7 +22,7 @@ _FOREIGN = frozenset({"node_modules", "__pycache__", "venv", "env", "site-packag
 
 def no_profile(root: Path) -> UsageError:
     """The error for a project without a profile; its command works once it is known where it is typed."""
-    found = detect(tuple(_names(root)), lambda name: _read(root / name))
+    found = detected(root)
     why = f"there is no {PROFILE} and no [tool.devstack] in pyproject.toml"
     if found.found:
         why += f"; found {', '.join(found.found)}"
@@ -34,6 +34,11 @@ def no_profile(root: Path) -> UsageError:
         "no-profile", f"{root} has no profile", why=why,
         fix=f"{place}{answers}devstack bootstrap . --profile {found.profile}",
     )
+
+
+def detected(root: Path) -> Detected:
+    """What a repository is, read off its files."""
+    return detect(tuple(_names(root)), lambda name: _read(root / name))
 
 
 def _names(root: Path) -> Iterator[str]:

@@ -1,0 +1,188 @@
+"""What each service of a compose file is: a server of a known kind, any container, a process here or in a container."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from devstack.detect.compose import commands, health
+from devstack.detect.compose.dockerfile import Stage, stage
+from devstack.detect.compose.interpolation import plain
+from devstack.detect.compose.known import kind_of
+from devstack.detect.compose.merging import Read
+from devstack.detect.compose.shapes import Composed, Published
+from devstack.profile.env_file import parse_env
+from devstack.profile.model import name_from
+
+Form = Literal["kind", "container", "process", "contained", "task"]
+#: names of devstack's own
+_TAKEN = frozenset({"python", "supervisor", "supervisord"})
+#: where pages usually are
+_PAGES = frozenset({80, 3000, 4200, 5000, 5173, 8000, 8025, 8080, 8888})
+
+
+@dataclass(frozen=True)
+class Part:
+    """One service and what it becomes. name: in the profile. env: its env files' values below its own, marks kept.
+    parsed: its command; stage: of its Dockerfile, where it is built. build: context and so on. port: it listens on
+    inside, 0 for none. missing: env files that aren't there. is_off: only with a profile of compose's."""
+
+    service: Composed
+    form: Form
+    name: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    parsed: commands.Parsed = field(default_factory=lambda: commands.Parsed((), ""))
+    stage: Stage = field(default_factory=Stage)
+    build: Mapping[str, object] | None = None
+    port: int = 0
+    is_off: bool = False
+    role: str = "daemon"
+
+    @property
+    def is_app(self) -> bool:
+        return self.form in ("process", "contained")
+
+
+class Sorter:
+    """Decides for every service of a file, which must all be known for that."""
+
+    def __init__(self, services: Mapping[str, Composed], read: Read, profiles: frozenset[str]) -> None:
+        self._services = services
+        self._read = read
+        self._profiles = profiles
+        self._awaited = {
+            name for one in services.values() for name, how in one.depends.items()
+            if how == "service_completed_successfully"
+        }
+        #: an image that one service builds and others run
+        self._built = {one.image: one.build for one in services.values() if one.build and one.image}
+        self._names = _names(services)
+
+    def parts(self) -> list[Part]:
+        return [self._part(one) for one in self._services.values()]
+
+    def _part(self, service: Composed) -> Part:
+        env, missing = self._environment(service)
+        name = self._names[service.name]
+        is_off = bool(service.profiles) and not self._profiles.intersection(service.profiles)
+        build = service.build or self._built.get(service.image)
+        if build is None and kind_of(service.image):
+            return Part(service, "kind", name, env, missing, is_off=is_off)
+        made = self._stage(build) if build else Stage()
+        words = _words(service, made)
+        parsed = commands.parse(words) if words else commands.Parsed((), "")
+        port = self._port(service, made, parsed)
+        has_page = bool(service.published) or health.is_page(service)
+        role = commands.role(parsed.main, has_port=has_page)
+        form: Form = "contained"
+        if build and parsed.main and parsed.is_python and is_inside(str(build.get("context") or ".")):
+            is_task = service.name in self._awaited or (commands.is_task(parsed.main) and not service.ports)
+            form = "task" if is_task else "process"
+        elif not build and not self._is_app(service, env):
+            form = "container"
+        return Part(service, form, name, env, missing, parsed, made, build, port, is_off, role)
+
+    def _environment(self, service: Composed) -> tuple[dict[str, str], tuple[str, ...]]:
+        found: dict[str, str] = {}
+        missing = []
+        for path, _ in service.env_files:
+            text = self._read(path) if is_inside(path) else None
+            if text is None:
+                missing.append(path)
+            else:
+                found |= parse_env(path, text.encode())
+        for name, value in service.environment.items():
+            # without a value it comes from the shell that calls compose
+            found[name] = f"\ue0f0{name}\ue0f1" if value is None else value
+        return found, tuple(missing)
+
+    def _stage(self, build: Mapping[str, object]) -> Stage:
+        inline = build.get("dockerfile_inline")
+        context = str(build.get("context") or ".")
+        path = posixpath.normpath(posixpath.join(context, str(build.get("dockerfile") or "Dockerfile")))
+        text = inline if isinstance(inline, str) else self._read(path) if is_inside(path) else None
+        return stage(text or "", str(build.get("target") or ""))
+
+    def _is_app(self, service: Composed, env: Mapping[str, str]) -> bool:
+        """Somebody's application, and no server that applications use: it depends on others, or sees the project."""
+        if service.depends or service.entrypoint or service.replicas > 1 or service.name in self._awaited:
+            return True
+        if any(mount.form == "bind" for mount in service.mounts):
+            return True
+        if any(other.image == service.image and other is not service for other in self._services.values()):
+            return True
+        texts = " ".join(plain(value) for value in env.values())
+        others = [name for name in self._services if name != service.name]
+        return any(re.search(rf"(//|@)(\S*@)?{re.escape(name)}(:\d+)?\b", texts) for name in others) or any(
+            plain(value) in others and re.search("HOST|SERVER|ADDR", key) for key, value in env.items()
+        )
+
+    def _port(self, service: Composed, made: Stage, parsed: commands.Parsed) -> int:
+        ports = sorted((port for port in service.ports if port.protocol == "tcp"), key=_rank)
+        named = next((port.inside for port in ports), 0) or parsed.port or health.port_of(service) or made.port
+        return named or self._asked(service.name)
+
+    def _asked(self, name: str) -> int:
+        """The port that others ask it at."""
+        pattern = re.compile(rf"(?<![\w.-]){re.escape(name)}:(\d{{2,5}})\b")
+        for other in self._services.values():
+            for value in (*other.environment.values(), *(other.command or ())):
+                if other.name != name and (found := pattern.search(value or "")):
+                    return int(found[1])
+        return 0
+
+
+def _rank(port: Published) -> int:
+    """What a browser would be pointed to comes first; else the order of the file counts."""
+    return 0 if port.name in ("http", "web") or port.inside in _PAGES else 1
+
+
+def _words(service: Composed, made: Stage) -> tuple[str, ...]:
+    """What the engine would execute, () where only the image knows."""
+    entrypoint = made.entrypoint if service.entrypoint is None else service.entrypoint
+    command = service.command
+    if command is None:
+        command = made.command if service.entrypoint is None else ()
+    words = command or ()
+    first = posixpath.basename(entrypoint[0]) if entrypoint else ""
+    if entrypoint and (first in ("sh", "bash") or commands.is_python(shlex.join(entrypoint))):
+        return (*entrypoint, *words)
+    if service.entrypoint and not words:
+        return service.entrypoint
+    return words
+
+
+def is_inside(path: str) -> bool:
+    """Is it in the project, as far as its name tells?"""
+    return not path.startswith(("/", "~")) and "://" not in path and posixpath.normpath(path).split("/")[0] != ".."
+
+
+def _names(services: Mapping[str, Composed]) -> dict[str, str]:
+    """A profile's name for each service: its own, as far as that can be one."""
+    found: dict[str, str] = {}
+    for service in services:
+        name = name_from(service)
+        if name in _TAKEN or name.startswith("devstack-"):
+            name = f"app-{name}"[:40]
+        number = 2
+        base = name
+        while name in found.values():
+            name = f"{base[:37]}-{number}"
+            number += 1
+        found[service] = name
+    return found
+
+
+def has_custom_entrypoint(part: Part) -> bool:
+    """Does something of the image's run before the command?"""
+    entrypoint = part.stage.entrypoint if part.service.entrypoint is None else part.service.entrypoint
+    if not entrypoint:
+        return False
+    first = posixpath.basename(entrypoint[0])
+    return first not in ("sh", "bash", "tini", "dumb-init") and not commands.is_python(shlex.join(entrypoint))
+

@@ -1,0 +1,345 @@
+"""Tasks and processes of a profile from the applications of a compose file."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from devstack.detect.compose import commands, health
+from devstack.detect.compose.parts import Part, has_custom_entrypoint, is_inside
+from devstack.detect.compose.report import Report
+from devstack.profile.model import SignalName, name_from
+
+_REFERENCE = re.compile(r"\$\{(services|processes)\.([a-z0-9_-]+)\.")
+#: what a command line must not show
+_SECRET = re.compile(r"\$\{services\.([a-z0-9_-]+)\.(url|password)\}")
+#: a profile's own wish for a web process
+_USUAL_PORT = 8000
+
+
+@dataclass(frozen=True)
+class Converted:
+    """One task or process. table: without its environment. is_native: it runs on this machine."""
+
+    section: str
+    name: str
+    table: Mapping[str, Any]
+    env: Mapping[str, str] = field(default_factory=dict)
+    is_native: bool = True
+    comments: tuple[str, ...] = ()
+
+
+def has_port(part: Part) -> bool:
+    """Does it get a port of its own in the profile?"""
+    return part.is_app and (part.role == "web" or bool(part.port and (part.form == "contained" or part.service.ports)))
+
+
+def named_ports(part: Part) -> dict[str, int]:
+    """Ports of a container by name: `main` is the first that is published, or the one that others ask."""
+    if not part.port:
+        return {}
+    return {"main": part.port, **more_ports(part)}
+
+
+def more_ports(part: Part) -> dict[str, int]:
+    """The ports inside beside the main one, by name."""
+    found: dict[str, int] = {}
+    for port in part.service.ports:
+        name = name_from(port.name) if port.name else f"p{port.inside}"
+        is_known = port.inside in (part.port, *found.values()) or name in ("main", *found)
+        if port.protocol == "tcp" and not is_known:
+            found[name] = port.inside
+    return found
+
+
+def inner_volumes(part: Part, report: Report) -> dict[str, str]:
+    """Volumes of a container by name: folders inside."""
+    found: dict[str, str] = {}
+    for mount in part.service.mounts:
+        if mount.form == "volume" and re.fullmatch(r"/[^:\0]*[^:/\0]", mount.target):
+            found[_volume_name(part, mount.source, mount.target)] = mount.target
+        elif mount.form == "tmpfs":
+            report.drop((part.service.name, "volumes"), f"{mount.target} isn't in memory", "a volume below `volumes`")
+    return found
+
+
+def ready(part: Part, report: Report) -> dict[str, Any] | None:
+    return health.ready(part.service, part.port, report, is_native=part.form in ("process", "task"))
+
+
+class Processes:
+    """Converts the applications of one file, which know of each other's tasks."""
+
+    def __init__(
+        self, parts: Sequence[Part], report: Report, text_of: Callable[[Part, str], str],
+        environment_of: Callable[[Part], dict[str, str]],
+    ) -> None:
+        self._parts = parts
+        self._report = report
+        self._text_of = text_of
+        self._environment_of = environment_of
+        self._by_service = {part.service.name: part for part in parts}
+        self._taken = {part.name for part in parts}
+        #: command and folder of each task
+        self._tasks: dict[str, tuple[str, str]] = {}
+
+    def made(self) -> list[Converted]:
+        found: list[Converted] = []
+        for part in self._parts:
+            if part.form == "task":
+                found += self._tasks_of(part, (*part.parsed.before, part.parsed.main))
+            elif part.form == "process":
+                found += self._tasks_of(part, part.parsed.before)
+        for part in self._parts:
+            if part.form == "process":
+                found.append(self._native(part))
+            elif part.form == "contained":
+                found.append(self._contained(part))
+        return found
+
+    # --- on this machine ---------------------------------------------------------------------------------------------
+
+    def _tasks_of(self, part: Part, before: Sequence[str]) -> Iterator[Converted]:
+        for number, command in enumerate(before, 1):
+            run = commands.native(self._text_of(part, command), "daemon")
+            folder = self._folder(part)
+            if (run, folder) in self._tasks.values():
+                continue
+            is_whole = part.form == "task" and number == len(before)
+            name = part.name if is_whole else self._free(name_from(commands.task_name(command)))
+            self._tasks[name] = (run, folder)
+            table: dict[str, Any] = {"run": run, **({} if folder == "." else {"cwd": folder})}
+            if re.search(r"manage\.py migrate\b", run):
+                table |= {"inputs": ["**/migrations/*.py"]}
+            said = () if is_whole else (f"Of the command of `{part.service.name}`, which ran it before its own.",)
+            # its variables are those of the process that it came from
+            yield Converted("tasks", name, table, self._environment_of(part), comments=said)
+
+    def _native(self, part: Part) -> Converted:
+        service, said = part.service, []
+        run = self._text_of(part, part.parsed.main)
+        table: dict[str, Any] = {"role": part.role}
+        environment = self._environment_of(part)
+        if part.parsed.is_shell or _SECRET.search(run):
+            run, more = _hidden(run)
+            environment |= more
+            table |= {"run": commands.native(run, part.role, part.name), "shell": True}
+        else:
+            table["run"] = commands.native(run, part.role, part.name)
+        if (folder := self._folder(part)) != ".":
+            table["cwd"] = folder
+        table |= self._env_files(part)
+        table["needs"] = self._needs(part, environment, table["run"])
+        first = next((port for port in service.published if port.inside == part.port), None)
+        if part.role == "web" and first and first.outside not in (0, _USUAL_PORT) and service.replicas == 1:
+            table["port"] = first.outside
+        check = ready(part, self._report)
+        table["ready"] = check or self._usual_check(part, table["run"])
+        table |= _lifetime(part)
+        if has_custom_entrypoint(part):
+            self._report.drop((service.name, "entrypoint"), "the image's entrypoint isn't run here",
+                              "what it prepares: tasks")  # fmt: skip
+        if part.is_off:
+            said.append(_off(part))
+        self._drop_mounts(part)
+        kept = {key: value for key, value in table.items() if value is not None}
+        return Converted("processes", part.name, kept, environment, comments=tuple(said))
+
+    def _usual_check(self, part: Part, run: str) -> dict[str, Any] | None:
+        if "runserver" in run:
+            # any answer of Django's shows that it serves
+            return {"http": "/", "status": [200, 301, 302, 401, 403, 404]}
+        return {"tcp": True} if part.role == "web" else None
+
+    def _folder(self, part: Part) -> str:
+        """Where it runs in the project: what of it is the container's folder."""
+        inside = part.service.folder or part.stage.folder
+        if part.parsed.folder:
+            inside = posixpath.normpath(posixpath.join(inside, part.parsed.folder))
+        mounts = sorted(part.service.mounts, key=lambda mount: -len(mount.target))
+        for mount in mounts:
+            if mount.form == "bind" and f"{inside}/".startswith(f"{mount.target.rstrip('/')}/"):
+                rest = inside[len(mount.target):].lstrip("/")
+                return _inside_project(posixpath.join(mount.source, rest))
+        context = str((part.build or {}).get("context") or ".")
+        return _inside_project(posixpath.join(context, part.parsed.folder.lstrip("/")))
+
+    def _drop_mounts(self, part: Part) -> None:
+        """The project itself is where the process is; what else it kept in volumes lies in the project from now on."""
+        for mount in part.service.mounts:
+            if mount.form == "volume" and mount.source:
+                self._report.drop(
+                    (part.service.name, "volumes"), f"{mount.target} is a path of this machine now, no volume",
+                    "an entry of [files] with `directory = true`, and the path in [env]",
+                )
+
+    # --- in a container ----------------------------------------------------------------------------------------------
+
+    def _contained(self, part: Part) -> Converted:
+        service = part.service
+        build = part.build
+        table: dict[str, Any] = {"role": part.role, "build": _build(build)} if build else {
+            "role": part.role, "image": service.image,
+        }
+        environment = self._environment_of(part)
+        words = (*(service.entrypoint or ()), *(service.command or ()))
+        if words:
+            run = self._text_of(part, shlex.join(words))
+            if _SECRET.search(run) or "\n" in run:
+                run, more = _hidden(" ".join(words) if "\n" not in run else words[-1])
+                environment |= more
+                table["shell"] = True
+            table["run"] = run.strip()
+        if service.entrypoint:
+            self._report.drop((service.name, "entrypoint"), "the image's own entrypoint is given it as words",
+                              "an image that says so: `build` with ENTRYPOINT")  # fmt: skip
+        if service.folder.startswith("/"):
+            table["cwd"] = service.folder
+        table |= self._env_files(part)
+        table["needs"] = self._needs(part, environment, str(table.get("run", "")))
+        table |= self._ports(part)
+        table["volumes"] = list(self._mounts(part)) or None
+        table["ready"] = ready(part, self._report)
+        table |= _lifetime(part)
+        if self._is_awaited(service.name):
+            table["restart"] = "never"
+        said = (_off(part),) if part.is_off else ()
+        kept = {key: value for key, value in table.items() if value is not None}
+        return Converted("processes", part.name, kept, environment, is_native=False, comments=said)
+
+    def _ports(self, part: Part) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        first = next((port for port in part.service.published if port.inside == part.port), None)
+        if part.port:
+            found["container_port"] = part.port
+        if first and first.outside and part.service.replicas == 1:
+            found["port"] = first.outside
+        if more := more_ports(part):
+            found["ports"] = more
+        for port in part.service.published:
+            if port.protocol != "tcp":
+                self._report.drop((part.service.name, "ports"), f"{port.inside}/{port.protocol} isn't published",
+                                  "only TCP is")  # fmt: skip
+            elif port.inside in more.values() and port.outside not in (0, port.inside):
+                self._report.drop((part.service.name, "ports"), f"{port.inside} isn't published as {port.outside}",
+                                  f"it is {port.inside} here too, where that is free")  # fmt: skip
+        return found
+
+    def _mounts(self, part: Part) -> Iterator[str]:
+        for mount in part.service.mounts:
+            mode = ":ro" if mount.is_read_only else ""
+            if not re.fullmatch(r"/[^:\0]*[^:/\0]", mount.target):
+                continue
+            if mount.form == "volume":
+                yield f"{_volume_name(part, mount.source, mount.target)}:{mount.target}{mode}"
+            elif mount.form == "bind" and is_inside(mount.source):
+                source = posixpath.normpath(mount.source)
+                yield f"{'.' if source == '.' else f'./{source}'}:{mount.target}{mode}"
+            else:
+                why = f"{mount.source} is outside of the project" if mount.source else f"{mount.target} isn't in memory"
+                self._report.drop((part.service.name, "volumes"), why, "a folder of the project, or a named volume")
+
+    # --- both --------------------------------------------------------------------------------------------------------
+
+    def _needs(self, part: Part, environment: Mapping[str, str], run: str) -> list[str]:
+        """What it depends on by the file, and what its texts name; every task comes before."""
+        texts = " ".join((*environment.values(), run))
+        named = [name for _, name in _REFERENCE.findall(texts)]
+        declared = [self._by_service[name].name for name in part.service.depends if name in self._by_service]
+        known = {one.name: one for one in self._parts if one.form != "task"}
+        processes = {one.name for one in self._parts if one.is_app}
+        # who merely names another process doesn't wait for it: they may name each other
+        found = [name for name in (*declared, *(one for one in named if one not in processes)) if name in known]
+        found = [name for name in found if not (known[name].is_off or name == part.name)]
+        return list(dict.fromkeys((*found, *self._tasks)))
+
+    def _env_files(self, part: Part) -> dict[str, Any]:
+        found: list[Any] = []
+        for path, required in part.service.env_files:
+            if not is_inside(path):
+                self._report.drop((part.service.name, "env_file"), f"{path} is outside of the project",
+                                  "a file of the project, or [env]")  # fmt: skip
+            elif path in part.missing:
+                found.append({"path": path, "required": False})
+                if required:
+                    self._report.drop((part.service.name, "env_file"), f"{path} isn't there",
+                                      "make it; until then the process goes without")  # fmt: skip
+            else:
+                found.append(path)
+        return {"env_file": found} if found else {}
+
+    def _is_awaited(self, service: str) -> bool:
+        return any(part.service.depends.get(service) == "service_completed_successfully" for part in self._parts)
+
+    def _free(self, name: str) -> str:
+        number, found = 2, name
+        while found in self._taken or found in self._tasks:
+            found = f"{name[:37]}-{number}"
+            number += 1
+        return found
+
+
+def _off(part: Part) -> str:
+    return f"Only with `--profile {part.service.profiles[0]}` in compose: devstack scale {part.name}=1 starts it."
+
+
+def _lifetime(part: Part) -> dict[str, Any]:
+    """How many run, how they end and what happens then."""
+    service = part.service
+    found: dict[str, Any] = {}
+    if part.is_off:
+        found["replicas"] = 0
+    elif service.replicas != 1:
+        found["replicas"] = min(service.replicas, 200)
+    restart = str(service.values.get("restart") or "")
+    if restart.startswith("on-failure"):
+        found["restart"] = "on-failure"
+    elif restart == "no":
+        found["restart"] = "never"
+    stop: dict[str, Any] = {}
+    sign = str(service.values.get("stop_signal") or "").upper().removeprefix("SIG")
+    if sign in get_args(SignalName):
+        stop["signal"] = sign
+    if service.stop_grace:
+        stop["grace"] = service.stop_grace
+    elif part.role == "worker":
+        # what has begun is finished
+        stop["grace"] = 30.0
+    return {**found, **({"stop": stop} if stop else {})}
+
+
+def _hidden(run: str) -> tuple[str, dict[str, str]]:
+    """A command for a shell that takes from variables what a command line must not show, and those variables."""
+    variables: dict[str, str] = {}
+
+    def variable(found: re.Match[str]) -> str:
+        name = re.sub(r"[^A-Z0-9]+", "_", f"{found[1]}_{found[2]}".upper())
+        variables[name] = found[0]
+        return f"${name}"
+
+    return _SECRET.sub(variable, run), variables
+
+
+def _build(build: Mapping[str, object]) -> Any:
+    context = _inside_project(str(build.get("context") or "."))
+    args = build.get("args")
+    table = {
+        "context": context, "dockerfile": build.get("dockerfile"), "target": build.get("target"),
+        "args": {name: value for name, value in args.items() if value is not None} if isinstance(args, dict) else None,
+    }  # fmt: skip
+    found = {key: value for key, value in table.items() if value}
+    return context if len(found) == 1 else found
+
+
+def _volume_name(part: Part, source: str, target: str) -> str:
+    return name_from(source) if source else name_from(f"{part.name}-{posixpath.basename(target)}")
+
+
+def _inside_project(path: str) -> str:
+    path = posixpath.normpath(path)
+    return path if is_inside(path) else "."
+
