@@ -49,6 +49,7 @@ FAULTS = {
     "D7": "another server on the standard port",
     "D8": "a port conflict that leaves a container behind",
     "D9": "a port of the ephemeral range",
+    "E13": "containers of a devstack that was killed",
     "F1": "a half-created environment",
     "F2": "an interpreter that is gone",
     "F3": "an interpreter of another version behind the same link",
