@@ -60,11 +60,11 @@ class StubRegistry:
         config.setdefault("history", []).append({"created_by": "a test"})
         self._serve(config, packed)
 
-    def fill(self, layers: int, size: int, architecture: str = "amd64") -> None:
-        """Make the image: `layers` of `size` random bytes each."""
-        packed = [_layer(f"part{number}", os.urandom(size)) for number in range(layers)]
+    def fill(self, layers: int, size: int, architecture: str = "amd64", program: str = "part") -> None:
+        """Make the image: `layers` of `size` random bytes each. program: path of the one file in each."""
+        packed = [_layer(program, os.urandom(size)) for _ in range(layers)]
         config = {
-            "architecture": architecture, "os": "linux", "config": {"Cmd": ["/part0"]},
+            "architecture": architecture, "os": "linux", "config": {"Cmd": [f"/{program}"]},
             "rootfs": {"type": "layers", "diff_ids": [_digest(gzip.decompress(layer)) for layer in packed]},
             "history": [{"created_by": "a test"} for _ in packed],
         }

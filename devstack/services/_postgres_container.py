@@ -41,6 +41,7 @@ def container(
             ServerFile(_REPAIR, f"ALTER ROLE postgres PASSWORD '{verifier}';\n", 0o400),
         ),
         repair=("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres", "-f", _REPAIR),
+        foreign_data=r"initialized by PostgreSQL version ([\d.]+), which is not compatible with this version ([\d.]+)",
         # a fast shutdown; the image's own signal is the same
         stop_signal="INT",
     )

@@ -206,6 +206,7 @@ class ContainerService:
     client: tuple[str, ...] = ()
     hostname: str = ""
     repair: tuple[str, ...] = ()
+    foreign_data: str = ""
     stop_signal: SignalName | None = None
     stop_grace: float = 30.0
     is_text: bool = False

@@ -75,13 +75,7 @@ def test_a_first_start_that_was_cut_short_begins_with_an_empty_volume(boxed: Box
     project.replace("[services.redis]", '[services.redis]\nimage = "busybox:latest"')
     assert project.run("up", "--json", code=8).error["id"] == "engine-refused"
     [volume] = boxed.look.volumes
-    helper = boxed.engine.api.create_container(
-        "busybox:latest", ["touch", "/data/half"],
-        host_config=boxed.engine.api.create_host_config(binds=[f"{volume.name}:/data"]),
-    )["Id"]
-    boxed.engine.api.start(helper)
-    boxed.engine.api.wait(helper, timeout=60)
-    boxed.engine.api.remove_container(helper)
+    boxed.in_volume(volume.name, "touch", "/data/half")
     project.replace('\nimage = "busybox:latest"', "")
 
     project.run("up")
