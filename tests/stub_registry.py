@@ -13,7 +13,7 @@ import json
 import os
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -45,14 +45,32 @@ class StubRegistry:
     def image(self) -> str:
         return f"{self.host}/shop/server:1"
 
-    def fill(self, layers: int, size: int, architecture: str = "amd64") -> None:
-        """Make the image: `layers` of `size` random bytes each."""
-        packed = [_layer(f"part{number}", os.urandom(size)) for number in range(layers)]
+    def fill_from(self, archive: bytes, size: int) -> None:
+        """Serve the image of a `docker save`, with a layer of random bytes above, which no engine has yet."""
+        with tarfile.open(fileobj=io.BytesIO(archive)) as saved:
+            def content(name: str) -> bytes:
+                file = saved.extractfile(name)
+                assert file is not None
+                return file.read()
+
+            [entry] = json.loads(content("manifest.json"))
+            config, layers = json.loads(content(entry["Config"])), [content(name) for name in entry["Layers"]]
+        packed = [gzip.compress(layer, 1) for layer in layers] + [_layer("unknown", os.urandom(size))]
+        config["rootfs"]["diff_ids"].append(_digest(gzip.decompress(packed[-1])))
+        config.setdefault("history", []).append({"created_by": "a test"})
+        self._serve(config, packed)
+
+    def fill(self, layers: int, size: int, architecture: str = "amd64", program: str = "part") -> None:
+        """Make the image: `layers` of `size` random bytes each. program: path of the one file in each."""
+        packed = [_layer(program, os.urandom(size)) for _ in range(layers)]
         config = {
-            "architecture": architecture, "os": "linux", "config": {"Cmd": ["/part0"]},
+            "architecture": architecture, "os": "linux", "config": {"Cmd": [f"/{program}"]},
             "rootfs": {"type": "layers", "diff_ids": [_digest(gzip.decompress(layer)) for layer in packed]},
             "history": [{"created_by": "a test"} for _ in packed],
         }
+        self._serve(config, packed)
+
+    def _serve(self, config: Mapping[str, Any], packed: list[bytes]) -> None:
         text = json.dumps(config).encode()
         entries = [_entry(layer, "application/vnd.docker.image.rootfs.diff.tar.gzip") for layer in packed]
         manifest = {

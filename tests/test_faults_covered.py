@@ -39,6 +39,7 @@ FAULTS = {
     "B12": "an installation that was killed",
     "B13": "a truncated wheel in the cache",
     "B14": "localhost that is ::1",
+    "B15": "an image for another processor",
     "C4": "an engine without room",
     "D1": "a port taken by a foreign process",
     "D2": "a port taken by another stack",
@@ -49,6 +50,7 @@ FAULTS = {
     "D7": "another server on the standard port",
     "D8": "a port conflict that leaves a container behind",
     "D9": "a port of the ephemeral range",
+    "E13": "containers of a devstack that was killed",
     "F1": "a half-created environment",
     "F2": "an interpreter that is gone",
     "F3": "an interpreter of another version behind the same link",
@@ -58,7 +60,10 @@ FAULTS = {
     "F7": "a path too long for a shebang, or with spaces",
     "F8": "a rebuild that fails",
     "G3": "a volume that knows another password",
+    "G1": "data of another major version",
+    "G2": "an image that declares its volume elsewhere",
     "G10": "a volume that was removed",
+    "G9": "a cookie that others may read",
     "G8": "a message server whose container is another one",
     "H1": "a container's name that a stranger has",
     "H2": "two networks of one name",
@@ -105,7 +110,7 @@ FAULTS = {
 }
 #: faults that only an engine of containers has, or a format that isn't read
 ELSEWHERE = {
-    "B15": "docker", "L7": "YAML isn't read yet",
+    "L7": "YAML isn't read yet",
 }  # fmt: skip
 
 

@@ -44,6 +44,7 @@ def container(
         ),
         repair=("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres", "-f", _REPAIR),
         health=("pg_isready", "-q", "-h", "127.0.0.1", "-U", "postgres"),
+        foreign_data=r"initialized by PostgreSQL version ([\d.]+), which is not compatible with this version ([\d.]+)",
         # a fast shutdown; the image's own signal is the same
         stop_signal="INT",
     )

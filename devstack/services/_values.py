@@ -210,6 +210,7 @@ class ContainerService:
     initial: tuple[ServerFile, ...] = ()
     hostname: str = ""
     repair: tuple[str, ...] = ()
+    foreign_data: str = ""
     stop_signal: SignalName | None = None
     stop_grace: float = 30.0
     is_text: bool = False

@@ -144,8 +144,11 @@ class RabbitMQKind:
 
     def container(self, instance: Instance) -> ContainerService:
         """The node as its official image starts it (hub.docker.com/_/rabbitmq), told who it is by the same file."""
-        # an image of the person's own is meant with its plugins
-        lean = (ServerFile("/etc/rabbitmq/enabled_plugins", "[].\n", 0o444),)
+        # an image of the person's own is meant with its plugins, and may not begin as root, which gives the cookie away
+        lean = (
+            ServerFile("/etc/rabbitmq/enabled_plugins", "[].\n", 0o444),
+            ServerFile("/var/lib/rabbitmq/.erlang.cookie", _cookie(instance), 0o600),
+        )
         return ContainerService(
             image=self.image(instance.declaration),
             ports={"main": 5672},

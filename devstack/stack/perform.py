@@ -314,6 +314,8 @@ class Performers:
 
     def _death(self, error: ProcessError, name: str, now: ProgramState | None) -> ProcessError:
         """The error for a program that died. What it left in the background is ended: else each try would add one."""
+        if self._is_contained(name) and (refusal := self._containers.refusal(name)):
+            raise refusal
         left = self._in_background(name, now)
         if not left:
             self._ensure_not_outrun(name)

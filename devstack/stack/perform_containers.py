@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
 from devstack import actions, contained, programs
 from devstack.actions import Action
 from devstack.contained import Contained
-from devstack.errors import DevstackError, ProcessError, UsageError
+from devstack.errors import DataError, DevstackError, PrerequisiteError, ProcessError, UsageError
 from devstack.executor import Performer, Report
 from devstack.runtimes import builds, container_logs, pulls
 from devstack.runtimes.docker import PortTakenError
@@ -120,6 +121,29 @@ class ContainerPerformers:
 
     def remove_network(self, action: actions.RemoveNetwork, report: Report) -> None:
         self._tools.containers.engine.remove_network(self._state.stack)
+
+    def refusal(self, name: str) -> DevstackError | None:
+        """The error for what a container's last words say, where no other start of it can help; None for any other."""
+        said = "\n".join(self.last_lines(name, 12))
+        if "exec format error" in said:
+            return PrerequisiteError(
+                "image-platform", f"the image of {name} is made for another kind of processor",
+                why="its program can't be executed here", fix=f"change the image of {name} in the profile",
+                evidence=tuple(said.splitlines()[-2:]),
+            )
+        service = self._state.services.get(name)
+        pattern = contained.service_form(service).foreign_data if service else ""
+        if service is None or not pattern or not (found := re.search(pattern, said)):
+            return None
+        kind, fix = service.server.kind, f'version = "{found[1]}" under [services.{name}] in the profile'
+        return DataError(
+            "data-version", f"the data of {name} was made by {kind} {found[1]}, and {kind} {found[2]} can't use it",
+            why="the profile, or its image, brings another major version", fix=fix,
+            evidence=(
+                f"to keep the data: {fix}, devstack up, dump it, then change the version again",
+                "to start anew: devstack down --volumes, then devstack up (the old data goes to the trash)",
+            ),
+        )
 
     def repair(self, service: ServiceState, error: ProcessError) -> bool:
         """Give a server the stack's password where it has another one; False where that isn't what is wrong."""

@@ -6,12 +6,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.demo.shop import Shop
+from tests.engine_bench import ensure_image, sweep, this_machines_engine
 from tests.scenarios.machine import CHECKOUT, Machine, below, until
 
 if TYPE_CHECKING:
@@ -27,6 +29,23 @@ _NETWORK = {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "PIP_INDEX
 
 @pytest.fixture(scope="session")
 def bootstrapped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with _bootstrapped(tmp_path_factory, "native") as shop:
+        yield shop
+
+
+@pytest.fixture(scope="session")
+def contained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The same with all its services in containers."""
+    engine = this_machines_engine()
+    for image in ("postgres:16", "redis:7", "rabbitmq:3"):
+        ensure_image(engine, image)
+    with _bootstrapped(tmp_path_factory, "docker") as shop:
+        yield shop
+    sweep(engine, shop.project.state["stack"])
+
+
+@contextmanager
+def _bootstrapped(tmp_path_factory: pytest.TempPathFactory, where: str) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("demo")
     # port leases are those of one user: the workers of a test run share them
     base = tmp_path_factory.getbasetemp()
@@ -34,7 +53,7 @@ def bootstrapped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     state.mkdir(mode=0o700, exist_ok=True)
     # a socket's path is short: pytest's folders are too deep for it
     runtime = Path(tempfile.mkdtemp(prefix="dsd-", dir="/tmp"))
-    machine = Machine(folder, _environ(folder, state, runtime))
+    machine = Machine(folder, _environ(folder, state, runtime) | {"DEVSTACK_RUNTIME": where})
     try:
         project = machine.bootstrap("demo", into=folder / "shop")
         yield Shop(project)
@@ -77,5 +96,5 @@ def _environ(folder: Path, state: Path, runtime: Path) -> dict[str, str]:
         "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(home), "TMPDIR": str(home),
         "XDG_CACHE_HOME": cache,
         "XDG_STATE_HOME": str(state), "XDG_DATA_HOME": str(home / "data"), "XDG_CONFIG_HOME": str(home / "config"),
-        "XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(CHECKOUT), "DEVSTACK_RUNTIME": "native",
+        "XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(CHECKOUT),
     } | {name: value for name, value in os.environ.items() if name.upper() in _NETWORK}  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 from devstack.runtimes.docker import Engine
 from devstack.runtimes.engine_answers import STACK, Look
-from tests.engine_bench import sweep
+from tests.engine_bench import ensure_image, sweep
 from tests.scenarios.machine import Project, until
 
 
@@ -56,6 +56,17 @@ class Boxed:
     def wait(self) -> None:
         """Until the service answers again by itself."""
         assert until(self.is_answering, 30), self.row()
+
+    def in_volume(self, volume: str, *argv: str) -> None:
+        """Run a command of a stranger's on a volume, which is `/data`."""
+        api = self.engine.api
+        config = api.create_host_config(binds=[f"{volume}:/data"])
+        made = api.create_container(ensure_image(self.engine, "busybox:latest"), list(argv), host_config=config)["Id"]
+        try:
+            api.start(made)
+            assert api.wait(made, timeout=60)["StatusCode"] == 0
+        finally:
+            api.remove_container(made, v=True, force=True)
 
     def clear(self) -> None:
         if not (self.project.folder / "state.json").exists():

@@ -16,7 +16,7 @@ from devstack.errors import DataError, PrerequisiteError, ProcessError
 from devstack.profile.secret import Secret
 from devstack.services import Instance, Server
 from devstack.services.postgres import KIND
-from tests.services.benches import BOTH
+from tests.services.benches import BOTH, ContainerBench
 
 if TYPE_CHECKING:
     from tests.services.benches import Bench
@@ -136,6 +136,29 @@ def test_data_survives_another_container_even_with_another_password(make_bench: 
     with _connect(bench) as connection:
         assert connection.execute("SELECT x FROM t").fetchone() == (7,)
     assert KIND.provision(bench.instance, 10) == ()
+
+
+@pytest.mark.fault("G2")
+@pytest.mark.parametrize("runtime", ["docker"])
+def test_data_survives_an_image_that_declares_its_volume_elsewhere(make_bench: MakeBench) -> None:
+    """As the official one does from version 18 on."""
+    bench = make_bench("postgres")
+    assert isinstance(bench, ContainerBench)
+    bench.up()
+    with _connect(bench) as connection:
+        connection.execute("CREATE TABLE t AS SELECT 7 AS x")
+    api, name = bench.engine.api, f"devstack-test-{bench.stack}"
+    made = api.create_container(bench.service.image, ["true"])["Id"]
+    api.commit(made, name, "18", changes="VOLUME /var/lib/postgresql")
+    api.remove_container(made, v=True)
+    try:
+        bench.declare(image=f"{name}:18")
+        bench.up()
+        with _connect(bench) as connection:
+            assert connection.execute("SELECT x FROM t").fetchone() == (7,)
+        bench.stop()
+    finally:
+        api.remove_image(f"{name}:18", force=True)
 
 
 @BOTH
