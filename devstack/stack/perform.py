@@ -215,7 +215,7 @@ class Performers:
             now = self._check_alive(name, reason)
             answer = self._readiness.check(process, name, now)
             if answer.ready:
-                life = now.life(self._supervisor.run) if now else None
+                life = now.life("" if now.container else self._supervisor.run) if now else None
                 self._tools.store.update(lambda record: record.with_entry("ready", name, life))
                 return True
             if answer.reason != reason:
