@@ -270,6 +270,7 @@ class Performers:
             self._system.move(data, trash / "data")
         trash_volumes(self._system, trash, self._containers.volumes())
         note_record(self._system, trash, self._tools.store.load())
+        self._containers.forget_builds()
         forgotten = replace(self._tools.store.load(), tasks={}, generations={}, runtimes={}, volumes={})
         self._tools.store.update(lambda record: forgotten)
 

@@ -1,4 +1,4 @@
-"""A project that runs in containers, made of nothing but its profile, and the end of all that it leaves on an engine."""
+"""A project that runs in containers, made of nothing but its profile, and the end of all that it has on an engine."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ class Crate:
 
 @contextlib.contextmanager
 def crate(
-    machine: Machine, profile: str, files: Mapping[str, str] | None = None, images: tuple[str, ...] = ("busybox:latest",)
+    machine: Machine, profile: str, files: Mapping[str, str] | None = None,
+    images: tuple[str, ...] = ("busybox:latest",),
 ) -> Iterator[Crate]:
     """A trusted project that has never been up; without an engine that has these images the test is skipped."""
     engine = this_machines_engine()
