@@ -327,8 +327,8 @@ class _Up:
             if program in self._starts:
                 is_ours = program not in self.containers
                 action = StartProgram(program) if is_ours else StartContainer(program)
-                hands = SUPERVISOR if is_ours else self._image(program)
-                needs = [hands, f"{program}:stop", PROJECT, PYTHON, "paths:make", *graph.needs(self.profile, name)]
+                hands, python = (SUPERVISOR, PYTHON) if is_ours else (self._image(program), "")
+                needs = [hands, f"{program}:stop", PROJECT, python, "paths:make", *graph.needs(self.profile, name)]
                 self.draft.add(program, action, self._starts[program], needs=needs, optional=process.optional)
                 self.started.append(program)
                 cause = "after its start"

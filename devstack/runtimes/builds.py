@@ -39,6 +39,8 @@ _LINES = 12
 #: built images that are kept besides those in use: the way back from a change is short
 _KEPT = 2
 _STEP = re.compile(r"^step (\d+/\d+)\s*:\s*(.*)", re.IGNORECASE)
+#: an engine paints what a step writes to stderr
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _OF_NETWORK = ("dial tcp", "no such host", "manifest unknown", "pull access denied", "TLS handshake", "i/o timeout",
                "toomanyrequests", "unauthorized")  # fmt: skip
 
@@ -183,8 +185,8 @@ def _told(engine: Engine, wanted: Wanted, archive: IO[bytes]) -> Iterator[tuple[
 
 
 def _lines(event: Event) -> Iterator[str]:
-    for line in str(event.get("stream") or "").splitlines():
-        if line.strip() and not line.startswith(" --->"):
+    for line in _COLOUR.sub("", str(event.get("stream") or "")).splitlines():
+        if line.strip() and not line.startswith((" --->", "Removing intermediate container")):
             yield line.strip()
     if event.get("status") and not event.get("progressDetail"):
         yield f"{event.get('id') or ''} {event['status']}".strip()

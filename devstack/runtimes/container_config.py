@@ -28,8 +28,9 @@ def config(
         mounts=[_mount(one.source, one.target, is_read_only=one.is_read_only) for one in wanted.binds],
         network_mode=place, mem_limit=wanted.memory or None, restart_policy=_restart(wanted),
         security_opt=["no-new-privileges"],
-        # a command that is no init ignores TERM as process 1 and leaves its children's zombies; servers know
-        init=None if wanted.is_service else True,
+        # a command that isn't made for it ignores TERM as process 1, and leaves its children's zombies; who has made an
+        # image with an entrypoint has thought of that, or brings an init that bears no other
+        init=None if _has_entrypoint(api, wanted.image) else True,
         log_config=None if is_podman else {"Type": "json-file", "Config": _LOG},
     )
     made: dict[str, Any] = api.create_container_config(
@@ -43,6 +44,10 @@ def config(
         }),
     )  # fmt: skip
     return made
+
+
+def _has_entrypoint(api: APIClient, image: str) -> bool:
+    return bool((api.inspect_image(image)["Config"] or {}).get("Entrypoint"))
 
 
 def _restart(wanted: Contained) -> dict[str, Any]:

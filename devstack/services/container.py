@@ -15,11 +15,11 @@ from pydantic_core import PydanticCustomError
 
 from devstack.errors import UsageError
 from devstack.profile.model import (
+    ForeignEnv,
     HttpCheck,
     Image,
     InsidePath,
     Name,
-    PlainEnv,
     Port,
     Ready,
     Service,
@@ -57,7 +57,7 @@ class Container(Service):
     number where it is free."""
     scheme: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*$")] = "http"
     """What its URL begins with: `http`, `memcached`, `amqp`."""
-    environment: PlainEnv = {}
+    environment: ForeignEnv = {}
     """Its environment. Secrets may stand here; whoever may use the engine can read them."""
     volumes: dict[Name, InsidePath] = {}
     """What outlives the container: folders inside, by name."""

@@ -215,7 +215,7 @@ class Performers:
             now = self._check_alive(name, reason)
             answer = self._readiness.check(process, name, now)
             if answer.ready:
-                life = now.life(self._supervisor.run) if now else None
+                life = now.life("" if now.container else self._supervisor.run) if now else None
                 self._tools.store.update(lambda record: record.with_entry("ready", name, life))
                 return True
             if answer.reason != reason:
@@ -270,6 +270,7 @@ class Performers:
             self._system.move(data, trash / "data")
         trash_volumes(self._system, trash, self._containers.volumes())
         note_record(self._system, trash, self._tools.store.load())
+        self._containers.forget_builds()
         forgotten = replace(self._tools.store.load(), tasks={}, generations={}, runtimes={}, volumes={})
         self._tools.store.update(lambda record: forgotten)
 

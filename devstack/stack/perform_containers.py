@@ -58,6 +58,11 @@ class ContainerPerformers:
         builds.build(engine, self._tools.files, wanted, report.say)
         builds.discard(engine, self._state.stack, kept=frozenset(self._state.builds.values()))
 
+    def forget_builds(self) -> None:
+        """Remove what was built for the stack: it can be built again."""
+        if "docker" in self._tools.store.load().runtimes.values():
+            builds.discard(self._tools.containers.engine, self._state.stack, kept=frozenset(), spare=0)
+
     def prepare(self, service: ServiceState) -> None:
         """Make the volumes that a service's data will be in."""
         name, stack = service.instance.name, self._state.stack

@@ -36,6 +36,7 @@ from devstack.profile.model.values import (
     EnvFiles,
     EnvName,
     EnvValue,
+    ForeignEnv,
     Generate,
     Image,
     Memory,
@@ -56,10 +57,10 @@ from devstack.profile.model.values import (
 
 __all__ = [
     "NAME", "Ask", "Build", "Check", "Command", "CommandCheck", "Env", "EnvFile", "EnvFiles", "EnvName", "EnvValue",
-    "File", "Generate", "HttpCheck", "Image", "InsidePath", "LogCheck", "Memory", "Model", "Mount", "Name", "PlainEnv",
-    "Port", "Process", "Profile", "Project", "Python", "Ready", "Restart", "RuntimeName", "Seconds", "SecretFormat",
-    "Service", "SignalName", "Stop", "Strings", "SystemNeeds", "Task", "TcpCheck", "ensure_splits", "name_from",
-    "one_or_many",
+    "File", "ForeignEnv", "Generate", "HttpCheck", "Image", "InsidePath", "LogCheck", "Memory", "Model", "Mount",
+    "Name", "PlainEnv", "Port", "Process", "Profile", "Project", "Python", "Ready", "Restart", "RuntimeName",
+    "Seconds", "SecretFormat", "Service", "SignalName", "Stop", "Strings", "SystemNeeds", "Task", "TcpCheck",
+    "ensure_splits", "name_from", "one_or_many",
 ]
 
 

@@ -140,4 +140,7 @@ EnvValue = Annotated[
     BeforeValidator(_env_text, json_schema_input_type=str | bool | int | float | Generate | Ask),
 ]
 Env = dict[EnvName, EnvValue]
-PlainEnv = dict[EnvName, Annotated[str, BeforeValidator(_env_text, json_schema_input_type=str | bool | int | float)]]
+PlainText = Annotated[str, BeforeValidator(_env_text, json_schema_input_type=str | bool | int | float)]
+PlainEnv = dict[EnvName, PlainText]
+#: what foreign programs read may have names that no shell would take: `discovery.type`
+ForeignEnv = dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")], PlainText]
