@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,7 +82,10 @@ def write(system: System, draft: Draft) -> Path | None:
         project = Project(draft.root)
         make_private(system, project, places(system))
         system.private_folder(project.trash)
-        folder = system.private_folder(project.trash / f"{int(system.now() * 1000)}-profile")
+        now = system.now()
+        # two within a second are two
+        stamp = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{now % 1 * 1e6:06.0f}"
+        folder = system.private_folder(project.trash / f"{stamp}-profile")
         trashed = folder / PROFILE
         system.move(draft.path, trashed)
     system.write(draft.path, draft.text, 0o644)

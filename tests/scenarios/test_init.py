@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.machine import Machine
+from tests.scenarios.machine import Machine, Project
+from tests.scenarios.terminal import terminal
 
 COMPOSE = """
 services:
@@ -103,3 +104,22 @@ def test_a_link_out_of_the_project_is_not_followed(machine: Machine, folder: Pat
     (folder / "compose.yaml").write_text(COMPOSE.replace("    command:", "    env_file: link.env\n    command:"))
     machine.run("init", "--from", "compose.yaml", cwd=folder)
     assert "leaked" not in (folder / "devstack.toml").read_text()
+
+
+def test_at_a_terminal_a_person_says_what_cannot_be_found(machine: Machine, folder: Path) -> None:
+    with terminal(Project(machine, folder), "init") as screen:
+        assert screen.sees("Which profile fits this project?")
+        # the list goes round: the one before `minimal`
+        screen.type("\x1b[A\r")
+        assert screen.sees("devstack.toml is written")
+    assert tables(folder)["extends"] == "flask-rq"
+
+
+def test_at_a_terminal_enter_alone_replaces_nothing(machine: Machine, folder: Path) -> None:
+    (folder / "compose.yaml").write_text(COMPOSE)
+    (folder / "devstack.toml").write_text("mine = true\n")
+    with terminal(Project(machine, folder), "init", "--from", ".") as screen:
+        assert screen.sees("Replace it?")
+        screen.type("\r")
+        assert screen.sees("Nothing was done.")
+    assert (folder / "devstack.toml").read_text() == "mine = true\n"
