@@ -24,7 +24,7 @@ from devstack.wire.stream import Stream, after
 
 NAME = "standing.json"
 #: another form of memo is another number
-FORM = 1
+FORM = 2
 #: seconds for all answers together; a stack that needs longer is looked at the long way
 _PATIENCE = 2.0
 _MARKS = ("devstack.toml", "pyproject.toml", ".devstack")
@@ -157,6 +157,7 @@ def _all_well(memo: Memo) -> bool:
     if memo["socket"]:
         questions.append(lambda: http.status_line(memo["socket"], "/", _PATIENCE)[0] > 0)
     questions += [partial(_answers, *one) for one in memo["services"]]
+    questions += [partial(_is_image, memo["engine"], *one) for one in memo["images"].items()]
     questions += [partial(_is_ready, one) for one in memo["checks"]]
     answers: list[bool] = []
 
@@ -177,6 +178,12 @@ def _all_well(memo: Memo) -> bool:
 def _answers(question: wire.Question, known: list[Any]) -> bool:
     probe = wire.ask(question, _PATIENCE)
     return [probe.ok, probe.version, list(probe.missing)] == known
+
+
+def _is_image(engine: str, name: str, digest: str) -> bool:
+    """Does the engine have the same image under this name? Its answer begins with that."""
+    status, _, body = http.beginning(engine, f"/images/{name}/json", _PATIENCE)
+    return status == 200 and digest.encode() in body
 
 
 def _is_ready(check: Mapping[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from devstack.evidence import Notes
 from devstack.profile import graph
 from devstack.profile.model import CommandCheck, HttpCheck, LogCheck, Profile, TcpCheck
 from devstack.registry import Registry
+from devstack.runtimes import engines
 from devstack.services import kind_of
 from devstack.stack.contained_readiness import question_of
 from devstack.stack.paths import Project, places
@@ -90,7 +91,8 @@ class Standing:
         pids = [*own, *(program.pid for program in live)]
         processes = [standing.identity(pid) for pid in pids if pid is not None]
         services, checks = _services(look.profile, state), _checks(look.profile, state)
-        if services is None or None in processes or len(processes) != len(pids):
+        engine = _socket(self._system) if state.images else ""
+        if engine is None or services is None or None in processes or len(processes) != len(pids):
             return None
         now = int(time.time())
         status = json.loads(json.dumps(asdict(look.status)))
@@ -109,12 +111,20 @@ class Standing:
             "began": {program.name: now - int(program.uptime) for program in (*live, *contained)},
             "socket": programs.layout(state).socket if own else "",
             "services": services,
+            "engine": engine,
+            "images": dict(state.images),
             "checks": checks,
             "status": status,
             "from": now + _STARTING if begun else 0,
             "warnings": list(look.warnings),
             "used": str(Registry(self._system, places(self._system).state).mark(state.stack)),
         }
+
+
+def _socket(system: System) -> str | None:
+    """The path at which the engine can be asked without its library; None where it is elsewhere."""
+    address = engines.find(system)
+    return str(address.socket) if address and address.socket else None
 
 
 def _doubt(look: Look) -> str:

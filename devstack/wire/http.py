@@ -12,6 +12,11 @@ _BODY = 500
 def status_line(address: int | str, path: str, timeout: float) -> tuple[int, str]:
     """Status and reason of GET on a port of this machine or a Unix socket, once the answer's head and the beginning of
     its body are there. Raises OSError, WireError or ValueError where there is none."""
+    return beginning(address, path, timeout)[:2]
+
+
+def beginning(address: int | str, path: str, timeout: float) -> tuple[int, str, bytes]:
+    """As `status_line`, with that beginning of the body."""
     host = f"127.0.0.1:{address}" if isinstance(address, int) else "localhost"
     with Stream(address, after(timeout)) as stream:
         # word for word what http.client sends for the same question
@@ -28,7 +33,7 @@ def status_line(address: int | str, path: str, timeout: float) -> tuple[int, str
         while len(stream.received) < wanted and not (is_chunked and stream.received.endswith(b"0\r\n\r\n")):
             if not stream.more():
                 break
-        return int(status), " ".join(reason)
+        return int(status), " ".join(reason), stream.received
 
 
 def probe(question: Question, timeout: float) -> Probe:

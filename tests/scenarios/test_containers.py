@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -202,7 +203,7 @@ def test_a_name_that_a_strangers_container_has_is_told(boxed: Boxed) -> None:
 @pytest.mark.fault("S31")
 def test_an_image_that_is_another_one_by_now_is_taken_with_the_same_data(boxed: Boxed) -> None:
     project, api = boxed.project, boxed.engine.api
-    name = f"devstack-test-{project.root.parent.name.replace('_', '-').lower()}"
+    name = f"devstack-test-{secrets.token_hex(4)}"
     api.tag("redis:7", name, "1")
     try:
         project.replace("[services.redis]", f'[services.redis]\nimage = "{name}:1"')
