@@ -181,9 +181,9 @@ def _answers(question: wire.Question, known: list[Any]) -> bool:
 
 
 def _is_image(engine: str, name: str, digest: str) -> bool:
-    """Does the engine have the same image under this name? Its answer begins with that."""
+    """Has the engine no other image under this name? Its answer begins with that; what runs needs the name no more."""
     status, _, body = http.beginning(engine, f"/images/{name}/json", _PATIENCE)
-    return status == 200 and digest.encode() in body
+    return status == 404 or (status == 200 and digest.encode() in body)
 
 
 def _is_ready(check: Mapping[str, Any]) -> bool:

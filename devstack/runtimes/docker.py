@@ -84,14 +84,17 @@ class Engine:
             images = self.api.images()
         states = {}
         services = set()
+        names = {name: str(image["Id"]) for image in images for name in names_of(image)}
         for one in filter(None, found):
             labels = one["Config"]["Labels"] or {}
+            # an image whose name is gone can't be had again; what runs has it still
+            names.setdefault(one["Config"]["Image"], one["Image"])
             states[labels.get(NAME, one["Name"])] = state_of(one)
             if labels.get(ROLE) == "service":
                 services.add(labels.get(NAME, ""))
         return Look(
             states, frozenset(services), tuple(map(volume_of, volumes)), bool(networks),
-            {name: image["Id"] for image in images for name in names_of(image)},
+            names,
         )
 
     def survey(self, user: int) -> tuple[Owned, ...]:
