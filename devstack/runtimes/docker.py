@@ -68,6 +68,7 @@ class Engine:
                 base_url=address.url, version=api_version(address, said), timeout=PATIENCE
             )
         self._workers = threading.local()
+        self.processor = str(said.get("Arch", ""))
         names = {str(part.get("Name", "")) for part in said.get("Components") or ()}
         self.is_podman = any("podman" in name.lower() for name in names)
         self.title = f"{'Podman' if self.is_podman else 'Docker'} {said.get('Version', '')}".strip()
@@ -135,6 +136,12 @@ class Engine:
                 return str(self.api.inspect_image(name)["Id"])
             except ImageNotFound:
                 return ""
+
+    def processor_of(self, container: str) -> str:
+        """The kind of processor that a container's image is made for, as engines call it; "" where nobody says."""
+        with contextlib.suppress(DevstackError), self._asking():
+            return str(self.api.inspect_image(self.api.inspect_container(container)["Image"]).get("Architecture", ""))
+        return ""
 
     def last_lines(self, container: str, count: int) -> tuple[str, ...]:
         """The end of what a container has printed; nothing where that can't be read."""

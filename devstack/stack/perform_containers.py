@@ -25,6 +25,8 @@ from devstack.state import ProgramState, ServiceState
 
 #: of what containers that are gone have printed: bytes, and lines of one
 _KEPT, _KEPT_LINES = 1 << 20, 10_000
+#: processors that run the programs of older ones too
+_FAMILY = {"amd64": ("386",), "arm64": ("arm",)}
 
 
 class ContainerPerformers:
@@ -129,12 +131,14 @@ class ContainerPerformers:
 
     def refusal(self, name: str) -> DevstackError | None:
         """The error for what a container's last words say, where no other start of it can help; None for any other."""
-        said = "\n".join(self.last_lines(name, 12))
-        if "exec format error" in said:
+        said, engine = "\n".join(self.last_lines(name, 12)), self._tools.containers.engine
+        processor = engine.processor_of(contained.container_name(self._state.stack, name))
+        # what emulates another one, or an older one of the same family, would have let it live
+        if processor not in ("", engine.processor, *_FAMILY.get(engine.processor, ())):
             return PrerequisiteError(
                 "image-platform", f"the image of {name} is made for another kind of processor",
-                why="its program can't be executed here", fix=f"change the image of {name} in the profile",
-                evidence=tuple(said.splitlines()[-2:]),
+                why=f"it is for {processor}, and this engine's machine is {engine.processor}",
+                fix=f"change the image of {name} in the profile", evidence=tuple(said.splitlines()[-2:]),
             )
         service = self._state.services.get(name)
         pattern = contained.service_form(service).foreign_data if service else ""

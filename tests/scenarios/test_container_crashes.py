@@ -73,7 +73,7 @@ def test_a_first_start_that_was_cut_short_begins_with_an_empty_volume(boxed: Box
     """Half a database looks like a whole one to its server; nobody was let at it yet."""
     project = boxed.project
     project.replace("[services.redis]", '[services.redis]\nimage = "busybox:latest"')
-    assert project.run("up", "--json", code=8).error["id"] == "engine-refused"
+    project.run("up", code=8)
     [volume] = boxed.look.volumes
     boxed.in_volume(volume.name, "touch", "/data/half")
     project.replace('\nimage = "busybox:latest"', "")
