@@ -50,6 +50,7 @@ FAULTS = {
     "D7": "another server on the standard port",
     "D8": "a port conflict that leaves a container behind",
     "D9": "a port of the ephemeral range",
+    "E12": "what a deleted project left on an engine",
     "E13": "containers of a devstack that was killed",
     "F1": "a half-created environment",
     "F2": "an interpreter that is gone",
@@ -70,6 +71,7 @@ FAULTS = {
     "H3": "an engine that ends in the middle",
     "H4": "an engine, or somebody, that has ended containers",
     "H5": "a service that has another name by now",
+    "H6": "a container that never gets ready",
     "J1": "spaces, quotes, $, emoji, newline in a path",
     "J2": "a path longer than a socket's",
     "J3": "HOME unset, missing, read-only",
@@ -106,6 +108,7 @@ FAULTS = {
     "S13": "secret files that others can read",
     "S14": "secrets in argv, logs, git, reports",
     "S15": "supervisord's control plane",
+    "S27": "the engine's socket and folders of the machine in a container",
     "S31": "an image that is another one under the same name",
 }
 #: faults that only an engine of containers has, or a format that isn't read

@@ -170,3 +170,32 @@ def test_attach_and_foreground_are_refused_with_a_way_in(made: Crate) -> None:
 def test_trust_shows_images_and_what_they_see(made: Crate) -> None:
     found = json.loads(made.project.run("trust", "--json").out)["containers"]
     assert {"name": "web", "image": "busybox", "build": None, "sees": [".:/app:ro"]} in found
+
+
+@pytest.mark.fault("H6")
+def test_one_that_never_gets_ready_ends_the_wait_with_what_it_printed(machine: Machine) -> None:
+    profile = """
+        [processes.web]
+        role = "web"
+        image = "busybox"
+        run = "sh -c 'echo waiting for nothing; mkdir -p /p; exec httpd -f -p ${port} -h /p'"
+        container_port = 8080
+        ready = { http = "/health", grace = 3 }
+    """
+    with crate(machine, profile) as made:
+        error = made.project.run("up", "--json", code=8).error
+        assert (error["id"], error["fix"]) == ("process-not-ready", "devstack logs web")
+        assert "404 Not Found, wanted 200" in error["why"]
+        assert "waiting for nothing" in made.project.run("logs", "web").out
+
+
+@pytest.mark.fault("S27")
+@pytest.mark.parametrize("place", ["/var/run/docker.sock", "/", "~", "../.."])
+def test_nothing_of_the_machine_is_mounted_into_a_container(machine: Machine, place: str) -> None:
+    """There is no key for a privileged container, or for the machine's own network, either."""
+    project = machine.project(machine.folder / "crate")
+    web = f'[processes.web]\nimage = "busybox"\nrun = "sleep 600"\nvolumes = ["{place}:/in"]\n'
+    project.write("devstack.toml", f'name = "crate"\n{web}')
+    error = project.run("up", "--trust", "--json", code=2).error
+    assert error["id"] == "profile-invalid"
+    assert error["mistakes"][0]["key"] == "processes.web.volumes[0]"

@@ -56,6 +56,7 @@ def _user() -> int:
     return System().user_id()
 
 
+@pytest.mark.fault("E12")
 def test_what_a_deleted_project_left_is_shown_then_removed(pair: tuple[Project, Project], engine: Engine) -> None:
     gone, kept = pair
     root = str(gone.root)
