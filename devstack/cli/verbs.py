@@ -26,6 +26,7 @@ VERBS = {
     "check": "Run the project's checks in its environment",
     "plan": "What `up` would do, and why; changes nothing",
     "list": "Every stack on this machine",
+    "doctor": "What is wrong, why, and one command each",
     "snapshot": "Named states of all data: save, restore, list, rm",
     "reset": "Back to seeded data, or to a new environment",
     "undo": "Bring back what the last destructive command replaced",

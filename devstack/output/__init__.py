@@ -17,6 +17,7 @@ from devstack.output.terminal import Terminal, is_interactive, is_terminal
 from devstack.output.text import clean, one_line
 
 if TYPE_CHECKING:
+    from devstack.doctor import Finding
     from devstack.environment import Variable
     from devstack.executor import Progress
     from devstack.output.explanations import Origins
@@ -219,6 +220,15 @@ class Output:
             self.document({how: rendered.document(manifest)})
         else:
             self.done(f"{how} {one_line(manifest.name)}")
+
+    def findings(self, found: Sequence[Finding]) -> None:
+        """What `doctor` has found."""
+        from devstack.output import findings as rendered
+
+        if self.is_json:
+            self.document(rendered.document(found))
+        else:
+            self._lines(rendered.lines(self._human.look, found))
 
     def leftovers(self, found: Sequence[Leftover]) -> tuple[str, ...]:
         """What `gc` would remove, shown to a person; returned as lines too."""

@@ -89,7 +89,7 @@ class Stack:
 
     def observe(self, *, light: bool = False) -> Seen:
         """What exists now; changes nothing. light: only what runs, and whether it is ready."""
-        return self._observer(self._tools(self.profile), keep=False).observe(light=light)
+        return self._observer(self.tools_for(self.profile), keep=False).observe(light=light)
 
     def status(self) -> Status:
         seen = self.observe(light=True)
@@ -101,8 +101,8 @@ class Stack:
         if isinstance(goal, Down):
             return down(self.running().state, goal)
         try:
-            ensure_placed(self._tools(self.profile), self._store.load())
-            return self._plan(self.observe(), goal)
+            ensure_placed(self.tools_for(self.profile), self._store.load())
+            return self.planned(self.observe(), goal)
         except UsageError as error:
             # what can't be understood yet may be in what is missing
             if (missing := self._missing(goal)).is_empty:
@@ -156,12 +156,12 @@ class Stack:
     def _converge(
         self, goal: Up, moving: Mapping[str, str], listener: Listener, show: Callable[[Plan], None]
     ) -> Run:
-        tools = replace(self._tools(self.profile), moving=moving)
+        tools = replace(self.tools_for(self.profile), moving=moving)
         ensure_placed(tools, self._store.load())
         observer = self._observer(tools, keep=True)
         with self._standing.looking() as notes:
             seen = observer.observe()
-            plan = self._plan(seen, goal)
+            plan = self.planned(seen, goal)
         self._remember(seen)
         system_packages.ensure(seen.state.python)
         show(plan if self._options.verbose else self._news(plan))
@@ -193,12 +193,12 @@ class Stack:
         # what this run has written must be older than the look, as clocks of file systems go
         self.system.pause(TICK)
         with self._standing.looking() as glance:
-            seen = self._observer(self._tools(self.profile), keep=False).observe(light=True)
+            seen = self._observer(self.tools_for(self.profile), keep=False).observe(light=True)
             status = status_of(self.profile, seen.state, self.found.path)
         if status.stack.state == "up":
             with self._standing.looking() as whole:
-                seen = self._observer(self._tools(self.profile), keep=False).observe()
-                plan = self._plan(seen, Up())
+                seen = self._observer(self.tools_for(self.profile), keep=False).observe()
+                plan = self.planned(seen, Up())
             if plan.is_empty:
                 status = status_of(self.profile, seen.state, self.found.path)
                 self._standing.remember(Look(self.profile, seen.state, status, whole, glance, plan.warnings))
@@ -207,7 +207,7 @@ class Stack:
     def _copy_out(self, listener: Listener, show: Callable[[Plan], None]) -> dict[str, str]:
         """Copy the data of all services that aren't where it is; the generation of each one's, by its name. Everything
         ends first, so that nobody writes behind the copy."""
-        tools, record = self._tools(self.profile), self._store.load()
+        tools, record = self.tools_for(self.profile), self._store.load()
         if not (misplaced := placing_of(tools).misplaced(record)):
             return {}
         self._take_down(Down(), listener, show)
@@ -232,14 +232,14 @@ class Stack:
     def at_work(self) -> Iterator[Tools]:
         """Hold the stack, for what is done to it without a plan. Raises BusyError."""
         with held(self.system, self.project):
-            yield self._tools(self._bare())
+            yield self.tools_for(self._bare())
 
     def running(self) -> Seen:
         """What runs and what there is of data, whatever became of the profile."""
-        return observe_running(self._tools(self._bare()), self.supervisor(), self._store.load().stack)
+        return observe_running(self.tools_for(self._bare()), self.supervisor(), self._store.load().stack)
 
     def _take_down(self, goal: Down, listener: Listener, show: Callable[[Plan], None]) -> Outcome:
-        tools, seen = self._tools(self._bare()), self.running()
+        tools, seen = self.tools_for(self._bare()), self.running()
         plan = down(seen.state, goal)
         show(plan)
         outcome = self._execute(plan, Performers(tools, seen, self._observer(tools, keep=False)), listener)
@@ -319,7 +319,7 @@ class Stack:
         """How to get what the checkout lacks: only then can be seen what the stack needs."""
         return completion(observe_parts(self.system, self.project.root, self.profile.project), goal.name)
 
-    def _plan(self, seen: Seen, goal: Goal) -> Plan:
+    def planned(self, seen: Seen, goal: Goal) -> Plan:
         return build(self.profile, seen.state, goal, self._template)
 
     @property
@@ -350,7 +350,7 @@ class Stack:
         except UsageError:
             return self.project.root.name
 
-    def _tools(self, profile: Profile) -> Tools:
+    def tools_for(self, profile: Profile) -> Tools:
         project, cache = self.project, self._places.cache
         is_whole = self._found is not None and profile is self._found.loaded.profile
         return Tools(

@@ -1,0 +1,52 @@
+"""What facts make which findings; the rest is tried on real stacks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from devstack.actions import AwaitProgram, StartProgram, StopProgram
+from devstack.doctor import Facts, findings
+from devstack.errors import ConflictError
+from devstack.plan import Plan, Step
+
+WELL = Facts(plan=Plan("up"), free_disk=50_000_000_000, memory=4_000_000_000)
+STEPS = (
+    Step("web", StopProgram("web"), "its declaration changed"),
+    Step("web", StartProgram("web"), "its declaration changed"),
+    Step("web", AwaitProgram("web", "web"), "after its start"),
+    Step("beat", StartProgram("beat"), "not running"),
+)
+TAKEN = ConflictError("port-taken", "a port is taken", why="by x", fix="kill 1")
+
+
+def test_where_nothing_is_wrong_nothing_is_found() -> None:
+    assert findings(WELL) == ()
+
+
+@pytest.mark.parametrize(("facts", "id", "severity"), [
+    (replace(WELL, free_disk=5_000_000), "disk-low", "fault"),
+    (replace(WELL, free_disk=500_000_000), "disk-low", "warning"),
+    (replace(WELL, memory=50_000_000), "memory-low", "warning"),
+    (replace(WELL, has_git=False), "git-missing", "fault"),
+    (replace(WELL, trash=3_000_000_000), "trash-large", "warning"),
+    (replace(WELL, is_trusted=False), "not-trusted", "warning"),
+    (replace(WELL, busy="pid 4: devstack up"), "stack-busy", "warning"),
+    (replace(WELL, errors=(TAKEN,)), "port-taken", "fault"),
+])
+def test_each_fact_has_its_finding_with_a_command(facts: Facts, id: str, severity: str) -> None:
+    (found,) = findings(facts)
+    assert (found.id, found.severity) == (id, severity)
+    assert found.what
+    assert found.fix
+
+
+def test_what_is_replaced_is_told_once_and_faults_come_first() -> None:
+    found = findings(replace(WELL, plan=Plan("up", STEPS)))
+    assert [(one.id, one.target) for one in found] == [("not-running", "beat"), ("changed", "web")]
+    assert all(one.is_fixable for one in found)
+
+
+def test_what_does_not_run_is_no_news_where_everything_is_down() -> None:
+    assert findings(replace(WELL, plan=Plan("up", STEPS), is_down=True)) == ()
