@@ -130,7 +130,9 @@ class _Composing:
         return is_used and self._present.issuperset(one.volumes)
 
     def _laid(self, one: Contained) -> Iterator[ServerFile]:
-        yield from one.files
+        # what lies in a volume is there already, or the image makes its own: a mount could not change hands
+        inside = tuple(f"{target}/" for target in one.volumes.values())
+        yield from (file for file in one.files if not file.path.startswith(inside))
         if one.is_service and not self._has_data(one):
             yield from service_form(self._state.services[one.name]).initial
 

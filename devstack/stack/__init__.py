@@ -185,8 +185,7 @@ class Stack:
         name = next((one.name for one in snapshots.every() if begun and one.key == begun.key), "")
         if begun is None or not name:
             return None
-        services = tuple(self.profile.services)
-        return Up(services, calm=True, restore=name, before=begun.before, name="restore")
+        return Up(tuple(self.profile.services), calm=True, restore=name, before=begun.before, name="restore")
 
     def _last_look(self) -> Status:
         """How the stack is after a run. Where nothing is left to do, later commands needn't look for themselves."""
@@ -242,6 +241,7 @@ class Stack:
         tools, seen = self.tools_for(self._bare()), self.running()
         plan = down(seen.state, goal)
         show(plan)
+        self._standing.forget()
         outcome = self._execute(plan, Performers(tools, seen, self._observer(tools, keep=False)), listener)
         if seen.state.engine:
             raise self.containers.silence

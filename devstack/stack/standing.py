@@ -67,6 +67,10 @@ class Standing:
         with evidence.noting(notes):
             yield notes
 
+    def forget(self) -> None:
+        """From now on nothing is known: servers in containers leave no process whose end could be seen."""
+        (self._project.folder / standing.NAME).unlink(missing_ok=True)
+
     def remember(self, look: Look) -> None:
         """Write the memo, unless something is in doubt: then the next command looks for itself."""
         # a process that can be told from a later one of its number at no cost: Linux

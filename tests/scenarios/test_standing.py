@@ -190,7 +190,7 @@ def test_what_has_changed_takes_the_long_way_until_the_next_up(up: Project) -> N
             # what `up` met could not be relied on at once, such as a file written in that very moment
             up.run("up")
     up.run("down")
-    assert not stands(up)
+    assert standing.memo_of(str(up.root)) is None
     assert up.status()["stack"]["state"] == "down"
 
 

@@ -103,7 +103,11 @@ def test_reading_what_is_not_trusted_executes_nothing_and_asks_nobody(machine: M
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(_WATCHED)
     log = folder / "log"
-    watched = {"PYTHONPATH": f"{folder}:{machine.environ['PYTHONPATH']}", "WATCHED": str(log)}
+    watched = {
+        "PYTHONPATH": f"{folder}:{machine.environ['PYTHONPATH']}", "WATCHED": str(log),
+        # `list` asks the engine for the containers of stacks that it knows; here it knows this one alone
+        "XDG_STATE_HOME": str(folder / "state"),
+    }
 
     for words, code in ((("plan",), 0), (("status",), 0), (("urls",), 0), (("config",), 0), (("up",), 9),
                         (("exec", "--", "true"), 9), (("env",), 0), (("list",), 0)):  # fmt: skip
