@@ -11,7 +11,7 @@ import io
 import re
 import tarfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -98,23 +98,25 @@ class Engine:
             names,
         )
 
-    def survey(self, user: int) -> tuple[Owned, ...]:
-        """Everything of all stacks of one user. Containers come first, networks last: the order to remove them in."""
+    def survey(self, user: int, *, sizes: bool = False) -> tuple[Owned, ...]:
+        """Everything of all stacks of one user. Containers come first, networks last: the order to remove them in.
+        sizes: with what each takes, which an engine may count for many seconds."""
         wanted = {"label": [f"{USER}={user}"]}
         with self._asking():
-            containers = self.api.containers(all=True, size=True, filters=wanted)
+            containers = self._worker.containers(all=True, size=sizes, filters=wanted)
             volumes = self.api.volumes(filters=wanted).get("Volumes") or ()
             networks = self.api.networks(filters=wanted)
-            sizes = {one["Name"]: (one.get("UsageData") or {}).get("Size", 0) for one in self._used_by_volumes(volumes)}
+            used = self._used_by_volumes() if sizes and volumes else {}
         return (
             *(owned("container", one, one["Names"][0].lstrip("/")) for one in containers),
-            *(replace(owned("volume", one, one["Name"]), size=max(0, sizes.get(one["Name"], 0))) for one in volumes),
+            *(replace(owned("volume", one, one["Name"]), size=max(0, used.get(one["Name"], 0))) for one in volumes),
             *(owned("network", one, one["Name"]) for one in networks),
         )
 
-    def _used_by_volumes(self, volumes: Sequence[object]) -> Sequence[Mapping[str, Any]]:
-        """What they take; asking is slow where an engine has many."""
-        return self._worker.df().get("Volumes") or () if volumes else ()
+    def _used_by_volumes(self) -> dict[str, int]:
+        """Bytes by name; -1 where the engine doesn't know."""
+        found = self._worker.df().get("Volumes") or ()
+        return {one["Name"]: (one.get("UsageData") or {}).get("Size", -1) for one in found}
 
     def state(self, name: str, stack: str) -> ProgramState | None:
         """One container as it is now, whatever it is called by now."""

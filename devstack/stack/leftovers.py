@@ -78,7 +78,7 @@ class Leftovers:
 
     def _on_engine(self) -> Iterator[Leftover]:
         try:
-            survey = self._containers.engine.survey(self._system.user_id())
+            survey = self._containers.engine.survey(self._system.user_id(), sizes=True)
         except DevstackError:
             return
         trashed = trashed_volumes(self._system, self._project) if self._project else frozenset()
