@@ -4,7 +4,7 @@ person says so, the trash of this one."""
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -53,8 +53,9 @@ class Leftovers:
 
     def find(self) -> tuple[Leftover, ...]:
         """Everything, in the order in which it has to be removed."""
-        gone = [entry for entry in self._registry.entries() if _is_deleted(entry.root)]
-        found = [*self._processes(gone), *self._on_engine()]
+        entries = self._registry.entries()
+        gone = [entry for entry in entries if _is_deleted(entry.root, entry.last_used)]
+        found = [*self._processes(gone), *self._on_engine({entry.root: entry.last_used for entry in entries})]
         found += [*self._trash(), *self._sockets(gone)]
         return (*found, *(Leftover("entry", one.name, one.root, 0, "its folder is gone", one.id) for one in gone))
 
@@ -76,14 +77,15 @@ class Leftovers:
                 name = f"{identity.pid}: {self._system.command_line(identity.pid)[:60]}"
                 yield Leftover("process", name, entry.root, 0, "its project's folder is gone", identity)
 
-    def _on_engine(self) -> Iterator[Leftover]:
+    def _on_engine(self, used: Mapping[str, float]) -> Iterator[Leftover]:
+        """used: when each known root was used last."""
         try:
             survey = self._containers.engine.survey(self._system.user_id(), sizes=True)
         except DevstackError:
             return
         trashed = trashed_volumes(self._system, self._project) if self._project else frozenset()
         for thing in survey:
-            if thing.root and _is_deleted(thing.root):
+            if thing.root and _is_deleted(thing.root, used.get(thing.root)):
                 yield Leftover(thing.kind, thing.name, thing.root, thing.size, "its project's folder is gone", thing)
             elif thing.kind == "volume" and thing.name in trashed:
                 yield Leftover("volume", thing.name, thing.root, thing.size, "it is in the trash", thing)
@@ -106,11 +108,14 @@ class Leftovers:
                 return
 
 
-def _is_deleted(root: str) -> bool:
-    """Is the folder gone, and not only out of reach, as on a disk that isn't there now?"""
+def _is_deleted(root: str, used: float | None) -> bool:
+    """Is the folder gone, and not only out of reach, as on a disk that isn't there now? used: when it was last."""
     path = Path(root)
     try:
-        return not path.exists() and path.parent.is_dir() and any(path.parent.iterdir())
+        if path.exists() or not path.parent.is_dir():
+            return False
+        # whoever deletes in a folder changes it; the place of a disk that isn't there is empty, and older
+        return any(path.parent.iterdir()) or (used is not None and path.parent.stat().st_mtime >= used)
     except OSError:
         return False
 

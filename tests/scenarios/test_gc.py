@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from devstack.runtimes.docker import Engine
+from devstack.stack.leftovers import _is_deleted
 from tests.engine_bench import ensure_image, sweep, this_machines_engine
 from tests.scenarios.machine import Machine, Project, below
 
@@ -90,3 +92,17 @@ def test_the_trash_goes_only_if_a_person_says_so(pair: tuple[Project, Project], 
 
 def kept_names(document: dict[str, list[dict[str, str]]]) -> list[tuple[str, str]]:
     return [(one["kind"], one["name"]) for one in document["removed"]]
+
+
+def test_a_folder_on_a_disk_that_is_not_there_is_not_deleted(tmp_path: Path) -> None:
+    disk, home = tmp_path / "disk", tmp_path / "home"
+    (home / "shop").mkdir(parents=True)
+    disk.mkdir()
+    used = home.stat().st_mtime
+    assert not _is_deleted(str(home / "shop"), used)
+    (home / "shop").rmdir()
+    assert _is_deleted(str(home / "shop"), used)
+    # an empty folder that nobody has touched since: the place where a disk would be
+    assert not _is_deleted(str(disk / "shop"), disk.stat().st_mtime + 60)
+    assert not _is_deleted(str(disk / "shop"), None)
+    assert not _is_deleted(str(tmp_path / "nothing" / "shop"), used)
