@@ -54,10 +54,12 @@ def clone_error(url: str, done: Completed, stall: float) -> DevstackError:
         )
     if DUBIOUS in said:
         return not_yours(done)
-    if damaged := _DAMAGED.search(said):
+    if damaged := _DAMAGED.findall(said):
+        # two programs of the other side say it, in any order; one of them names the object
+        why = next((line for line in damaged if "unable to read" in line), damaged[0])
         return DataError(
             "repository-damaged", f"{url} is damaged where it lies: it can't send all of its objects",
-            why=damaged[0], evidence=last, fix=f"git clone --depth 1 -- {shlex.quote(url)}",
+            why=why, evidence=last, fix=f"git clone --depth 1 -- {shlex.quote(url)}",
         )
     if re.search(r"no space left|disk quota", said, re.IGNORECASE):
         return StorageError("disk-full", f"{url} can't be cloned", why=_cause(last), fix="df -h .", evidence=last)
