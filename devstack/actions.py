@@ -8,7 +8,7 @@ from typing import ClassVar
 from devstack.profile.model import Build
 from devstack.project_files import ProjectFile
 from devstack.render import RenderedFile
-from devstack.state import Foreground, Orphan
+from devstack.state import Foreground, Orphan, ProgramState
 
 
 @dataclass(frozen=True)
@@ -254,3 +254,8 @@ class RestoreSnapshot(Action):
 @dataclass(frozen=True)
 class DiscardData(Action):
     verb: ClassVar[str] = "discard"
+
+
+def stop_of(name: str, now: ProgramState) -> Action:
+    """What ends a program, or a container, as it is now."""
+    return StopContainer(name, now.container) if now.container else StopProgram(name)

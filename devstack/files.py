@@ -212,6 +212,10 @@ class Files:
         if not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
 
+    def tree_size(self, path: Path) -> int:
+        """Bytes of all files below a folder; 0 where there is none. Raises OSError."""
+        return sum(one.lstat().st_size for one in path.rglob("*") if not one.is_dir())
+
     def move(self, path: Path, target: Path) -> None:
         """Rename, durably. Raises StorageError."""
         with storage_errors(path):

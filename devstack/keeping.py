@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from devstack.actions import RestoreSnapshot, SaveSnapshot, StopContainer, StopProgram
+from devstack.actions import RestoreSnapshot, SaveSnapshot, stop_of
 from devstack.plan import Draft, Up
 from devstack.profile.model import Task
 from devstack.state import State
@@ -17,7 +17,7 @@ def calm(draft: Draft, goal: Up, state: State) -> None:
     """End every process, then save or restore what the services hold: nobody writes meanwhile."""
     cause = "nobody may write while data is copied" if goal.save else "nobody may write while data is exchanged"
     stops = [
-        draft.add(name, StopContainer(name, now.container) if now.container else StopProgram(name), cause)
+        draft.add(name, stop_of(name, now), cause)
         for name, now in state.live.items() if name not in state.services and now.is_running
     ]
     needs = [*stops, *state.services]

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from devstack import contained, images, keeping, project_files, watching
 from devstack.actions import (
-    Action,
     AwaitProgram,
     AwaitService,
     CreateEnvironment,
@@ -26,10 +25,10 @@ from devstack.actions import (
     StartContainer,
     StartProgram,
     StartSupervisor,
-    StopContainer,
     StopProgram,
     VerifyPrograms,
     WriteFiles,
+    stop_of,
 )
 from devstack.away import Away
 from devstack.completing import PROJECT, checkout, complete, completion
@@ -185,13 +184,13 @@ class _Up:
                 # an installation that fails leaves what runs alone
                 python = [] if name in self.containers or name in self.state.services else [PYTHON]
                 needs = [f"{SUPERVISOR}:reap", f"{name}:fetch", self._image(name), *python]
-                self.draft.add(name, _stop(name, now), starts[name], needs=needs)
+                self.draft.add(name, stop_of(name, now), starts[name], needs=needs)
         state = self.state
         for known, live in ((self.programs, state.supervisor.programs), (self.containers, state.containers)):
             for name, now in live.items():
                 # a container that has ended still has its name
                 if name not in known and (now.is_running or now.container):
-                    self.draft.add(name, _stop(name, now), self._farewell(name))
+                    self.draft.add(name, stop_of(name, now), self._farewell(name))
         return starts
 
     def _image(self, name: str) -> str:
@@ -375,10 +374,6 @@ def _task_cause(task: Task, state: TaskState) -> str:
     if task.once:
         return "" if state.has_same_data else "the data it was done with began anew"
     return "" if state.done == state.key else "its inputs, command, environment or data changed"
-
-
-def _stop(name: str, now: ProgramState) -> Action:
-    return StopContainer(name, now.container) if now.container else StopProgram(name)
 
 
 def digest(file: RenderedFile) -> str:

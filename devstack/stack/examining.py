@@ -39,7 +39,7 @@ def examine(stack: Stack) -> Facts:
     base, folder = machine(stack.system, stack.project.root), stack.project.folder
     return Facts(
         errors, plan, is_down, is_trusted, base.has_git, busy, (folder / "state.damaged.json").exists(),
-        base.free_disk, base.memory, _size(stack.project.trash),
+        base.free_disk, base.memory, _size(stack.system, stack.project.trash),
     )
 
 
@@ -72,9 +72,8 @@ def _free(system: System, folder: Path) -> int | None:
         return None
 
 
-def _size(folder: Path) -> int:
-    """Bytes of all files below."""
+def _size(system: System, folder: Path) -> int:
     try:
-        return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+        return system.tree_size(folder)
     except OSError:
         return 0

@@ -93,13 +93,15 @@ class Leftovers:
     def _trash(self) -> Iterator[Leftover]:
         if self._project and self._project.trash.is_dir():
             for path in sorted(self._project.trash.iterdir()):
-                yield Leftover("folder", str(path), str(self._project.root), _size(path), "it is in the trash", path)
+                size = self._system.tree_size(path)
+                yield Leftover("folder", str(path), str(self._project.root), size, "it is in the trash", path)
 
     def _sockets(self, gone: list[Entry]) -> Iterator[Leftover]:
         for entry in gone:
             path = sockets(self._places, entry.id)
             if path.is_dir():
-                yield Leftover("folder", str(path), entry.root, _size(path), "its project's folder is gone", path)
+                size = self._system.tree_size(path)
+                yield Leftover("folder", str(path), entry.root, size, "its project's folder is gone", path)
 
     def _end(self, identity: Identity) -> None:
         for sign in (signal.SIGTERM, signal.SIGKILL):
@@ -118,8 +120,3 @@ def _is_deleted(root: str, used: float | None) -> bool:
         return any(path.parent.iterdir()) or (used is not None and path.parent.stat().st_mtime >= used)
     except OSError:
         return False
-
-
-def _size(path: Path) -> int:
-    """Bytes of all files below."""
-    return sum(one.lstat().st_size for one in path.rglob("*") if not one.is_dir())

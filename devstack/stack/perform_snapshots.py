@@ -99,7 +99,7 @@ class SnapshotPerformers:
     def _part(self, service: ServiceState, key: str, token: str) -> Part:
         files = self._snapshots.files(key, service.instance.name)
         inside = _copies(service).kept_size(service.instance, token)
-        size = inside + sum(path.stat().st_size for path in files.rglob("*") if path.is_file())
+        size = inside + self._tools.system.tree_size(files)
         version = service.probe.version if service.probe and service.probe.version else service.server.version
         return Part(version, service.runtime, service.generation, size)
 
