@@ -18,7 +18,7 @@ def command(context: Context, profile: str) -> None:
     file or a script that it starts is changed by anybody.
     """
     stack = context.stack(profile=profile)
-    request = stack.trust_request()
+    request = stack.gate.request()
     context.output.trust_summary(request)
     stack.trust(request)
     context.output.trusted(request)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +28,7 @@ from devstack.snapshots import Snapshots
 from devstack.stack import guards, moving
 from devstack.stack.containers import Containers
 from devstack.stack.exposure import exposed
+from devstack.stack.gate import Gate
 from devstack.stack.inputs import Inputs
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Observer, Seen, observe_running
@@ -41,11 +41,11 @@ from devstack.stack.sources import Found, read_profile, scale_layer, setting_lay
 from devstack.stack.standing import Look, Standing
 from devstack.stack.status import Status, status_of
 from devstack.stack.store import RecordStore, held, holder, make_private
-from devstack.stack.trusting import Request, is_persons_own, material
+from devstack.stack.trusting import Request
 from devstack.state import Record
 from devstack.supervisor import Supervisor
 from devstack.system import System
-from devstack.trust import TrustStore, changes
+from devstack.trust import TrustStore
 
 
 class Stack:
@@ -59,7 +59,8 @@ class Stack:
         self._places = places(system)
         self._registry = Registry(system, self._places.state)
         self._store = RecordStore(system, self.project, self._registry)
-        self._trust = TrustStore(system, self._places.state)
+        trusted = TrustStore(system, self._places.state)
+        self.gate = Gate(system, trusted, options, lambda: (self.found, self.inputs, self._store.load()))
         self._found: Found | None = None
         self._inputs: Inputs | None = None
         self._standing = Standing(system, self.project)
@@ -268,40 +269,18 @@ class Stack:
         self._found = None
 
     def ensure_trusted(self) -> None:
-        """Nothing of a repository runs before a person said it may: bound to the content of all that says what runs, to
-        its place and its owner. Raises NotTrustedError."""
+        """Raises NotTrustedError where nothing of this project may run."""
         with self._standing.reading():
-            request = self.trust_request()
-        if request.is_known and not request.changes:
-            return
-        is_own = is_persons_own(self.found, self.project.root) and not request.stranger
-        asked = self._options.ask_trust
-        if not (self._options.trust or is_own or (asked and asked(request))):
-            given = f" --profile {shlex.quote(self._options.profile)}" if self._options.profile else ""
-            raise request.refusal(f"devstack trust{given}", is_shown=asked is not None)
-        self._trust.trust(request.material)
+            request = self.gate.request()
+        self.gate.ensure(request)
 
     def trust(self, request: Request) -> None:
         """Trust the project as it was read for this request."""
-        self._trust.trust(request.material)
+        self.gate.trust(request)
         if self._options.profile:
             with held(self.system, self.project):
                 make_private(self.system, self.project, self._places)
                 self._store.update(lambda record: replace(record, profile=self.found.path))
-
-    def trust_request(self) -> Request:
-        """What trusting this project means, and what has changed since it was trusted."""
-        now = material(self.found, self.inputs, self._store.load())
-        known = self._trust.known(now.root)
-        return Request(
-            profile=self.profile, source=self.found.path, material=now, is_known=known is not None,
-            changes=changes(known, now) if known else (), stranger=now.owner not in (self.system.user_id(), 0),
-        )
-
-    @property
-    def is_trusted(self) -> bool:
-        request = self.trust_request()
-        return request.is_known and not request.changes
 
     @property
     def inputs(self) -> Inputs:
@@ -358,7 +337,7 @@ class Stack:
             registry=self._registry, servers=Servers(self.system, cache / "servers", offline=self._options.offline),
             native=Native(self.system, cache / "seeds"), containers=self.containers, offline=self._options.offline,
             python=PythonEnvironments(self.system, project.root, project.folder, offline=self._options.offline),
-            files=self.inputs if is_whole else Inputs(project.root), is_trusted=is_whole and self.is_trusted,
+            files=self.inputs if is_whole else Inputs(project.root), is_trusted=is_whole and self.gate.is_open,
         )
 
     def _observer(self, tools: Tools, *, keep: bool) -> Observer:
@@ -382,11 +361,8 @@ class Stack:
         """Give up the leases whose port somebody else has taken."""
         record = self._store.load()
         programs, contained = self._supervisor(record.stack).observe().programs, self.containers.running(record)
-        taken = {
-            name for name, port in record.ports.items()
-            if (owner := name.partition(".")[0]) not in contained
-            and not self.system.is_port_free(port) and not guards.holds_port(self.system, programs.get(owner), port)
-        }
+        ports = {name: port for name, port in record.ports.items() if name.partition(".")[0] not in contained}
+        taken = guards.taken(self.system, programs, ports)
         kept = {name: port for name, port in record.ports.items() if name not in taken}
         self._store.update(lambda found: replace(found, ports=kept))
 

@@ -31,7 +31,7 @@ def examine(stack: Stack) -> Facts:
         status = stack.status()
         is_down = status.stack.state == "down"
         busy = f"pid {status.busy.pid}: {status.busy.command}" if status.busy else ""
-        is_trusted = stack.is_trusted
+        is_trusted = stack.gate.is_open
     except DevstackError as error:
         errors.append(error)
     else:

@@ -6,6 +6,7 @@ says it itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from devstack import contained, programs
@@ -136,3 +137,11 @@ def holds_port(system: System, program: ProgramState | None, port: int) -> bool:
     if holder is None or holder.pid is None:
         return not program.restarts
     return own is not None and holder.pid in {own.pid, *(child.pid for child in system.descendants(own))}
+
+
+def taken(system: System, programs: Mapping[str, ProgramState], ports: Mapping[str, int]) -> set[str]:
+    """The names of the ports, `OWNER` or `OWNER.NAME`, that somebody else has taken."""
+    return {
+        name for name, port in ports.items()
+        if not system.is_port_free(port) and not holds_port(system, programs.get(name.partition(".")[0]), port)
+    }
