@@ -54,6 +54,7 @@ ALLOWED = {
     ("services._postgres_snapshots", "time"): "the same",
     ("wire.stream", "socket"): "what probe() talks through, which only the executor calls (decision 0007)",
     ("wire.stream", "time"): "deadlines of the same",
+    ("wire.erlang", "os"): "chance for the challenge of a handshake, and a name that no other process has",
     ("wire.postgres", "os"): "chance for the nonce of a login; `secrets` takes 3 ms to import",
 }
 HEAVY = frozenset({

@@ -291,8 +291,22 @@ class Copies(Protocol):
         """Bring back what was kept, which stays; `before` becomes what was there until now. Cut short at any moment,
         the same call does the rest. Raises DevstackError; what was there is there then, or in `before`."""
 
-    def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
-        """Let go of what the server itself holds of copies with other tokens than these. Raises DevstackError."""
+    def seed(self, instance: Instance, server: Server, runner: Runner) -> None:
+        """Copy everything in the quickest form that a server of the same kind and version reads in another stack of the
+        same profile. No password of this stack goes along. Raises DevstackError."""
+
+    def plant(self, instance: Instance, server: Server, runner: Runner | None, scratch: Runner) -> None:
+        """Make a running server hold just what is declared and what is in such a copy, None for nothing. What it holds
+        goes, and must be nobody's. Cut short at any moment, the same call does it anew. scratch: a folder that goes
+        afterwards. Raises DevstackError."""
+
+    def spare(self, instance: Instance, server: Server, kept: Kept) -> None:
+        """Have whatever makes the next `recall` of this copy quick made ahead, without waiting for it. It may be
+        missing at any time. Raises DevstackError."""
+
+    def sweep(self, instance: Instance, server: Server, kept: Collection[str], *, is_awaited: bool) -> None:
+        """Let go of what the server itself holds of copies with other tokens than these. is_awaited: when this returns
+        it is gone; else the server is at it. Raises DevstackError."""
 
     def kept_size(self, instance: Instance, token: str) -> int:
         """Bytes that the server itself holds of a copy, files apart."""

@@ -200,21 +200,39 @@ class PostgresKind:
         with translated(instance):
             load(instance, runner, _copying(instance))
 
+    def seed(self, instance: Instance, server: Server, runner: Runner) -> None:
+        self.dump(instance, server, runner)
+
+    def plant(self, instance: Instance, server: Server, runner: Runner | None, scratch: Runner) -> None:
+        with snapshots.translated(instance):
+            snapshots.empty(_sessions(instance))
+        self.provision(instance, _COPYING)
+        if runner is not None:
+            self.load(instance, server, runner)
+
     def keep(self, instance: Instance, server: Server, runner: Runner, token: str) -> None:
-        with translated(instance):
-            snapshots.keep(runner, _copying(instance), token)
+        with snapshots.translated(instance):
+            snapshots.keep(runner, _sessions(instance), token)
 
     def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
-        with translated(instance):
-            snapshots.recall(instance, kept.runner, _copying(instance), kept.token, (before.token, before.runner))
+        with snapshots.translated(instance):
+            snapshots.recall(instance, kept.runner, _sessions(instance), kept.token, (before.token, before.runner))
 
-    def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
-        with translated(instance):
-            snapshots.sweep(_copying(instance), kept)
+    def spare(self, instance: Instance, server: Server, kept: Kept) -> None:
+        with snapshots.translated(instance):
+            snapshots.spare(kept.runner, _sessions(instance), kept.token)
+
+    def sweep(self, instance: Instance, server: Server, kept: Collection[str], *, is_awaited: bool) -> None:
+        with snapshots.translated(instance):
+            snapshots.sweep(_sessions(instance), kept, is_awaited=is_awaited)
 
     def kept_size(self, instance: Instance, token: str) -> int:
-        with translated(instance):
-            return snapshots.size(_copying(instance), token)
+        with snapshots.translated(instance):
+            return snapshots.size(_sessions(instance), token)
+
+
+def _sessions(instance: Instance) -> snapshots.Connect:
+    return lambda: snapshots.connect(instance)
 
 
 def _copying(instance: Instance) -> Callable[[str], Session]:

@@ -34,7 +34,7 @@ from devstack.services import (
     ServerFile,
     Source,
 )
-from devstack.services._rabbitmq_copies import dump, load, recall
+from devstack.services._rabbitmq_copies import Control, dump, load, plant, recall, seed
 from devstack.services._rabbitmq_model import (
     ENDING,
     Exchange,
@@ -235,31 +235,42 @@ class RabbitMQKind:
 
     def dump(self, instance: Instance, server: Server, runner: Runner) -> None:
         with _translated(instance):
-            dump(instance, runner, *self._control(instance, server))
+            dump(instance, runner, self._control(instance, server))
 
     def load(self, instance: Instance, server: Server, runner: Runner) -> None:
         with _translated(instance):
-            load(instance, runner, *self._control(instance, server))
+            load(instance, runner, self._control(instance, server))
+
+    def seed(self, instance: Instance, server: Server, runner: Runner) -> None:
+        with _translated(instance):
+            seed(instance, runner, self._control(instance, server))
+
+    def plant(self, instance: Instance, server: Server, runner: Runner | None, scratch: Runner) -> None:
+        with _translated(instance):
+            plant(instance, runner, scratch, self._control(instance, server))
 
     def keep(self, instance: Instance, server: Server, runner: Runner, token: str) -> None:
         self.dump(instance, server, runner)
 
     def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
         with _translated(instance):
-            recall(instance, kept.runner, before.runner, *self._control(instance, server))
+            recall(instance, kept.runner, before.runner, self._control(instance, server))
 
-    def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
+    def spare(self, instance: Instance, server: Server, kept: Kept) -> None:
+        """A copy is put back as quickly as it could be exchanged."""
+
+    def sweep(self, instance: Instance, server: Server, kept: Collection[str], *, is_awaited: bool) -> None:
         """All of a copy is in its files."""
 
     def kept_size(self, instance: Instance, token: str) -> int:
         return 0
 
-    def _control(self, instance: Instance, server: Server) -> tuple[tuple[str, ...], dict[str, str]]:
-        """rabbitmqctl and its environment."""
+    def _control(self, instance: Instance, server: Server) -> Control:
         if instance.is_contained:
-            return ("rabbitmqctl",), {}
+            return Control(("rabbitmqctl",), {})
         client = self.client(instance, server)
-        return (client.programs[0], *client.argv), {name: str(value) for name, value in client.env.items()}
+        env = {name: str(value) for name, value in client.env.items()}
+        return Control((client.programs[0], *client.argv), env, instance.ports["dist"], _cookie(instance))
 
 
 # --- the declaration and its files ------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from devstack.errors import ProcessError
+from devstack.errors import DevstackError, ProcessError
 from devstack.profile.model import Service
 from devstack.profile.secret import Secret
 from devstack.services import (
@@ -38,8 +38,10 @@ from devstack.services import (
     System,
     Wheel,
 )
+from devstack.services import _redis_snapshots as snapshots
 from devstack.services._redis_copies import dump, load, recall
 from devstack.wire import ask
+from devstack.wire.redis import Session
 
 
 class Redis(Service):
@@ -202,14 +204,30 @@ class RedisKind:
         with _translated(instance):
             load(runner, lambda number: _client(instance, number, _COPYING))
 
+    def seed(self, instance: Instance, server: Server, runner: Runner) -> None:
+        with _translated(instance):
+            snapshots.keep(runner, partial(_session, instance))
+
+    def plant(self, instance: Instance, server: Server, runner: Runner | None, scratch: Runner) -> None:
+        with _translated(instance):
+            snapshots.put(runner, partial(_session, instance))
+
     def keep(self, instance: Instance, server: Server, runner: Runner, token: str) -> None:
-        self.dump(instance, server, runner)
+        with _translated(instance):
+            snapshots.keep(runner, partial(_session, instance))
 
     def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
         with _translated(instance):
-            recall(instance, kept.runner, before.runner, lambda number: _client(instance, number, _COPYING))
+            if kept.runner.read(snapshots.FILE):
+                snapshots.recall(instance, kept.runner, before.runner, partial(_session, instance))
+            else:
+                # in the form that any server reads
+                recall(instance, kept.runner, before.runner, lambda number: _client(instance, number, _COPYING))
 
-    def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
+    def spare(self, instance: Instance, server: Server, kept: Kept) -> None:
+        """A copy is put back as quickly as it could be exchanged."""
+
+    def sweep(self, instance: Instance, server: Server, kept: Collection[str], *, is_awaited: bool) -> None:
         """All of a copy is in its files."""
 
     def kept_size(self, instance: Instance, token: str) -> int:
@@ -227,14 +245,18 @@ def _client(instance: Instance, number: int, timeout: float) -> Any:
     )
 
 
+def _session(instance: Instance) -> Session:
+    return Session(instance.port, instance.password.reveal() if _declared(instance).password else None, _COPYING)
+
+
 @contextlib.contextmanager
 def _translated(instance: Instance) -> Iterator[None]:
-    """Raises ProcessError for what the client library raises."""
-    import redis
-
+    """Raises ProcessError for what a client raises."""
     try:
         yield
-    except (redis.RedisError, OSError) as error:
+    except DevstackError:
+        raise
+    except Exception as error:  # the library's too, which isn't loaded for this alone
         raise ProcessError(
             "copy-failed", f"the data of {instance.name} can't be copied", why=" ".join(str(error).split()),
             fix=f"devstack logs {instance.name}",

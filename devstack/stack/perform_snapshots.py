@@ -70,7 +70,9 @@ class SnapshotPerformers:
             if old.name == action.name and old.token != token:
                 self._snapshots.remove(old.key)
         kept = {one.token for one in self._snapshots.every()}
-        self._each(lambda service: _copies(service).sweep(service.instance, service.server, kept))
+        self._each(lambda service: _copies(service).sweep(
+            service.instance, service.server, kept, is_awaited=True
+        ))
 
     @property
     def _kept(self) -> dict[str, ServiceState]:

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from devstack.wire import Probe, Question, WireError, stranger
@@ -59,6 +60,78 @@ def probe(question: Question, timeout: float) -> Probe:
     return Probe(True, f"logged in to {first} as {question['user']}", version.partition(" ")[0], tuple(missing))
 
 
+class RefusedError(WireError):
+    """The server refuses a statement. code: SQLSTATE."""
+
+    def __init__(self, text: str, code: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Session:
+    """Statements one after the other, each a text of its own. address: a Unix socket, whose server trusts who gets at
+    it, or a port. settings: `user`, `database` and what else a session begins with. timeout: seconds for all of it.
+
+    Raises OSError, WireError, ValueError for what isn't PostgreSQL.
+    """
+
+    def __init__(self, address: int | str, settings: Mapping[str, str], password: str | None, timeout: float) -> None:
+        self._stream = Stream(address, after(timeout))
+        try:
+            _log_in(self._stream, tuple(word for pair in settings.items() for word in pair), password)
+        except BaseException:
+            self._stream.__exit__()
+            raise
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.__exit__()
+
+    def rows(self, statement: str) -> list[tuple[str, ...]]:
+        """Its rows as texts, "" for NULL. Raises RefusedError; the session goes on then."""
+        _send(self._stream, b"Q", statement.encode() + b"\0")
+        found: list[tuple[str, ...]] = []
+        refused = None
+        while True:
+            try:
+                kind, body = _message(self._stream)
+            except RefusedError as error:
+                refused = error
+                continue
+            if kind == b"D":
+                found.append(_row(body))
+            if kind == b"Z":
+                if refused is not None:
+                    raise refused
+                return found
+
+    def leave(self, statement: str) -> None:
+        """The last statement: the server goes on with it by itself, and nobody waits for its end."""
+        _send(self._stream, b"Q", statement.encode() + b"\0")
+
+
+def name(text: str) -> str:
+    """An identifier as it stands in a statement."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as it stands in a statement, with `standard_conforming_strings`."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _row(body: bytes) -> tuple[str, ...]:
+    (count,), at = struct.unpack_from("!h", body), 2
+    values = []
+    for _ in range(count):
+        (size,) = struct.unpack_from("!i", body, at)
+        values.append(body[at + 4 : at + 4 + max(size, 0)].decode())
+        at += 4 + max(size, 0)
+    return tuple(values)
+
+
 def _answer(stream: Stream, query: str) -> Any:
     """The one value of a query, which is JSON."""
     _send(stream, b"Q", query.encode() + b"\0")
@@ -70,13 +143,14 @@ def _answer(stream: Stream, query: str) -> Any:
             return json.loads(body[6 : 6 + size])
 
 
-def _log_in(stream: Stream, settings: tuple[str, ...], password: str) -> None:
-    """SCRAM-SHA-256 and nothing else: a stranger on the port may ask for the plain password; it won't get it."""
+def _log_in(stream: Stream, settings: tuple[str, ...], password: str | None) -> None:
+    """SCRAM-SHA-256 and nothing else: a stranger on the port may ask for the plain password; it won't get it. None: the
+    server has to trust without one."""
     _send(stream, b"", struct.pack("!i", 196608) + b"".join(text.encode() + b"\0" for text in settings) + b"\0")
     nonce = _encoded(os.urandom(18)).decode()
     first = f"n=,r={nonce}"
     signature = b""
-    is_proved = False
+    is_proved = password is None
     while True:
         kind, body = _message(stream)
         if kind == b"Z" and is_proved:
@@ -84,10 +158,10 @@ def _log_in(stream: Stream, settings: tuple[str, ...], password: str) -> None:
         if kind != b"R":
             continue
         (method,), text = struct.unpack_from("!i", body), body[4:]
-        if method == _SASL and b"SCRAM-SHA-256" in text.split(b"\0"):
+        if method == _SASL and password is not None and b"SCRAM-SHA-256" in text.split(b"\0"):
             opening = f"n,,{first}".encode()
             _send(stream, b"p", b"SCRAM-SHA-256\0" + struct.pack("!i", len(opening)) + opening)
-        elif method == _CONTINUE:
+        elif method == _CONTINUE and password is not None:
             answer, signature = _proof(password, first, text.decode(), nonce)
             _send(stream, b"p", answer)
         elif method == _FINAL and signature:
@@ -126,5 +200,5 @@ def _message(stream: Stream) -> tuple[bytes, bytes]:
     body = stream.exactly(size - 4)
     if kind == b"E":
         fields = {part[:1]: part[1:].decode(errors="replace") for part in body.split(b"\0")}
-        raise WireError(f"{fields.get(b'S', 'ERROR')}: {fields[b'M']}")
+        raise RefusedError(f"{fields.get(b'S', 'ERROR')}: {fields[b'M']}", fields.get(b"C", ""))
     return kind, body

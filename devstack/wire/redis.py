@@ -10,6 +10,9 @@ from typing import Any
 from devstack.wire import Probe, Question, WireError, stranger
 from devstack.wire.stream import Stream, after
 
+#: bytes: the biggest value that a server may hold
+_BIGGEST = 512 << 20
+
 
 def probe(question: Question, timeout: float) -> Probe:
     """Log in, ask who the server is and whether it can still write; touches no key."""
@@ -22,6 +25,43 @@ def probe(question: Question, timeout: float) -> Probe:
         lines = _call(stream, "INFO").splitlines()
     info = dict(line.split(":", 1) for line in lines if ":" in line)
     return _judge(question, config[1] if config else "", info)
+
+
+class Session:
+    """Commands whose words are bytes. timeout: seconds for all of it. Raises OSError, WireError with the server's words
+    where it refuses, ValueError for what isn't Redis."""
+
+    def __init__(self, port: int, password: str | None, timeout: float) -> None:
+        self._stream = Stream(port, after(timeout), most=_BIGGEST)
+        if password is not None:
+            _call(self._stream, "AUTH", password)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.__exit__()
+
+    def one(self, *command: bytes) -> Any:
+        """The answer to a command: bytes, None, an integer, a list of those."""
+        head = b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in command)
+        self._stream.send(b"*%d\r\n%s" % (len(command), head))
+        return self._answer()
+
+    def _answer(self) -> Any:
+        line = self._stream.until(b"\r\n")
+        kind, rest = line[:1], line[1:]
+        if kind == b"-":
+            raise WireError(rest.decode(errors="replace"))
+        if kind == b"$":
+            return None if rest == b"-1" else self._stream.exactly(int(rest) + 2)[:-2]
+        if kind == b"*":
+            return [self._answer() for _ in range(int(rest))]
+        if kind == b":":
+            return int(rest)
+        if kind != b"+":
+            raise ValueError(line)
+        return rest
 
 
 def _judge(question: Question, identity: str, info: dict[str, str]) -> Probe:

@@ -9,6 +9,7 @@ from devstack.wire import WireError
 
 #: bytes; no answer that is asked for here comes near
 _LIMIT = 1 << 20
+_CHUNK = 65536
 
 
 def after(seconds: float) -> float:
@@ -17,16 +18,20 @@ def after(seconds: float) -> float:
 
 
 class Stream:
-    """A connection to 127.0.0.1:port, or to a Unix socket. All its waits together end at the deadline.
+    """A connection to 127.0.0.1:port, or to a Unix socket. All its waits together end at the deadline. most: bytes that
+    are taken at once.
 
     Raises OSError where the other side can't be reached or ends, TimeoutError at the deadline, WireError for an answer
     without end.
     """
 
-    def __init__(self, address: int | str, deadline: float) -> None:
+    def __init__(self, address: int | str, deadline: float, most: int = _LIMIT) -> None:
         self._deadline = deadline
+        self._most = most
         self._socket = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
-        self._rest = b""
+        self._rest = bytearray()
+        #: of `_rest`, what is taken already: moving what follows forward each time would cost more than reading it
+        self._at = 0
         try:
             self._bound()
             self._socket.connect(address if isinstance(address, str) else ("127.0.0.1", address))
@@ -48,28 +53,32 @@ class Stream:
         self._socket.sendall(data)
 
     def exactly(self, count: int) -> bytes:
-        if not 0 <= count <= _LIMIT:
+        if not 0 <= count <= self._most:
             raise WireError(f"it announced an answer of {count} bytes")
-        while len(self._rest) < count:
+        while len(self._rest) - self._at < count:
             if not self.more():
                 raise ConnectionResetError(0, "it closed the connection")
-        found, self._rest = self._rest[:count], self._rest[count:]
+        found = bytes(self._rest[self._at : self._at + count])
+        self._at += count
         return found
 
     def until(self, end: bytes) -> bytes:
         """Everything up to `end`, which is taken and left out."""
-        while end not in self._rest:
-            if len(self._rest) > _LIMIT:
+        while (found := self._rest.find(end, self._at)) < 0:
+            if len(self._rest) - self._at > self._most:
                 raise WireError("its answer has no end")
             if not self.more():
                 raise ConnectionResetError(0, "it closed the connection")
-        found, _, self._rest = self._rest.partition(end)
-        return found
+        text = bytes(self._rest[self._at : found])
+        self._at = found + len(end)
+        return text
 
     def more(self) -> bool:
         """Receive what there is, at least a byte; False where the other side has ended."""
         self._bound()
-        data = self._socket.recv(65536)
+        data = self._socket.recv(_CHUNK)
+        del self._rest[: self._at]
+        self._at = 0
         self._rest += data
         return bool(data)
 
@@ -80,7 +89,7 @@ class Stream:
     @property
     def received(self) -> bytes:
         """What came and was not taken yet."""
-        return self._rest
+        return bytes(self._rest[self._at :])
 
     def _bound(self) -> None:
         left = self._deadline - time.monotonic()
