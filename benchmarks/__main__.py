@@ -7,10 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import cold, containers, processes, report
+from benchmarks import cold, containers, processes, report, resetting
 from benchmarks.measure import Row, bench
 
-_PARTS = ("cold", "processes", "containers")
+_PARTS = ("cold", "processes", "containers", "data")
 
 
 def main() -> None:
@@ -30,6 +30,8 @@ def main() -> None:
             rows += processes.measure(made)
         if not given.parts or "containers" in given.parts:
             rows += containers.measure(made)
+        if not given.parts or "data" in given.parts:
+            rows += resetting.measure(made)
     text = report.text(rows, given.rounds, load)
     print(text)
     if not given.parts:

@@ -78,6 +78,8 @@ def bench(folder: Path, rounds: int, say: Callable[[str], None]) -> Iterator[Ben
     own = {"XDG_STATE_HOME": f"{folder}/state", "XDG_RUNTIME_DIR": str(runtime), "XDG_BIN_HOME": f"{folder}/bin"}
     # the hand recipe has the machine's servers; containers are a part of their own
     own["DEVSTACK_RUNTIME"] = "native"
+    # a first time is meant, and nothing is left for a person's stacks
+    own["DEVSTACK_NO_SEED"] = "1"
     before = dict(os.environ)
     # what is looked up in this very process must be of the same places
     os.environ |= own

@@ -201,12 +201,13 @@ class AwaitProgram(Action):
 @dataclass(frozen=True)
 class RunTask(Action):
     """words: more of them for its command; it doesn't count as done then. is_forced: a person asked for it: `unless`
-    isn't."""
+    isn't. seed: what its data comes from, if that could be put in before; "" for nothing."""
 
     verb: ClassVar[str] = "run"
     task: str
     words: tuple[str, ...] = ()
     is_forced: bool = False
+    seed: str = ""
 
 
 @dataclass(frozen=True)
@@ -249,6 +250,34 @@ class RestoreSnapshot(Action):
     verb: ClassVar[str] = "restore"
     name: str
     before: str
+
+
+@dataclass(frozen=True)
+class MakeSpare(Action):
+    """Have the servers make ahead what the next restore of this snapshot needs; nobody waits for it."""
+
+    verb: ClassVar[str] = "make"
+    name: str
+
+
+@dataclass(frozen=True)
+class PlantSeed(Action):
+    """Put the data that is kept under a key into services that hold nothing of anybody's; what is damaged is told, and
+    they hold nothing then. key: "" only empties them."""
+
+    verb: ClassVar[str] = "seed"
+    key: str
+    covers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class KeepSeed(Action):
+    """Keep the data for other stacks. name: of the task's snapshot. covers: what was done with it."""
+
+    verb: ClassVar[str] = "keep"
+    key: str
+    name: str
+    covers: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,109 @@
-"""Where snapshots stand in a plan: while only services run, and after a task that asks for one. Pure."""
+"""Where snapshots stand in a plan: while no process writes, and after a task that asks for one. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
-from devstack.actions import RestoreSnapshot, SaveSnapshot, stop_of
+from devstack.actions import KeepSeed, MakeSpare, PlantSeed, RestoreSnapshot, SaveSnapshot, stop_of
 from devstack.plan import Draft, Up
-from devstack.profile.model import Task
-from devstack.state import State
+from devstack.profile import graph
+from devstack.profile.model import Profile
+from devstack.state import ProgramState, State
 
 #: target of the steps
 DATA = "data"
+#: whoever uses data comes after these
+DONE = (f"{DATA}:save", f"{DATA}:restore", f"{DATA}:seed")
+
+
+def why_anew(goal: Up, now: ProgramState) -> str:
+    """Why a process that runs has to be started anew, "" where it needn't be."""
+    if goal.calm or not now.is_running or not (goal.save or goal.restore):
+        return ""
+    return "nobody may write while data is copied" if goal.save else "nobody may write while data is exchanged"
+
+
+def foreseen(state: State, done: Mapping[str, str]) -> State:
+    """The state once data is restored with which these tasks were done."""
+    tasks = {name: replace(task, done=done.get(name, "")) for name, task in state.tasks.items()}
+    return replace(state, tasks=tasks)
+
+
+def late(profile: Profile, state: State, goal: Up) -> Up:
+    """The goal, with the snapshot that a task was given after it had been done: `reset` is to go to it from now on."""
+    if goal.names or goal.calm or goal.save or goal.restore or goal.foreground or not goal.start:
+        return goal
+    name = reset_to(profile)
+    for task, now in state.tasks.items():
+        is_done = now.done and now.has_same_data and all(service.has_data for service in state.services.values())
+        if name and profile.tasks[task].snapshot == name and name not in state.snapshots and is_done:
+            return replace(goal, save=name, why=f"the task {task} was done before it asked for a snapshot")
+    return goal
 
 
 def calm(draft: Draft, goal: Up, state: State) -> None:
-    """End every process, then save or restore what the services hold: nobody writes meanwhile."""
+    """End every process, then save or restore what the services hold."""
+    if not (goal.save or goal.restore):
+        return
     cause = "nobody may write while data is copied" if goal.save else "nobody may write while data is exchanged"
     stops = [
-        draft.add(name, stop_of(name, now), cause)
+        f"{name}:stop" if f"{name}:stop" in draft else draft.add(name, stop_of(name, now), cause)
         for name, now in state.live.items() if name not in state.services and now.is_running
     ]
     needs = [*stops, *state.services]
     if goal.save:
-        draft.add(DATA, SaveSnapshot(goal.save), f"the snapshot {goal.save} was asked for", needs=needs)
+        cause = goal.why or f"the snapshot {goal.save} was asked for"
+        draft.add(DATA, SaveSnapshot(goal.save, goal.why), cause, needs=needs)
     if goal.restore:
         action = RestoreSnapshot(goal.restore, goal.before)
         draft.add(DATA, action, f"back to {goal.restore}; what is there becomes {goal.before}", needs=needs)
 
 
-def after(draft: Draft, name: str, task: Task, step: str, services: Iterable[str]) -> str:
-    """The step after which a task is done: the snapshot that it asks for, else its own."""
-    if not task.snapshot:
+def covered(profile: Profile, name: str) -> tuple[str, ...]:
+    """A task and all tasks that come before it."""
+    return (*(need for need in graph.all_needs(profile, name) if need in profile.tasks), name)
+
+
+def plant(draft: Draft, state: State, profile: Profile, wanted: Collection[str]) -> str:
+    """Before any task: data that is kept for a stack like this one. What tasks say that needn't run then, else ""."""
+    seeding = state.seeding
+    if not set(profile.services) <= set(wanted):
+        return ""
+    if seeding.task not in wanted:
+        if seeding.is_unfinished:
+            draft.add(DATA, PlantSeed(""), "a run was killed while it put data in", needs=state.services)
+        return ""
+    action = PlantSeed(seeding.key, seeding.covers)
+    draft.add(DATA, action, f"{seeding.story} is what {', '.join(seeding.covers)} would make", needs=state.services)
+    return seeding.story
+
+
+def after(draft: Draft, profile: Profile, state: State, name: str, step: str) -> str:
+    """The step after which a task is done: the snapshot that it asks for, and what is kept of it for others, else its
+    own."""
+    snapshot, seeding = profile.tasks[name].snapshot, state.seeding
+    if not snapshot:
         return step
-    action = SaveSnapshot(task.snapshot, why=f"the data as the task {name} leaves it")
-    return draft.add(f"snapshot {task.snapshot}", action, f"{name} has run", needs=[step, *services])
+    action = SaveSnapshot(snapshot, why=f"the data as the task {name} leaves it")
+    step = draft.add(f"snapshot {snapshot}", action, f"{name} has run", needs=[step, *profile.services])
+    if name not in seeding.keys or name == seeding.task:
+        return step
+    kept = KeepSeed(seeding.keys[name], snapshot, covered(profile, name))
+    cause = "other stacks can begin with it"
+    return draft.add(f"seed {snapshot}", kept, cause, needs=[step], optional=True)
+
+
+def reset_to(profile: Profile) -> str:
+    """The snapshot that `reset` goes back to: that of the last task that asks for one; "" for none."""
+    names = [profile.tasks[name].snapshot for name in graph.order(profile) if name in profile.tasks]
+    return next((name for name in reversed(names) if name), "")
+
+
+def spare(draft: Draft, profile: Profile, goal: Up) -> None:
+    """Last of all: what makes the next `reset` quick, once somebody has made or used up what there was."""
+    name = reset_to(profile)
+    made = f"snapshot {name}:save" if f"snapshot {name}:save" in draft else ""
+    if made or (name and name in (goal.restore, goal.save)):
+        needs = draft.ids
+        draft.add("spare copy", MakeSpare(name), f"the next reset goes to {name}", needs=needs, optional=True)

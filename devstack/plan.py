@@ -21,8 +21,8 @@ class Up:
     start: False prepares only: environment, servers, folders. words: more of them for the command of a forced task.
     foreground: the program that is kept, or taken, out of supervisord's hands, to be run on this terminal when all else
     is ready; "" for none. dump: services whose data is copied out once they answer; load: those that get it. calm: only
-    services run, processes end. save, restore: names of snapshots, "" for none; before: the name of what a restore
-    replaces.
+    services run, processes end and stay so. save, restore: names of snapshots, "" for none: processes end meanwhile;
+    why: of a save that no person asked for; before: the name of what a restore replaces.
     """
 
     names: tuple[str, ...] = ()
@@ -35,6 +35,7 @@ class Up:
     load: frozenset[str] = frozenset()
     calm: bool = False
     save: str = ""
+    why: str = ""
     restore: str = ""
     before: str = ""
 
@@ -142,6 +143,10 @@ class Draft:
                 if step in self._steps:
                     known[step] = None
         return tuple(known)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(self._steps)
 
     def __contains__(self, step: str) -> bool:
         return step in self._steps

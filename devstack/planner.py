@@ -60,7 +60,7 @@ class _Up:
     def __init__(self, profile: Profile, state: State, goal: Up, template: str) -> None:
         self.profile = profile
         self.state = state
-        self.goal = goal
+        self.goal = keeping.late(profile, state, goal)
         self.draft = Draft(goal.name)
         self.programs = {program.name: program for program in all_programs(profile, state)}
         self.containers = {one.name: one for one in contained.containers(profile, state)}
@@ -98,8 +98,10 @@ class _Up:
         for name, service in services.items():
             self._data(name, service)
             self._service(name, service)
+        keeping.calm(self.draft, self.goal, self.state)
         if self.goal.calm:
-            keeping.calm(self.draft, self.goal, self.state)
+            return self._finished()
+        self._seed = keeping.plant(self.draft, self.state, self.profile, self.wanted)
         for name in graph.order(self.profile):
             if name in self.wanted and name in self.profile.tasks:
                 self._task(name)
@@ -109,6 +111,7 @@ class _Up:
             self._process(watching.NAME)
         self._verify()
         self._release()
+        keeping.spare(self.draft, self.profile, self.goal)
         return self._finished()
 
     def _finished(self) -> Plan:
@@ -212,9 +215,10 @@ class _Up:
             return f"it has died {now.restarts} times and isn't ready: {seen.reason}"
         if name in self.goal.force or self._owner(name) in self.goal.force:
             return "restart was asked for"
-        if name in self.state.services and not self.state.services[name].has_data:
-            return "its first start was cut short" if name in self.containers else "its data is gone"
-        return ""
+        if name not in self.state.services:
+            return keeping.why_anew(self.goal, now)
+        gone = "its first start was cut short" if name in self.containers else "its data is gone"
+        return "" if self.state.services[name].has_data else gone
 
     def _farewell(self, program: str) -> str:
         """Why a program that runs is no part of the stack any more."""
@@ -308,12 +312,13 @@ class _Up:
             # done already: whoever needs it still comes after what it needs
             self.draft.point(name, graph.needs(self.profile, name))
             return
-        needs = [f"{SUPERVISOR}:reap", PROJECT, PYTHON, "paths:make", *graph.needs(self.profile, name)]
+        needs = [f"{SUPERVISOR}:reap", PROJECT, PYTHON, "paths:make", *keeping.DONE, *graph.needs(self.profile, name)]
         is_forced = name in self.goal.force
-        action = RunTask(name, self.goal.words if is_forced else (), is_forced)
+        seed = self._seed if name in self.state.seeding.covers and not is_forced else ""
+        action = RunTask(name, self.goal.words if is_forced else (), is_forced, seed)
         step = self.draft.add(name, action, cause, needs=needs, optional=task.optional)
         if self.wanted.issuperset(self.profile.services):
-            step = keeping.after(self.draft, name, task, step, self.profile.services)
+            step = keeping.after(self.draft, self.profile, self.state, name, step)
         self.draft.point(name, [step])
 
     def _process(self, name: str) -> None:
@@ -327,7 +332,8 @@ class _Up:
                 is_ours = program not in self.containers
                 action = StartProgram(program) if is_ours else StartContainer(program)
                 hands, python = (SUPERVISOR, PYTHON) if is_ours else (self._image(program), "")
-                needs = [hands, f"{program}:stop", PROJECT, python, "paths:make", *graph.needs(self.profile, name)]
+                needs = [hands, f"{program}:stop", PROJECT, python, "paths:make", *keeping.DONE]
+                needs += graph.needs(self.profile, name)
                 self.draft.add(program, action, self._starts[program], needs=needs, optional=process.optional)
                 self.started.append(program)
                 cause = "after its start"

@@ -19,6 +19,8 @@ from devstack.system import System
 _MANIFEST = "manifest.json"
 #: what a restore that is under way goes to, and what it leaves behind
 _UNDER_WAY = "restoring.json"
+#: ends the names of files that say that a person has removed what was called so
+_REMOVED = ".removed"
 #: begins the names of those that devstack makes itself
 BEFORE = "before-"
 
@@ -120,6 +122,16 @@ class Snapshots:
     def finish(self, manifest: Manifest) -> None:
         """It is whole: from now on it counts."""
         self._system.write(self._folder / manifest.key / _MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
+        (self._folder / f"{manifest.name}{_REMOVED}").unlink(missing_ok=True)
+
+    def known(self) -> frozenset[str]:
+        """Names of those that there are, or that a person has removed."""
+        removed = (path.name.removesuffix(_REMOVED) for path in self._folder.glob(f"*{_REMOVED}"))
+        return frozenset((*removed, *(one.name for one in self.all())))
+
+    def dismiss(self, name: str) -> None:
+        """A person wants this one no more: it isn't made again by itself."""
+        self._system.write(self._folder / f"{name}{_REMOVED}", "")
 
     def remove(self, key: str) -> None:
         """The manifest goes first, so that half of a snapshot never counts."""

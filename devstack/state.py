@@ -139,6 +139,23 @@ class TaskState:
 
 
 @dataclass(frozen=True)
+class Seeding:
+    """What data kept for stacks like this one can do for it, where nobody has put anything into its own yet.
+
+    keys: what the data that a task leaves depends on, by the task, for those whose data may be kept. task: the one
+    whose data is at hand, "" for none; key: of that; covers: tasks that needn't run then; story: what to call it.
+    is_unfinished: a run was killed while it put data in: what is there now is nobody's.
+    """
+
+    keys: Mapping[str, str] = field(default_factory=dict)
+    task: str = ""
+    key: str = ""
+    covers: tuple[str, ...] = ()
+    story: str = ""
+    is_unfinished: bool = False
+
+
+@dataclass(frozen=True)
 class ReplicaState:
     """One program of a declared process. ready: what its check says of the process that runs now."""
 
@@ -227,6 +244,9 @@ class State:
     """Name of the image that each process with a `build` needs: it changes with all that it is made from."""
     volumes: str = ""
     """Token of the named volumes that processes share."""
+    seeding: Seeding = Seeding()
+    snapshots: frozenset[str] = frozenset()
+    """Names of those that there are, or that a person has removed."""
 
     @property
     def live(self) -> dict[str, ProgramState]:

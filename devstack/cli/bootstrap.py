@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from devstack.actions import Clone
-from devstack.cli.context import Context, common, pass_context, run_flags, stack_flags, timings_flag
+from devstack.cli.context import Context, common, pass_context, run_flags, seed_flag, stack_flags, timings_flag
 from devstack.cli.converge import call, converge, finish, timed
 from devstack.errors import UsageError
 from devstack.plan import Plan, Up
@@ -19,6 +19,7 @@ from devstack.plan import Plan, Up
 @click.option("--into", type=click.Path(path_type=Path), help="Folder for the project (default: its name, here).")
 @click.option("--ref", help="Branch, tag or commit.")
 @click.option("--no-start", is_flag=True, help="Clone, environment and servers only; start nothing.")
+@seed_flag
 @timings_flag
 @stack_flags
 @run_flags
@@ -26,7 +27,8 @@ from devstack.plan import Plan, Up
 @pass_context
 def command(
     context: Context, repository: str, *, into: Path | None, ref: str | None, no_start: bool, offline: bool,
-    profile: str, runtime: str, trust: bool, yes: bool, new_ports: bool, timings: bool,
+    profile: str, runtime: str, trust: bool, yes: bool, new_ports: bool, no_seed: bool,
+    timings: bool,
 ) -> None:
     """Clone a project and bring its whole stack up: environment, services, tasks, processes.
 
@@ -46,7 +48,7 @@ def command(
         context.output.done(f"cloned into {project.root}")
     stack = context.stack(
         project.root, profile=profile, runtime=runtime, trust=trust or project.is_shipped, new_ports=new_ports, yes=yes,
-        offline=offline,
+        offline=offline, no_seed=no_seed,
     )
     with timed(context, stack, wanted=timings, before=project.journal):
         run = converge(context, stack, Up(start=not no_start, name="bootstrap"), yes=yes)

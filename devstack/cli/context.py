@@ -164,6 +164,12 @@ def profile_flag(function: F) -> F:
     )(function)
 
 
+def seed_flag(function: F) -> F:
+    return click.option(
+        "--no-seed", is_flag=True, help="Run tasks for real, whatever data is kept for stacks like this one."
+    )(function)
+
+
 def timings_flag(function: F) -> F:
     return click.option("--timings", is_flag=True, help="Show at the end where the time went.")(function)
 

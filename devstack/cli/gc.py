@@ -10,19 +10,21 @@ from devstack.errors import UsageError
 
 @click.command("gc")
 @click.option("--trash", is_flag=True, help="Empty this project's trash too: `undo` has nothing to bring back then.")
+@click.option("--seeds", is_flag=True, help="Data kept for stacks to come too: tasks make it again.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @common
 @pass_context
-def command(context: Context, *, trash: bool, yes: bool) -> None:
+def command(context: Context, *, trash: bool, seeds: bool, yes: bool) -> None:
     """Remove what deleted projects left on this machine: processes, containers, volumes, networks, leases.
 
     Shows each with its size first and asks. Nothing of a project that is still there is touched.
     """
+    from devstack.output.leftovers import size as bytes_of
     from devstack.stack.leftovers import Leftovers
     from devstack.stack.paths import Project, find_root
 
     project = Project(find_root(context.here())) if trash else None
-    leftovers = Leftovers(context.system, project)
+    leftovers = Leftovers(context.system, project, seeds=seeds)
     found = leftovers.find()
     if leftovers.silence:
         context.output.note(f"containers weren't looked at: {leftovers.silence}")
@@ -31,10 +33,13 @@ def command(context: Context, *, trash: bool, yes: bool) -> None:
         if not context.output.is_interactive:
             raise UsageError(
                 "not-confirmed", "nothing was removed: that can't be taken back", why="nobody could be asked",
-                fix=f"devstack gc {'--trash ' if trash else ''}--yes", evidence=shown,
+                fix=f"devstack gc {'--trash ' if trash else ''}{'--seeds ' if seeds else ''}--yes", evidence=shown,
             )
         if not context.confirm("Remove all of this?"):
             raise click.Abort
     for one in found:
         leftovers.remove(one)
     context.output.removed(found)
+    count, size = leftovers.kept
+    if count:
+        context.output.note(f"{count} seed{'s' if count > 1 else ''} of {bytes_of(size)} kept: devstack gc --seeds")

@@ -24,7 +24,7 @@ def command(context: Context, *, data: bool, environment: bool, everything: bool
     from devstack.stack import undoing
     from devstack.stack.snapshotting import Snapshotting
 
-    stack = context.stack()
+    stack = context.stack(no_seed=everything)
     stack.ensure_trusted()
     of_data = data or everything or not environment
     with Shown(context, "reset", yes=True) as shown:

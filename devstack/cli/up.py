@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from devstack.cli.completion import names_of
-from devstack.cli.context import Context, common, pass_context, run_flags, stack_flags, timings_flag
+from devstack.cli.context import Context, common, pass_context, run_flags, seed_flag, stack_flags, timings_flag
 from devstack.cli.converge import converge, finish, timed
 from devstack.cli.scale import keep
 from devstack.plan import Up
@@ -24,6 +24,7 @@ from devstack.stack import Stack
     "--move-data", is_flag=True,
     help="Take the data of services along to the runtime that is asked for now; all stops meanwhile.",
 )
+@seed_flag
 @timings_flag
 @stack_flags
 @run_flags
@@ -31,7 +32,8 @@ from devstack.stack import Stack
 @pass_context
 def command(  # noqa: PLR0913 - click hands every flag over by name
     context: Context, names: tuple[str, ...], *, scale: tuple[str, ...], foreground: str, profile: str, runtime: str,
-    trust: bool, yes: bool, new_ports: bool, offline: bool, move_data: bool, timings: bool,
+    trust: bool, yes: bool, new_ports: bool, offline: bool, move_data: bool, no_seed: bool,
+    timings: bool,
 ) -> int:
     """Converge to everything running and ready: services, tasks, processes. Does nothing where nothing is needed.
 
@@ -39,7 +41,7 @@ def command(  # noqa: PLR0913 - click hands every flag over by name
     """
     stack = context.stack(
         profile=profile, runtime=runtime, trust=trust, new_ports=new_ports, yes=yes, offline=offline,
-        move_data=move_data,
+        move_data=move_data, no_seed=no_seed,
     )
     keep(stack, scale)
     one = _single(stack, foreground) if foreground else None

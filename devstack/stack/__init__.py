@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from devstack import system_packages
+from devstack import keeping, system_packages
 from devstack.actions import StartProgram
 from devstack.errors import DevstackError, UsageError
 from devstack.evidence import TICK
@@ -25,7 +25,7 @@ from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
 from devstack.snapshots import Snapshots
-from devstack.stack import guards, moving
+from devstack.stack import guards, moving, seeding
 from devstack.stack.containers import Containers
 from devstack.stack.exposure import exposed
 from devstack.stack.gate import Gate
@@ -119,7 +119,7 @@ class Stack:
 
     def generations(self) -> dict[str, str]:
         """The generation of each service's data, by its name."""
-        return {name: service.generation for name, service in self.observe(light=True).state.services.items()}
+        return self._observer(self.tools_for(self.profile), keep=False).generations()
 
     @property
     def scale(self) -> Mapping[str, int]:
@@ -150,7 +150,7 @@ class Stack:
                 executor.execute(missing)
             moving = self._copy_out(listener, show) if self._options.move_data else {}
             goal = replace(goal, load=frozenset(moving)) if moving else goal
-            if not goal.restore and (unfinished := self._unfinished()):
+            if not goal.restore and (unfinished := self._unfinished(goal)):
                 self._converge(unfinished, {}, listener, show)
             return self._converge(goal, moving, listener, show)
 
@@ -162,6 +162,9 @@ class Stack:
         observer = self._observer(tools, keep=True)
         with self._standing.looking() as notes:
             seen = observer.observe()
+            if goal.restore:
+                done = Snapshots(self.system, self.project.snapshots).get(goal.restore).tasks
+                seen = replace(seen, state=keeping.foreseen(seen.state, done))
             plan = self.planned(seen, goal)
         self._remember(seen)
         system_packages.ensure(seen.state.python)
@@ -179,8 +182,11 @@ class Stack:
         has_started = any(isinstance(event.step.action, StartProgram) for event in outcome.events)
         return Run(outcome, status, exposed(self.system, self.layout()) if has_started else ())
 
-    def _unfinished(self) -> Up | None:
-        """What brings a restore to its end that was cut short."""
+    def _unfinished(self, goal: Up) -> Up | None:
+        """What brings to its end what was cut short: a restore, or data that was put in, which a limited goal would
+        leave as it is."""
+        if goal.names and seeding.marker(self.project).exists():
+            return Up(tuple(self.profile.services))
         snapshots = Snapshots(self.system, self.project.snapshots)
         begun = snapshots.under_way
         name = next((one.name for one in snapshots.every() if begun and one.key == begun.key), "")
@@ -336,6 +342,7 @@ class Stack:
             system=self.system, project=project, places=self._places, profile=profile, store=self._store,
             registry=self._registry, servers=Servers(self.system, cache / "servers", offline=self._options.offline),
             native=Native(self.system, cache / "seeds"), containers=self.containers, offline=self._options.offline,
+            no_seed=self._options.no_seed,
             python=PythonEnvironments(self.system, project.root, project.folder, offline=self._options.offline),
             files=self.inputs if is_whole else Inputs(project.root), is_trusted=is_whole and self.gate.is_open,
         )

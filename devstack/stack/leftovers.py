@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from devstack.data_seeds import DataSeed
 from devstack.errors import DevstackError, PrerequisiteError
 from devstack.registry import Entry, Registry
 from devstack.runtimes.engine_answers import Owned
 from devstack.stack.containers import Containers, trashed_volumes
 from devstack.stack.paths import Project, places, sockets
+from devstack.stack.seeding import seeds_of
 from devstack.system import Identity, System
 
 _GRACE = 10.0
-Kind = Literal["process", "container", "volume", "network", "folder", "entry"]
+Kind = Literal["process", "container", "volume", "network", "folder", "seed", "entry"]
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,27 @@ class Leftover:
     root: str
     size: int
     why: str
-    thing: Identity | Owned | Path | str
+    thing: Identity | Owned | Path | DataSeed | str
 
 
 class Leftovers:
-    """Found and removed for one user. project: whose trash counts too, None for no trash."""
+    """Found and removed for one user. project: whose trash counts too, None for no trash. seeds: so does the data that
+    is kept for stacks to come."""
 
-    def __init__(self, system: System, project: Project | None) -> None:
+    def __init__(self, system: System, project: Project | None, *, seeds: bool = False) -> None:
         self._system = system
         self._project = project
+        self._with_seeds = seeds
         self._places = places(system)
         self._registry = Registry(system, self._places.state)
         self._containers = Containers(system)
+        self._kept = seeds_of(system, self._places)
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """How many seeds there are, and their bytes."""
+        found = self._kept.all()
+        return len(found), sum(self._kept.size(seed.key) for seed in found)
 
     @property
     def silence(self) -> str:
@@ -56,12 +67,14 @@ class Leftovers:
         entries = self._registry.entries()
         gone = [entry for entry in entries if _is_deleted(entry.root, entry.last_used)]
         found = [*self._processes(gone), *self._on_engine({entry.root: entry.last_used for entry in entries})]
-        found += [*self._trash(), *self._sockets(gone)]
+        found += [*self._trash(), *self._sockets(gone), *self._seeds()]
         return (*found, *(Leftover("entry", one.name, one.root, 0, "its folder is gone", one.id) for one in gone))
 
     def remove(self, leftover: Leftover) -> None:
         """Raises DevstackError where it can't be removed."""
         match leftover.thing:
+            case DataSeed() as seed:
+                self._kept.remove(seed.key)
             case Identity() as identity:
                 self._end(identity)
             case Owned() as thing:
@@ -95,6 +108,11 @@ class Leftovers:
             for path in sorted(self._project.trash.iterdir()):
                 size = self._system.tree_size(path)
                 yield Leftover("folder", str(path), str(self._project.root), size, "it is in the trash", path)
+
+    def _seeds(self) -> Iterator[Leftover]:
+        for seed in self._kept.all() if self._with_seeds else ():
+            size = self._kept.size(seed.key)
+            yield Leftover("seed", seed.name or seed.key, seed.root, size, "kept for stacks to come", seed)
 
     def _sockets(self, gone: list[Entry]) -> Iterator[Leftover]:
         for entry in gone:

@@ -38,6 +38,8 @@ class Tools:
     moving: Mapping[str, str] = field(default_factory=dict)
     #: nothing may be fetched
     offline: bool = False
+    #: tasks are run for real, whatever data is kept for stacks like this one
+    no_seed: bool = False
     #: nothing that the profile names may be executed where this is False, readiness commands neither
     is_trusted: bool = False
 

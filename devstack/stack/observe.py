@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstack import programs, project_files
+from devstack.detect.python_inputs import environment_key
 from devstack.detect.scrub import plain
+from devstack.keeping import reset_to
 from devstack.planner import digest
 from devstack.profile import graph
 from devstack.profile.model import Ask, CommandCheck, Generate, Task
@@ -21,6 +23,8 @@ from devstack.render import RenderedFile
 from devstack.runtimes.engine_answers import Look
 from devstack.runtimes.servers import Choice
 from devstack.services import ports_of
+from devstack.snapshots import Snapshots
+from devstack.stack import seeding
 from devstack.stack.contained_readiness import ContainedReadiness
 from devstack.stack.containers import look, trashed_volumes
 from devstack.stack.declared_files import with_env_files, with_files
@@ -103,8 +107,7 @@ class Observer:
             self._follow(state)
         state = self._with_answers(state, record, supervisor)
         if not light:
-            tasks = {name: self.task_state(state, record, name) for name in self._profile.tasks}
-            state = replace(state, tasks=tasks, files=self._files(state))
+            state = self._with_tasks(replace(state, files=self._files(state)), record, python)
         return Seen(state, python, found.choices, supervisor)
 
     def _follow(self, state: State) -> None:
@@ -190,10 +193,17 @@ class Observer:
             return ReplicaState(True)
         return readiness.check(process, program, now)
 
+    def generations(self) -> dict[str, str]:
+        """Of each service's data as it is now."""
+        record, secrets = self._tools.store.load(), SecretStore(self._tools.system, self._tools.project, keep=False)
+        ports, _ = self._lease(record)
+        place = sockets(self._tools.places, record.stack)
+        found = ServiceObserver(self._tools, record, light=True).observe(ports, secrets, str(place))
+        return {name: service.generation for name, service in found.services.items()}
+
     def generation(self, name: str) -> str:
         """Of a service's data as it is now, without what was made again since it began."""
-        service = self.with_data(self.observe(light=True).state).services[name]
-        return service.generation.partition("+")[0]
+        return self.generations()[name].partition("+")[0]
 
     def with_data(self, state: State) -> State:
         """The state with its services' data looked at again: a run may have begun some anew."""
@@ -220,6 +230,20 @@ class Observer:
         halves = (hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16] for parts in (data, rest))
         missing = self._tools.system.missing(self._tools.project.root, task.outputs)
         return TaskState(".".join(halves), record.tasks.get(name, ""), missing)
+
+    def _with_tasks(self, state: State, record: Record, python: Observed | None) -> State:
+        """What is done, and what data of other stacks could do."""
+        state = replace(state, tasks={name: self.task_state(state, record, name) for name in self._profile.tasks})
+        if reset_to(self._profile):
+            known = Snapshots(self._tools.system, self._tools.project.snapshots).known()
+            state = replace(state, snapshots=known)
+        if not seeding.is_due(self._tools, state):
+            return state
+        # keys that are the same wherever the project is: those of environments aren't
+        packages = environment_key(python.plan, python.interpreter.version, "") if python else ""
+        there = replace(state, python=replace(state.python, wanted=packages) if state.python else None)
+        tasks = {name: self.task_state(there, record, name) for name in state.tasks}
+        return replace(state, seeding=seeding.observe(self._tools, replace(there, tasks=tasks)))
 
     def _inputs(self, task: Task) -> str:
         found = hashlib.sha256()

@@ -25,6 +25,8 @@ class Options:
     #: take data along to the runtime that is asked for
     move_data: bool = False
     offline: bool = False
+    #: run tasks for real, whatever data is kept for stacks like this one
+    no_seed: bool = False
     #: tell again what an earlier run has told
     verbose: bool = False
     #: a yes to every question about what is installed or replaced

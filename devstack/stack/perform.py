@@ -28,6 +28,7 @@ from devstack.stack.perform_environment import EnvironmentPerformers
 from devstack.stack.perform_files import FilePerformers
 from devstack.stack.perform_snapshots import SnapshotPerformers
 from devstack.stack.readiness import Readiness
+from devstack.stack.seeding import SeedPerformers
 from devstack.stack.task_runs import TaskRunner
 from devstack.stack.undoing import note_record
 from devstack.state import Orphan, ProgramState
@@ -61,6 +62,7 @@ class Performers:
         self._consent = consent
         self._containers = ContainerPerformers(tools, seen)
         inside = ContainedReadiness(tools.containers, tools.profile, seen.state, {})
+        self._tasks = TaskRunner(tools, seen.state, observer)
         self._readiness = Readiness(tools.system, seen.supervisor, tools.profile, seen.state, inside)
 
     def table(self) -> Mapping[type[Action], Performer]:
@@ -78,12 +80,13 @@ class Performers:
             actions.ProvisionService: self.provision,
             actions.AwaitService: self.await_service,
             actions.AwaitProgram: self.await_program,
-            actions.RunTask: TaskRunner(self._tools, self._state, self._observer).run,
+            actions.RunTask: self._tasks.run,
             actions.VerifyPrograms: self.verify,
             actions.DiscardData: self.discard,
             **FilePerformers(self._tools).table(),
             **EnvironmentPerformers(self._tools, self._seen).table(),
             **SnapshotPerformers(self._tools, self._state, self._observer).table(),
+            **SeedPerformers(self._tools, self._state, self._tasks.key).table(),
             **self._containers.table(),
             **MovePerformers(self._tools, self._state, trash_name(self._tools, "moved")).table(),
         }

@@ -29,7 +29,9 @@ class SnapshotPerformers:
         self._snapshots = Snapshots(tools.system, tools.project.snapshots)
 
     def table(self) -> Mapping[type[Action], Performer]:
-        return {actions.SaveSnapshot: self.save, actions.RestoreSnapshot: self.restore}
+        return {
+            actions.SaveSnapshot: self.save, actions.RestoreSnapshot: self.restore, actions.MakeSpare: self.spare,
+        }
 
     def save(self, action: actions.SaveSnapshot, report: Report) -> None:
         self._snapshots.sweep()
@@ -41,7 +43,16 @@ class SnapshotPerformers:
             _copies(service).keep(service.instance, service.server, self._copying(key, service), token)
 
         self._each(keep)
-        self._finish(action, token)
+        self._finish(action, token, is_awaited=True)
+
+    def spare(self, action: actions.MakeSpare, report: Report) -> None:
+        manifest = self._snapshots.get(action.name)
+
+        def make(service: ServiceState) -> None:
+            kept = Kept(self._copying(manifest.key, service), manifest.token)
+            _copies(service).spare(service.instance, service.server, kept)
+
+        self._each(make, manifest.services)
 
     def restore(self, action: actions.RestoreSnapshot, report: Report) -> None:
         manifest = self._snapshots.get(action.name)
@@ -59,20 +70,22 @@ class SnapshotPerformers:
 
         self._each(recall, manifest.services)
         why = f"what was there before {action.name} was restored"
-        self._finish(actions.SaveSnapshot(before.before, why), before.token)
+        self._finish(actions.SaveSnapshot(before.before, why), before.token, is_awaited=False)
         self._tools.store.update(lambda record: replace(record, tasks=dict(manifest.tasks)))
         self._snapshots.restore_ends()
 
-    def _finish(self, action: actions.SaveSnapshot, token: str) -> None:
-        """It counts from now on; those of its name that it replaces go."""
+    def _finish(self, action: actions.SaveSnapshot, token: str, *, is_awaited: bool) -> None:
+        """It counts from now on; those of its name that it replaces go. is_awaited: and are gone."""
         self._snapshots.finish(self._manifest(action, token))
         for old in self._snapshots.every():
             if old.name == action.name and old.token != token:
                 self._snapshots.remove(old.key)
         kept = {one.token for one in self._snapshots.every()}
-        self._each(lambda service: _copies(service).sweep(
-            service.instance, service.server, kept, is_awaited=True
-        ))
+
+        def sweep(service: ServiceState) -> None:
+            _copies(service).sweep(service.instance, service.server, kept, is_awaited=is_awaited)
+
+        self._each(sweep)
 
     @property
     def _kept(self) -> dict[str, ServiceState]:

@@ -39,6 +39,8 @@ class TaskRunner:
     def run(self, action: RunTask, report: Report) -> None:
         """Raises ProcessError where it fails, UnneededError where its `unless` says that it is done."""
         name, task = action.task, self.tools.profile.tasks[action.task]
+        if action.seed and self.tools.store.load().tasks.get(name) == self.key(name):
+            raise UnneededError(f"its data comes from {action.seed}")
         self.tools.files.inside(task.cwd)
         resolved = programs.command(self.tools.profile, self.state, task)
         resolved = programs.with_words(resolved, action.words, shell=task.shell)
@@ -87,9 +89,12 @@ class TaskRunner:
 
     def _remember(self, name: str) -> None:
         """What the task needed may have begun anew in this very run: the key is that of the data it worked on."""
-        record = self.tools.store.load()
-        key = self.observer.task_state(self.observer.with_data(self.state), record, name).key
+        key = self.key(name)
         self.tools.store.update(lambda record: record.with_entry("tasks", name, key))
+
+    def key(self, name: str) -> str:
+        """A task's key as it is now."""
+        return self.observer.task_state(self.observer.with_data(self.state), self.tools.store.load(), name).key
 
 
 def _failed(tools: Tools, name: str, done: Completed) -> ProcessError:

@@ -81,6 +81,8 @@ def make_machine(folder: Path, state: Path, runtime: Path) -> Machine:
         "XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(CHECKOUT),
         # whether an engine answers here must not change what a test is about
         "DEVSTACK_RUNTIME": "native",
+        # nor what is kept of another test's data, in the one cache of all
+        "DEVSTACK_NO_SEED": "1",
     }
     network = {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "PIP_INDEX_URL", "UV_DEFAULT_INDEX"}
     reach = {name: value for name, value in os.environ.items() if name.upper() in network}
