@@ -66,6 +66,7 @@ class _Conversion:
         self.secrets = Secrets(self.report)
         self._whole = whole
         self._names = names
+        self._read = read
         self._name = name_from(str(whole.value.get("name") or default_name))
         services = {name: composed(name, one) for name, one in whole.value["services"].items()}
         profiles = frozenset(values.get("COMPOSE_PROFILES", "").split(",")) - {""}
@@ -85,7 +86,8 @@ class _Conversion:
                 part.service, self.report, is_contained=part.form in ("contained", "container"),
                 is_kind=part.form == "kind",
             )
-        converted = processes.Processes(self.parts, self.report, self.text_of, self.environment_of).made()
+        made = processes.Processes(self.parts, self.report, self.text_of, self.environment_of, self._read)
+        converted = made.made()
         services: dict[str, Any] = {}
         for part in self.parts:
             if part.form == "kind":
@@ -110,7 +112,8 @@ class _Conversion:
         comments = {("services", name): one.comments for name, one in self.known.items()}
         comments |= {(one.section, one.name): one.comments for one in converted}
         text = write(values, comments, self._names, self.report.found)
-        return Imported(text, tuple(self._became(services)), tuple(self.report.found))
+        became = (*self._became(services), *_tasks(converted, self.parts))
+        return Imported(text, became, tuple(self.report.found))
 
     def _in_files(self) -> dict[str, frozenset[str]]:
         """Names that a process's own env files say, which win over `[env]`."""
@@ -237,6 +240,14 @@ class _Conversion:
             else:
                 where = "a process here" if part.form == "process" else "a process in a container"
                 yield Became(part.service.name, f"[processes.{part.name}] {where}")
+
+
+def _tasks(converted: Sequence[processes.Converted], parts: Sequence[Part]) -> Iterator[Became]:
+    """What runs once and is no service of its own in the file."""
+    own = {part.name for part in parts}
+    for one in converted:
+        if one.section == "tasks" and one.name not in own:
+            yield Became(one.name, f"[tasks.{one.name}] {one.table['run']}")
 
 
 def _same(value: str) -> str:
