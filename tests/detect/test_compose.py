@@ -515,3 +515,43 @@ def test_an_env_file_that_is_missing_names_what_it_is_copied_from(there: str, sa
     text = TWO.replace("web: {", "web: {env_file: .env, ")
     found = imported({"compose.yaml": text, "Dockerfile": PYTHON, there: "A=1\n"})
     assert [one.instead for one in found.left_out if one.key.endswith("env_file")] == [said]
+
+
+SETTINGS = """
+HOST = os.getenv("DB_HOST", "db")
+PORT = int(os.environ.get("DB_PORT", 5432))
+NAME = env("DB_NAME", default="shop")
+OTHER = os.getenv("CACHE_HOST", "db.example.org")
+BROKER = os.environ.get("BROKER_URL") or "redis://queue:6379/0"
+DEBUG = os.getenv("DEBUG", "false")
+"""
+FIELDS = """
+class Settings(BaseSettings):
+    db_host: str = "db"  # of the compose file
+    debug: bool = False
+"""
+
+
+@pytest.mark.parametrize(("code", "env"), [
+    (SETTINGS, {
+        "DB_HOST": "${services.db.host}", "DB_PORT": "${services.db.port}", "DB_NAME": "${services.db.database}",
+        "BROKER_URL": "${services.queue.url}",
+    }),
+    (FIELDS, {"DB_HOST": "${services.db.host}"}),
+    ("x = getenv('DB_HOST', 'elsewhere')", {}),
+])
+def test_a_default_in_the_code_that_names_a_service_is_said_in_env(code: str, env: dict[str, str]) -> None:
+    text = TWO + '  queue: {image: "redis:7", command: redis-server --requirepass x}\n'
+    text = text.replace('"postgres:16"', '"postgres:16", environment: {POSTGRES_DB: shop}')
+    found = convert(("compose.yaml",), {"compose.yaml": text, "Dockerfile": PYTHON}.get, {}, "shop", (code,))
+    assert dict(profile_of(found).env) == env
+
+
+def test_what_the_compose_file_says_wins_over_the_code() -> None:
+    text = """
+    services:
+      web: {build: ., command: gunicorn shop.wsgi, environment: {DB_HOST: elsewhere}}
+      db: {image: "postgres:16"}
+    """
+    found = convert(("compose.yaml",), {"compose.yaml": text, "Dockerfile": PYTHON}.get, {}, "shop", (SETTINGS,))
+    assert profile_of(found).env["DB_HOST"] == "elsewhere"
