@@ -27,8 +27,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     }),
     frozenset({"evidence", "files", "globs", "network", "processes", "relays", "system"}),
     frozenset({
-        "checkout", "data_seeds", "installers", "interpreters", "orphans", "python_env", "registry", "resources",
-        "runtimes", "shared_answer", "site_packages", "snapshots", "standing", "supervised", "supervisor",
+        "bytecode", "checkout", "data_seeds", "installers", "interpreters", "orphans", "python_env", "registry",
+        "resources", "runtimes", "shared_answer", "site_packages", "snapshots", "standing", "supervised", "supervisor",
         "supervisor_answers", "supervisor_logs", "supervisor_rpc", "supervisord", "system_packages", "trust",
     }),
     frozenset({"executor"}),

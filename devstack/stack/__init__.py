@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from devstack import keeping, system_packages
-from devstack.actions import StartProgram
+from devstack.actions import InstallPackages, StartProgram
+from devstack.bytecode import Bytecode
 from devstack.errors import DevstackError, UsageError
 from devstack.evidence import TICK
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
@@ -102,7 +103,7 @@ class Stack:
         if isinstance(goal, Down):
             return down(self.running().state, goal)
         try:
-            ensure_placed(self.tools_for(self.profile), self._store.load())
+            ensure_placed(self.tools_for(self.profile), self._store.load(), goal.names)
             return self.planned(self.observe(), goal)
         except UsageError as error:
             # what can't be understood yet may be in what is missing
@@ -158,13 +159,13 @@ class Stack:
         self, goal: Up, moving: Mapping[str, str], listener: Listener, show: Callable[[Plan], None]
     ) -> Run:
         tools = replace(self.tools_for(self.profile), moving=moving)
-        ensure_placed(tools, self._store.load())
+        ensure_placed(tools, self._store.load(), goal.names)
         observer = self._observer(tools, keep=True)
         with self._standing.looking() as notes:
             seen = observer.observe()
             if goal.restore:
-                done = Snapshots(self.system, self.project.snapshots).get(goal.restore).tasks
-                seen = replace(seen, state=keeping.foreseen(seen.state, done))
+                tasks = Snapshots(self.system, self.project.snapshots).get(goal.restore).tasks
+                seen = replace(seen, state=keeping.foreseen(seen.state, tasks))
             plan = self.planned(seen, goal)
         self._remember(seen)
         system_packages.ensure(seen.state.python)
@@ -179,8 +180,10 @@ class Stack:
             status = status_of(self.profile, seen.state, self.found.path)
             if plan.is_empty and not goal.names and goal.start:
                 self._standing.remember(Look(self.profile, seen.state, status, notes, notes, plan.warnings))
-        has_started = any(isinstance(event.step.action, StartProgram) for event in outcome.events)
-        return Run(outcome, status, exposed(self.system, self.layout()) if has_started else ())
+        done = {type(event.step.action) for event in outcome.events}
+        if InstallPackages in done and seen.python:
+            tools.bytecode.keep(seen.python.folder)
+        return Run(outcome, status, exposed(self.system, self.layout()) if StartProgram in done else ())
 
     def _unfinished(self, goal: Up) -> Up | None:
         """What brings to its end what was cut short: a restore, or data that was put in, which a limited goal would
@@ -344,6 +347,7 @@ class Stack:
             native=Native(self.system, cache / "seeds"), containers=self.containers, offline=self._options.offline,
             no_seed=self._options.no_seed,
             python=PythonEnvironments(self.system, project.root, project.folder, offline=self._options.offline),
+            bytecode=Bytecode(self.system, cache / "bytecode"),
             files=self.inputs if is_whole else Inputs(project.root), is_trusted=is_whole and self.gate.is_open,
         )
 
