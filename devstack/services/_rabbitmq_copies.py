@@ -28,16 +28,43 @@ _EACH = 10.0
 _SILENCE = 1.0
 
 
+#: inside of a container: Erlang's own little program has the node do it, where the image brings one
+_SAVE = """f=$1; rm -f "$f"
+printf 'file:write_file("%s", rabbit_json:encode(rabbit_definitions:all_definitions())).' "$f" > "$f.erl"
+erl_call -sname "$2" -a "file eval [\\"$f.erl\\"]" > /dev/null 2>&1; rm -f "$f.erl"
+[ -s "$f" ] || exec rabbitmqctl --quiet export_definitions "$f"
+"""
+_FEED = """f=$1; chown rabbitmq "$f" 2> /dev/null
+printf '{ok, B} = file:read_file("%s"), ok = rabbit_definitions:import_raw(B).' "$f" > "$f.erl"
+said=$(erl_call -sname "$2" -a "file eval [\\"$f.erl\\"]" 2> /dev/null); rm -f "$f.erl"
+[ "$said" = ok ] || exec rabbitmqctl --quiet import_definitions "$f"
+"""
+
+
 @dataclass(frozen=True)
 class Control:
-    """Ways to a node's definitions. argv, env: rabbitmqctl, ready for its words. dist, cookie: the node's own port for
-    other nodes; 0 where it can't be reached. By it an answer takes a hundredth of a second, by the program, which boots
-    an Erlang of its own, two."""
+    """Ways to a node's definitions. saving, feeding: commands that write, and read, `{file}`. dist, cookie: the node's
+    own port for other nodes; 0 where it can't be reached. By it an answer takes a hundredth of a second, by
+    rabbitmqctl, which boots an Erlang of its own, two."""
 
-    argv: tuple[str, ...]
+    saving: tuple[str, ...]
+    feeding: tuple[str, ...]
     env: Mapping[str, str]
     dist: int = 0
     cookie: str = ""
+
+    @classmethod
+    def inside(cls, node: str) -> Control:
+        """Of a container. node: its name."""
+        return cls(("sh", "-c", _SAVE, "sh", "{file}", node), ("sh", "-c", _FEED, "sh", "{file}", node), {})
+
+    @classmethod
+    def beside(cls, control: tuple[str, ...], env: Mapping[str, str], dist: int, cookie: str) -> Control:
+        """Of a process of this machine. control, env: rabbitmqctl."""
+        words = (*control, "--quiet")
+        return cls(
+            (*words, "export_definitions", "{file}"), (*words, "import_definitions", "{file}"), env, dist, cookie
+        )
 
     def save(self, runner: Runner) -> None:
         """Raises ProcessError."""
@@ -47,7 +74,7 @@ class Control:
                 runner.write(_DEFINITIONS, content(found))
                 return
         # in its own words, if it can't either
-        runner.save(_DEFINITIONS, (*self.argv, "--quiet", "export_definitions", "{file}"), self.env)
+        runner.save(_DEFINITIONS, self.saving, self.env)
 
     def feed(self, runner: Runner) -> None:
         """Raises ProcessError."""
@@ -56,7 +83,7 @@ class Control:
                 said = node.call("rabbit_definitions", "import_raw", binary(runner.read(_DEFINITIONS)))
                 if is_atom(said, "ok"):
                     return
-        runner.feed(_DEFINITIONS, (*self.argv, "--quiet", "import_definitions", "{file}"), self.env)
+        runner.feed(_DEFINITIONS, self.feeding, self.env)
 
 
 def dump(instance: Instance, runner: Runner, control: Control) -> None:

@@ -267,10 +267,10 @@ class RabbitMQKind:
 
     def _control(self, instance: Instance, server: Server) -> Control:
         if instance.is_contained:
-            return Control(("rabbitmqctl",), {})
+            return Control.inside(NODE)
         client = self.client(instance, server)
         env = {name: str(value) for name, value in client.env.items()}
-        return Control((client.programs[0], *client.argv), env, instance.ports["dist"], _cookie(instance))
+        return Control.beside((client.programs[0], *client.argv), env, instance.ports["dist"], _cookie(instance))
 
 
 # --- the declaration and its files ------------------------------------------------------------------------------------

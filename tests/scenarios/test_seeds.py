@@ -71,7 +71,7 @@ with amqp.Connection(f"{parts.hostname}:{parts.port}", *login, virtual_host="/")
         )
         channel.basic_publish(message, routing_key="jobs")
 """
-TABLE = "CREATE TABLE t (id serial PRIMARY KEY, words text);\n"
+TABLE = "CREATE TABLE IF NOT EXISTS t (id serial PRIMARY KEY, words text);\n"
 
 
 @dataclass
@@ -189,7 +189,7 @@ def test_the_second_clone_begins_with_the_data_of_the_first(clones: Clones) -> N
 
 
 def _migration(stack: Trio) -> None:
-    stack.project.write("migrations/2.sql", "ALTER TABLE t ADD COLUMN more int;\n")
+    stack.project.write("migrations/2.sql", "ALTER TABLE t ADD COLUMN IF NOT EXISTS more int;\n")
 
 
 def _fixture(stack: Trio) -> None:
@@ -321,7 +321,7 @@ def test_data_that_somebody_has_worked_with_is_neither_kept_nor_replaced(clones:
         session.execute("INSERT INTO t (words) VALUES ('mine')")
     _migration(two)
     clones.up(two)
-    assert _ran(two) == ["migrate", "seed", "migrate"] or _ran(two)[:2] == ["migrate", "seed"]
+    assert _ran(two) == ["migrate", "seed", "migrate"]
     with psycopg.connect(two.urls()["PG"]) as session:
         assert session.execute("SELECT count(*) FROM t WHERE words = 'mine'").fetchone() == (1,)
     assert len(clones.seeds) == 1
