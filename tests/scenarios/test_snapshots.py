@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import redis
+from psycopg import sql
 
 from tests.engine_bench import ensure_image, sweep, this_machines_engine
 from tests.scenarios import trio
@@ -228,3 +230,60 @@ def test_an_environment_in_the_trash_comes_back(stack: Trio) -> None:
 @pytest.mark.parametrize("stack", ["native"], indirect=True)
 def test_an_empty_trash_has_nothing_to_bring_back(stack: Trio) -> None:
     assert stack.project.run("undo", "--yes", "--json", code=2).error["id"] == "nothing-to-undo"
+
+
+def _databases(stack: Trio) -> set[str]:
+    with psycopg.connect(stack.urls()["PG"]) as session:
+        return {name for (name,) in session.execute("SELECT datname FROM pg_database").fetchall()}
+
+
+@pytest.mark.parametrize("stack", ["native"], indirect=True)
+def test_a_task_that_is_given_a_snapshot_after_it_was_done_has_it_taken(stack: Trio) -> None:
+    project = stack.project
+    stack.fill()
+    before, idle = stack.digest(), project.pids()["idle 1"]
+    project.replace('run = "python seed.py"', 'run = "python seed.py"\nsnapshot = "seeded"')
+    project.run("up")
+    assert stack.seeded() == 1
+    assert _names(project) == ["seeded"]
+    assert project.pids()["idle 1"] != idle, "nobody writes meanwhile"
+    assert "nothing had to be done" in project.run("up").text
+
+    # what `reset` goes to is made ahead, and used
+    assert until(lambda: any(name.endswith("_spare") for name in _databases(stack)))
+    _mess(stack)
+    idle = project.pids()["idle 1"]
+    project.run("reset", "--yes")
+    project.assert_up()
+    assert project.pids()["idle 1"] != idle
+    assert stack.digest() == before
+    assert until(lambda: any(name.endswith("_spare") for name in _databases(stack))), "and made again"
+
+    project.run("snapshot", "rm", "seeded", "--yes")
+    project.run("up")
+    assert _names(project) == ["before-reset"], "what a person has removed isn't made again"
+
+
+@pytest.mark.parametrize("stack", ["native"], indirect=True)
+def test_a_spare_that_is_gone_costs_only_time(stack: Trio) -> None:
+    """It may be made this very moment, or never have come about."""
+    project = stack.project
+    stack.fill()
+    before = stack.digest()
+    project.replace('run = "python seed.py"', 'run = "python seed.py"\nsnapshot = "seeded"')
+    project.run("up")
+    for _ in range(2):
+        with psycopg.connect(_superuser(project), autocommit=True) as session:
+            for name in _databases(stack):
+                if name.endswith("_spare"):
+                    session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        _mess(stack)
+        project.run("reset", "--yes")
+        project.assert_up()
+        assert stack.digest() == before
+
+
+def _superuser(project: Project) -> str:
+    runtime = project.machine.environ["XDG_RUNTIME_DIR"]
+    (folder,) = Path(runtime, "devstack").glob("*/postgres")
+    return f"host={folder} port={project.state['ports']['postgres']} user=postgres dbname=postgres"
