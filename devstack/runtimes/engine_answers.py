@@ -99,12 +99,17 @@ def state_of(found: Mapping[str, Any]) -> ProgramState:
 
 def _age(state: Mapping[str, Any]) -> float:
     """Seconds since it was started."""
+    began = moment(str(state.get("StartedAt", "")))
+    return max(0.0, (datetime.now(began.tzinfo) - began).total_seconds()) if began else 0.0
+
+
+def moment(text: str) -> datetime | None:
+    """A time as engines write it; None for what is none."""
     # nanoseconds are more than Python reads
-    text = re.sub(r"(\.\d{6})\d+", r"\1", str(state.get("StartedAt", "")).replace("Z", "+00:00"))
+    text = re.sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00"))
     with contextlib.suppress(ValueError):
-        began = datetime.fromisoformat(text)
-        return max(0.0, (datetime.now(began.tzinfo) - began).total_seconds())
-    return 0.0
+        return datetime.fromisoformat(text)
+    return None
 
 
 def volume_of(found: Mapping[str, Any]) -> Volume:

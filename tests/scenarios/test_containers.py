@@ -254,3 +254,19 @@ def test_a_service_that_has_another_name_by_now_leaves_no_container_behind(boxed
     project.assert_up()
     assert boxed.container != old
     assert {one.service for one in boxed.look.volumes} == {"redis", "cache"}, "nobody asked to remove data"
+
+
+@pytest.mark.fault("H7")
+def test_an_engine_whose_clock_is_another_one_is_told_by_doctor(boxed: Boxed) -> None:
+    project = boxed.project
+    project.run("up")
+    assert project.run("doctor", "--json").document == {"findings": []}
+    for shift, said in ((30, "30 s behind this machine's"), (-3600, "3600 s ahead of this machine's")):
+        [found] = project.run("doctor", "--json", env=project.machine.with_clock(shift)).document["findings"]
+
+        assert (found["id"], found["severity"]) == ("clock-skew", "warning")
+        assert found["what"] == f"the clock of the container engine is {said}"
+        assert found["fix"]
+    assert project.run("doctor", "--json", env=project.machine.with_clock(4)).document == {"findings": []}
+    project.run("down")
+    assert project.run("doctor", "--json").document == {"findings": []}
