@@ -29,10 +29,12 @@ from devstack.runtimes.engine_answers import (
     Look,
     Owned,
     Owner,
+    Sizes,
     api_version,
     names_of,
     owned,
     refused,
+    sizes_of,
     state_of,
     unavailable,
     volume_of,
@@ -106,17 +108,17 @@ class Engine:
             containers = self._worker.containers(all=True, size=sizes, filters=wanted)
             volumes = self.api.volumes(filters=wanted).get("Volumes") or ()
             networks = self.api.networks(filters=wanted)
-            used = self._used_by_volumes() if sizes and volumes else {}
+            used = self.sizes().volumes if sizes and volumes else {}
         return (
             *(owned("container", one, one["Names"][0].lstrip("/")) for one in containers),
             *(replace(owned("volume", one, one["Name"]), size=max(0, used.get(one["Name"], 0))) for one in volumes),
             *(owned("network", one, one["Name"]) for one in networks),
         )
 
-    def _used_by_volumes(self) -> dict[str, int]:
-        """Bytes by name; -1 where the engine doesn't know."""
-        found = self._worker.df().get("Volumes") or ()
-        return {one["Name"]: (one.get("UsageData") or {}).get("Size", -1) for one in found}
+    def sizes(self) -> Sizes:
+        """What an engine may count for many seconds."""
+        with self._asking():
+            return sizes_of(self._worker.df())
 
     def state(self, name: str, stack: str) -> ProgramState | None:
         """One container as it is now, whatever it is called by now."""

@@ -59,7 +59,7 @@ class ContainerPerformers:
     def build(self, action: actions.BuildImage, report: Report) -> None:
         engine = self._tools.containers.engine
         args = contained.build_args(self._profile, self._state, action.build)
-        wanted = builds.Wanted(action.image, action.name, action.build, args, self._owner.labels)
+        wanted = builds.Wanted(action.image, action.name, action.build, args, self._owner)
         builds.build(engine, self._tools.files, wanted, report.say)
         builds.discard(engine, self._state.stack, kept=frozenset(self._state.builds.values()))
 
