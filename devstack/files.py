@@ -36,10 +36,13 @@ class Files:
             os.close(descriptor)
 
     def write(self, path: Path, content: str | bytes, mode: int = 0o600) -> None:
-        """Replace a file as one act: written beside, synced, renamed. Raises StorageError."""
+        """Replace a file as one act: written beside, synced, renamed. Raises StorageError.
+
+        What a killed process left of its own try at this file goes.
+        """
         data = content.encode() if isinstance(content, str) else content
         with storage_errors(path):
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.")
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(data)
@@ -52,6 +55,7 @@ class Files:
                     Path(temporary).unlink()
                 raise
             self.sync_folder(path.parent)
+        _sweep(path)
 
     def append(self, path: Path, text: str) -> None:
         """Add to a private file, best effort: what only informs must not stop what works."""
@@ -232,6 +236,26 @@ class Files:
     def missing(self, root: Path, globs: Sequence[str]) -> tuple[str, ...]:
         """Those of these paths and globs below root that nothing is there for; folders count, generated ones too."""
         return tuple(glob for glob in globs if next(root.glob(glob), None) is None)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what writers of this file have left beside it that live no more."""
+    begin = f".{path.name}."
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            pid, _, chance = entry.name.removeprefix(begin).partition(".")
+            if entry.name.startswith(begin) and pid.isdecimal() and len(chance) == 8 and not _lives(int(pid)):
+                Path(entry.path).unlink()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextlib.contextmanager

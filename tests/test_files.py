@@ -145,6 +145,25 @@ def test_a_write_that_fails_changes_nothing_and_leaves_nothing(
     assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir() if entry.is_file()] == [("file", "old")]
 
 
+def test_what_a_killed_writer_left_goes_with_the_next_write(system: System, tmp_path: Path) -> None:
+    """And nothing else: neither another file's, nor that of one who is still writing, nor what a person put there."""
+    script = "import os, sys; from pathlib import Path; from devstack.system import System; path = Path(sys.argv[1])\n"
+    script += "os.fsync = lambda descriptor: os.kill(os.getpid(), 9)\nSystem().write(path, 'new')\n"
+    for name in ("file", "other"):
+        done = subprocess.run([sys.executable, "-c", script, tmp_path / name], cwd=ROOT, check=False)
+        assert done.returncode == -9
+    [left] = tmp_path.glob(".file.*")
+    [others] = tmp_path.glob(".other.*")
+    kept = [tmp_path / f".file.{os.getpid()}.abcdefgh", tmp_path / ".file.mine", tmp_path / ".file.1.mine"]
+    for path in kept:
+        path.touch()
+
+    system.write(tmp_path / "file", "newer")
+
+    assert not left.exists()
+    assert {path for path in tmp_path.iterdir() if path.is_file()} == {tmp_path / "file", others, *kept}
+
+
 def test_a_folder_in_the_way_is_told(system: System, tmp_path: Path) -> None:
     (tmp_path / "file").mkdir()
     acts: list[Act] = [lambda s, p: s.write(p, ""), lambda s, p: s.link(p, "x"), open_private]
