@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from devstack.errors import UsageError
@@ -21,6 +21,8 @@ _MANIFEST = "manifest.json"
 _UNDER_WAY = "restoring.json"
 #: begins the names of those that devstack makes itself
 BEFORE = "before-"
+#: ends the name of such a one when the next of its name has taken its place
+_EARLIER = "-earlier"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Part:
 @dataclass(frozen=True)
 class Manifest:
     """One snapshot. token: the servers know their copies by it. made: seconds since the epoch. revision: git's, "" for
-    none. why: what made it, "" for a person. tasks: what was done with the data, as in the record."""
+    none. why: what made it, "" for a person. tasks: what was done with the data, as in the record. folder: the name of
+    its folder where that isn't made of its own."""
 
     name: str
     token: str
@@ -45,11 +48,12 @@ class Manifest:
     why: str = ""
     services: Mapping[str, Part] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""
 
     @property
     def key(self) -> str:
         """The name of its folder."""
-        return f"{self.name}-{self.token}"
+        return self.folder or f"{self.name}-{self.token}"
 
     @property
     def size(self) -> int:
@@ -120,6 +124,20 @@ class Snapshots:
     def finish(self, manifest: Manifest) -> None:
         """It is whole: from now on it counts."""
         self._system.write(self._folder / manifest.key / _MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
+
+    def replaced(self, new: Manifest) -> None:
+        """Let go of those whose name another one has by now. What a restore has put aside is kept once more: one that
+        is repeated must not lose what the first has found."""
+        # the oldest first, since the last one stays
+        for old in reversed(self.every()):
+            if old.name != new.name or old.token == new.token:
+                continue
+            if old.why and old.name.startswith(BEFORE) and not old.name.endswith(_EARLIER):
+                earlier = replace(old, name=f"{old.name}{_EARLIER}", folder=old.key)
+                self.finish(earlier)
+                self.replaced(earlier)
+            else:
+                self.remove(old.key)
 
     def remove(self, key: str) -> None:
         """The manifest goes first, so that half of a snapshot never counts."""

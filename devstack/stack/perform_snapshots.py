@@ -65,10 +65,9 @@ class SnapshotPerformers:
 
     def _finish(self, action: actions.SaveSnapshot, token: str) -> None:
         """It counts from now on; those of its name that it replaces go."""
-        self._snapshots.finish(self._manifest(action, token))
-        for old in self._snapshots.every():
-            if old.name == action.name and old.token != token:
-                self._snapshots.remove(old.key)
+        manifest = self._manifest(action, token)
+        self._snapshots.finish(manifest)
+        self._snapshots.replaced(manifest)
         kept = {one.token for one in self._snapshots.every()}
         self._each(lambda service: _copies(service).sweep(service.instance, service.server, kept))
 
