@@ -42,6 +42,7 @@ class SnapshotPerformers:
 
         self._each(keep)
         self._finish(action, token)
+        self._tools.store.update(lambda record: replace(record, owed=_without(record.owed, action.name)))
 
     def restore(self, action: actions.RestoreSnapshot, report: Report) -> None:
         manifest = self._snapshots.get(action.name)
@@ -60,7 +61,7 @@ class SnapshotPerformers:
         self._each(recall, manifest.services)
         why = f"what was there before {action.name} was restored"
         self._finish(actions.SaveSnapshot(before.before, why), before.token)
-        self._tools.store.update(lambda record: replace(record, tasks=dict(manifest.tasks)))
+        self._tools.store.update(lambda record: replace(record, tasks=dict(manifest.tasks), owed={}))
         self._snapshots.restore_ends()
 
     def _finish(self, action: actions.SaveSnapshot, token: str) -> None:
@@ -105,6 +106,10 @@ class SnapshotPerformers:
     def _revision(self) -> str:
         git, root = Git(self._tools.system), self._tools.project.root
         return (git.revision(root) or "")[:12] if git.is_checkout(root) else ""
+
+
+def _without(owed: Mapping[str, str], name: str) -> dict[str, str]:
+    return {task: snapshot for task, snapshot in owed.items() if snapshot != name}
 
 
 def _copies(service: ServiceState) -> Copies:
