@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -15,6 +16,9 @@ from pathlib import Path
 from devstack import evidence
 from devstack.errors import InterruptedRunError, StorageError
 from devstack.globs import matching
+
+#: a file before it gets its name: whose, written by whom
+_BESIDE = re.compile(r"\.(?P<name>.+)\.(?P<pid>[0-9]+)\.[a-z0-9_]{8}")
 
 
 class Files:
@@ -55,7 +59,20 @@ class Files:
                     Path(temporary).unlink()
                 raise
             self.sync_folder(path.parent)
-        _sweep(path)
+        self.sweep_folder(path.parent, path.name)
+
+    def sweep_folder(self, folder: Path, name: str = "", depth: int = 0) -> None:
+        """Remove what writers that live no more have left beside their files, or beside the one of this name.
+
+        depth: so far into the folders of the folder.
+        """
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if depth and entry.is_dir(follow_symlinks=False):
+                    self.sweep_folder(Path(entry.path), name, depth - 1)
+                found = _BESIDE.fullmatch(entry.name)
+                if found and found["name"] in (name or found["name"],) and not _lives(int(found["pid"])):
+                    Path(entry.path).unlink()
 
     def append(self, path: Path, text: str) -> None:
         """Add to a private file, best effort: what only informs must not stop what works."""
@@ -236,16 +253,6 @@ class Files:
     def missing(self, root: Path, globs: Sequence[str]) -> tuple[str, ...]:
         """Those of these paths and globs below root that nothing is there for; folders count, generated ones too."""
         return tuple(glob for glob in globs if next(root.glob(glob), None) is None)
-
-
-def _sweep(path: Path) -> None:
-    """Remove what writers of this file have left beside it that live no more."""
-    begin = f".{path.name}."
-    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
-        for entry in entries:
-            pid, _, chance = entry.name.removeprefix(begin).partition(".")
-            if entry.name.startswith(begin) and pid.isdecimal() and len(chance) == 8 and not _lives(int(pid)):
-                Path(entry.path).unlink()
 
 
 def _lives(pid: int) -> bool:

@@ -162,6 +162,10 @@ def test_what_a_killed_writer_left_goes_with_the_next_write(system: System, tmp_
 
     assert not left.exists()
     assert {path for path in tmp_path.iterdir() if path.is_file()} == {tmp_path / "file", others, *kept}
+    system.sweep_folder(tmp_path.parent)
+    assert others.exists()
+    system.sweep_folder(tmp_path.parent, depth=1)
+    assert {path for path in tmp_path.iterdir() if path.is_file()} == {tmp_path / "file", *kept}
 
 
 def test_a_folder_in_the_way_is_told(system: System, tmp_path: Path) -> None:
