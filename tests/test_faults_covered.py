@@ -72,6 +72,8 @@ FAULTS = {
     "H4": "an engine, or somebody, that has ended containers",
     "H5": "a service that has another name by now",
     "H6": "a container that never gets ready",
+    "I5": "a supervisord that was killed",
+    "I9": "devstack killed at any step",
     "J1": "spaces, quotes, $, emoji, newline in a path",
     "J2": "a path longer than a socket's",
     "J3": "HOME unset, missing, read-only",
