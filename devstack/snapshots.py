@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from devstack.errors import UsageError
+from devstack.errors import DataError, UsageError
 from devstack.profile.model import NAME
 from devstack.system import System
 
@@ -27,12 +27,14 @@ _EARLIER = "-earlier"
 
 @dataclass(frozen=True)
 class Part:
-    """What is kept of one service. generation: of the data that it belongs to. size: bytes."""
+    """What is kept of one service. generation: of the data that it belongs to. size: bytes. files: SHA-256 of each of
+    its files, by name."""
 
     version: str
     runtime: str
     generation: str
     size: int
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,18 @@ class Snapshots:
     def files(self, key: str, service: str) -> Path:
         """The folder of a service's files."""
         return self._folder / key / service
+
+    def ensure_whole(self, manifest: Manifest) -> None:
+        """Raises DataError where its files aren't what was saved: with half of them what is there would be lost."""
+        for service, part in manifest.services.items():
+            found = self._system.tree_digests(self.files(manifest.key, service)) if part.files else {}
+            wrong = [name for name in {**part.files, **found} if found.get(name) != part.files.get(name)]
+            if wrong:
+                raise DataError(
+                    "snapshot-damaged", f"the snapshot {manifest.name} can't be restored",
+                    why=f"{service}/{wrong[0]} isn't what was saved", fix="devstack snapshot list",
+                    evidence=(f"kept as it is: {self.files(manifest.key, service) / wrong[0]}",),
+                )
 
     def ensure_name(self, name: str) -> None:
         """Raises UsageError for a name that can't be one."""

@@ -48,6 +48,7 @@ class SnapshotPerformers:
         manifest = self._snapshots.get(action.name)
         under_way = self._snapshots.under_way
         if under_way is None or under_way.key != manifest.key:
+            self._snapshots.ensure_whole(manifest)
             under_way = Restore(manifest.key, action.before, random.token_hex(4))
             self._snapshots.begin(f"{under_way.before}-{under_way.token}")
             self._snapshots.restore_begins(under_way)
@@ -101,7 +102,7 @@ class SnapshotPerformers:
         inside = _copies(service).kept_size(service.instance, token)
         size = inside + self._tools.system.tree_size(files)
         version = service.probe.version if service.probe and service.probe.version else service.server.version
-        return Part(version, service.runtime, service.generation, size)
+        return Part(version, service.runtime, service.generation, size, self._tools.system.tree_digests(files))
 
     def _revision(self) -> str:
         git, root = Git(self._tools.system), self._tools.project.root
