@@ -40,6 +40,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.usefixtures("umask")
+@pytest.mark.fault("C14")
 def test_modes_are_as_asked_whatever_the_umask(system: System, tmp_path: Path) -> None:
     """Secrets are private and scripts executable under umask 000 and 777."""
     system.write(tmp_path / "secret", "s")
@@ -232,6 +233,7 @@ print("on")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+@pytest.mark.fault("C1")
 def test_a_full_disk_is_told_and_the_old_file_stays(tmp_path: Path) -> None:
     """And what only informs is left out silently."""
     unshare = shutil.which("unshare")
@@ -380,6 +382,7 @@ def test_waiting_for_a_lock_ends_with_the_run(system: System, tmp_path: Path) ->
         pass
 
 
+@pytest.mark.fault("E6")
 def test_a_lock_is_released_when_its_holder_fails(system: System, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), system.lock(tmp_path / "lock", 1):
         raise ZeroDivisionError
@@ -417,6 +420,15 @@ def test_moves_tell_what_is_in_the_way(system: System, tmp_path: Path) -> None:
         system.move(tmp_path / "one", tmp_path / "two")
     system.move(tmp_path / "one", tmp_path / "three")
     assert (tmp_path / "three" / "file").read_text() == "one"
+
+
+def test_what_the_copy_of_a_tree_collects_is_told_by_its_first_cause() -> None:
+    with pytest.raises(StorageError) as caught, storage_errors(Path("/some/where/tree")):
+        raise shutil.Error([("/a", "/some/where/tree/a", "[Errno 28] No space left on device: '/some/where/tree/a'")])
+    assert (caught.value.id, caught.value.fix[:5]) == ("disk-full", "df -h")
+    with pytest.raises(StorageError, match="odd") as caught, storage_errors(Path("/some/where/tree")):
+        raise shutil.Error("odd")
+    assert caught.value.id == "storage-failed"
 
 
 @pytest.mark.parametrize(
