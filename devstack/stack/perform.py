@@ -342,7 +342,8 @@ class Performers:
     def _explained(self, error: ProcessError, program: str) -> ProcessError:
         """With what is wrong, where the last lines of its log say it."""
         cause = last_words.cause(self._last_lines(program, _SEARCHED))
-        if said := said_by_a_server(self._profile.services, cause):
+        lines = self._last_lines(program, _SEARCHED) if program in self._state.services else ()
+        if said := said_by_a_server(self._profile.services, cause or "\n".join(lines)):
             error.why, error.fix = said
         elif cause:
             error.why = f"{cause} ({error.why})"
