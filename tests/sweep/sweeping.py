@@ -20,6 +20,9 @@ from typing import Any
 
 import psutil
 
+from devstack.output import documents
+from devstack.stack import Options, Stack, Up
+from devstack.system import System
 from tests.scenarios.machine import MINI, Machine, Project, below, finish, lives
 from tests.sweep.taps import Point, Tap
 
@@ -84,10 +87,11 @@ def killed_at(project: Project, words: tuple[str, ...], number: int) -> Point | 
     """Run the command and kill it at its so-manieth call; None where it was done before."""
     hit: list[Point] = []
 
-    def strike(point: Point, pid: int) -> None:
+    def strike(point: Point) -> int:
         if len(tap.points) == number:
             hit.append(point)
             tap.kill()
+        return 0
 
     tap = Tap(strike)
     code, text = tapped(project, words, tap)
@@ -95,20 +99,46 @@ def killed_at(project: Project, words: tuple[str, ...], number: int) -> Point | 
     return hit[0] if hit else None
 
 
+def refusing(number: int, error: int) -> Tap:
+    """Refuses the so-manieth call with this error, if it is the command's own and makes something."""
+
+    def strike(point: Point) -> int:
+        is_meant = point.caller == "own" and not point.call.startswith(("unlink", "rmdir"))
+        return error if len(tap.points) == number and is_meant else 0
+
+    tap = Tap(strike)
+    return tap
+
+
 def digest(project: Project) -> dict[str, Any]:
     """Everything that must not depend on whether a run was killed on the way."""
-    status = project.status()
+    status, plan = look(project)
     for row in (*status["services"], *status["processes"]):
         # supervisord calls it so for its first second
         row["state"] = "running" if row["ready"] and row["state"] == "starting" else row["state"]
     rows = [{key: row[key] for key in row if key not in _FACTS} for row in (*status["services"], *status["processes"])]
     return {
         "status": [status["stack"]["state"], *rows],
-        "plan": [step["id"] for step in project.run("plan", "--json").document["steps"]],
+        "plan": plan,
         "files": files(project),
         "git": _changed(project),
         "keys": keys(project) if status["stack"]["state"] == "up" else {},
     }
+
+
+def look(project: Project) -> tuple[dict[str, Any], list[str]]:
+    """What `status --json` and `plan --json` say, without a process for each: there are hundreds of points."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(project.machine.environ)
+    try:
+        stack = Stack(System(), project.root, Options())
+        # as JSON says it
+        status = json.loads(json.dumps(documents.status(stack.status())))
+        return status, [step.id for step in stack.plan(Up()).steps]
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _changed(project: Project) -> str:

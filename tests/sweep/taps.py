@@ -52,10 +52,11 @@ class Point:
 class Tap:
     """Listens to one command and all that it starts, as long as any of them lives.
 
-    strike: called with each point and the caller's pid before the call is made.
+    strike: called with each point before the call is made; where it returns the number of an error, the call fails with
+    that instead.
     """
 
-    def __init__(self, strike: Callable[[Point, int], None] = lambda point, pid: None) -> None:
+    def __init__(self, strike: Callable[[Point], int] = lambda point: 0) -> None:
         self.points: list[Point] = []
         self._strike = strike
         self._ours, theirs = socket.socketpair()
@@ -94,25 +95,26 @@ class Tap:
         with contextlib.suppress(OSError):
             fcntl.ioctl(listener, _RECEIVE, notice)
             number, thread, _, call, _, _, *arguments = _NOTICE.unpack(notice)
+            refusal = 0
             try:
-                point, pid = self._point(thread, _NAMES[call], arguments)
+                point = self._point(thread, _NAMES[call], arguments)
                 if point is not None:
                     self.points.append(point)
-                    self._strike(point, pid)
+                    refusal = self._strike(point)
             finally:
-                fcntl.ioctl(listener, _SEND, _ANSWER.pack(number, 0, 0, _GO_ON))
+                fcntl.ioctl(listener, _SEND, _ANSWER.pack(number, 0, -refusal, 0 if refusal else _GO_ON))
 
-    def _point(self, thread: int, call: str, arguments: list[int]) -> tuple[Point | None, int]:
+    def _point(self, thread: int, call: str, arguments: list[int]) -> Point | None:
         pid = int(_status(thread, "Tgid"))
         caller = self._caller(pid)
         # what becomes of the launcher
         if caller == "daemon" or (caller == "own" and call == "execve"):
-            return None, pid
+            return None
         if call in _PATHS:
             paths = tuple(_text(thread, arguments[index]) for index in _PATHS[call])
         else:
             paths = (str(Path(f"/proc/{thread}/fd/{arguments[0]}").readlink()),)
-        return None if _is_idle(thread, call, paths) else Point(call, paths, caller), pid
+        return None if _is_idle(thread, call, paths) else Point(call, paths, caller)
 
     def _caller(self, pid: int) -> Caller:
         if pid == self._command:
