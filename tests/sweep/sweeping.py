@@ -28,8 +28,8 @@ from tests.sweep.taps import Point, Tap
 
 #: what differs from run to run: tokens, ids, times, numbers of processes and ports
 _CHANCE = re.compile(r"[0-9a-f]{16}|-[0-9a-f]{8}(?=/|$)")
-#: what tells about a run, or belongs to a program
-_TOLD = ("journal/", "logs/", "pids/", "data/", "venvs/")
+#: what tells about a run, or belongs to a program; who held the stack when it was killed counts only while it lives
+_TOLD = ("journal/", "logs/", "pids/", "data/", "venvs/", "lock.json")
 _FACTS = ("pid", "uptime_s", "restarts", "port", "url", "id", "root")
 SNAPSHOT = '[tasks.seed]\nsnapshot = "seeded"'
 
@@ -151,7 +151,8 @@ def files(project: Project) -> list[str]:
     found = []
     for path in sorted(project.folder.rglob("*")):
         name = path.relative_to(project.folder).as_posix()
-        is_told = name.startswith(_TOLD) and name.count("/") > (1 if name.startswith(("data/", "venvs/")) else 0)
+        depth = 2 if name.startswith(("data/", "venvs/")) else 1
+        is_told = name.startswith(_TOLD) and (name.count("/") >= depth or name == "lock.json")
         if not is_told:
             found.append(f"{_CHANCE.sub('*', name)} {path.lstat().st_mode:o}")
     runtime = Path(project.machine.environ["XDG_RUNTIME_DIR"])
