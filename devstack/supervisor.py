@@ -6,6 +6,8 @@ alone. Decides nothing about what should run: that is the plan's. Orphans are `d
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 import signal
 from collections.abc import Mapping
@@ -13,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devstack import orphans, supervisor_logs
-from devstack.errors import ProcessError
+from devstack.errors import DevstackError, ProcessError, StorageError
+from devstack.files import storage_error
 from devstack.processes import Identity
 from devstack.shared_answer import SharedAnswer
 from devstack.state import Orphan, ProgramState, SupervisorState
@@ -244,12 +247,21 @@ class Supervisor:
         # its digest can be observed as soon as this returns
         self._system.until(record.exists, min(timeout, 1.0), 0.005)
 
-    def _failed(self, name: str, fault: FaultError) -> ProcessError:
+    def _failed(self, name: str, fault: FaultError) -> DevstackError:
+        script = Path(self._layout.script(name))
+        if fault.code == NOT_EXECUTABLE and self._system.is_noexec(script):
+            return StorageError(
+                "mounted-noexec", f"programs in {script.parent} can't run", why="its file system is mounted noexec",
+                fix=f"findmnt -T {script.parent}",
+            )
         why = {
             NO_FILE: f"{self._layout.script(name)} is missing",
             NOT_EXECUTABLE: f"{self._layout.script(name)} can't be executed",
             SPAWN_ERROR: self.programs(0)[name].reason if fault.code == SPAWN_ERROR else "",
         }.get(fault.code, fault.why)
+        if errno.errorcode[errno.ENOSPC] in why:
+            # supervisord couldn't make its log
+            return storage_error(Path(self._layout.log(name)), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         return ProcessError(
             "program-failed", f"{name} didn't start", why=why, fix=f"devstack logs {name}",
             evidence=self.last_lines(name, 12),

@@ -271,7 +271,7 @@ class Performers:
         trash_volumes(self._system, trash, self._containers.volumes())
         note_record(self._system, trash, self._tools.store.load())
         self._containers.forget_builds()
-        forgotten = replace(self._tools.store.load(), tasks={}, generations={}, runtimes={}, volumes={})
+        forgotten = replace(self._tools.store.load(), tasks={}, owed={}, generations={}, runtimes={}, volumes={})
         self._tools.store.update(lambda record: forgotten)
 
     # --- what several of them ask -------------------------------------------------------------------------------------
@@ -342,7 +342,8 @@ class Performers:
     def _explained(self, error: ProcessError, program: str) -> ProcessError:
         """With what is wrong, where the last lines of its log say it."""
         cause = last_words.cause(self._last_lines(program, _SEARCHED))
-        if said := said_by_a_server(self._profile.services, cause):
+        lines = self._last_lines(program, _SEARCHED) if program in self._state.services else ()
+        if said := said_by_a_server(self._profile.services, cause or "\n".join(lines)):
             error.why, error.fix = said
         elif cause:
             error.why = f"{cause} ({error.why})"

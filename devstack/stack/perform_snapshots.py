@@ -42,11 +42,13 @@ class SnapshotPerformers:
 
         self._each(keep)
         self._finish(action, token)
+        self._tools.store.update(lambda record: replace(record, owed=_without(record.owed, action.name)))
 
     def restore(self, action: actions.RestoreSnapshot, report: Report) -> None:
         manifest = self._snapshots.get(action.name)
         under_way = self._snapshots.under_way
         if under_way is None or under_way.key != manifest.key:
+            self._snapshots.ensure_whole(manifest)
             under_way = Restore(manifest.key, action.before, random.token_hex(4))
             self._snapshots.begin(f"{under_way.before}-{under_way.token}")
             self._snapshots.restore_begins(under_way)
@@ -60,15 +62,14 @@ class SnapshotPerformers:
         self._each(recall, manifest.services)
         why = f"what was there before {action.name} was restored"
         self._finish(actions.SaveSnapshot(before.before, why), before.token)
-        self._tools.store.update(lambda record: replace(record, tasks=dict(manifest.tasks)))
+        self._tools.store.update(lambda record: replace(record, tasks=dict(manifest.tasks), owed={}))
         self._snapshots.restore_ends()
 
     def _finish(self, action: actions.SaveSnapshot, token: str) -> None:
         """It counts from now on; those of its name that it replaces go."""
-        self._snapshots.finish(self._manifest(action, token))
-        for old in self._snapshots.every():
-            if old.name == action.name and old.token != token:
-                self._snapshots.remove(old.key)
+        manifest = self._manifest(action, token)
+        self._snapshots.finish(manifest)
+        self._snapshots.replaced(manifest)
         kept = {one.token for one in self._snapshots.every()}
         self._each(lambda service: _copies(service).sweep(service.instance, service.server, kept))
 
@@ -101,11 +102,15 @@ class SnapshotPerformers:
         inside = _copies(service).kept_size(service.instance, token)
         size = inside + self._tools.system.tree_size(files)
         version = service.probe.version if service.probe and service.probe.version else service.server.version
-        return Part(version, service.runtime, service.generation, size)
+        return Part(version, service.runtime, service.generation, size, self._tools.system.tree_digests(files))
 
     def _revision(self) -> str:
         git, root = Git(self._tools.system), self._tools.project.root
         return (git.revision(root) or "")[:12] if git.is_checkout(root) else ""
+
+
+def _without(owed: Mapping[str, str], name: str) -> dict[str, str]:
+    return {task: snapshot for task, snapshot in owed.items() if snapshot != name}
 
 
 def _copies(service: ServiceState) -> Copies:

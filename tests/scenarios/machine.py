@@ -79,6 +79,10 @@ class Done:
         return error
 
 
+#: how the commands of the running test have ended, for a report
+ENDS: list[Done] = []
+
+
 @dataclass
 class Machine:
     """folder: of this test. environ: what the person's shell exports. prefix: words before every command. command: how
@@ -274,6 +278,7 @@ def finish(child: subprocess.Popen[str], words: tuple[str, ...] = (), code: int 
         out, err = child.communicate()
         raise AssertionError(f"devstack {' '.join(words)} did not end\n{out}\n{err}") from None
     done = Done(child.returncode, out, err)
+    ENDS.append(done)
     assert "Traceback" not in done.text, done.text
     assert code is None or done.code == code, f"devstack {' '.join(words)}: {done.code}, not {code}\n{done.text}"
     return done
