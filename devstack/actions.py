@@ -201,12 +201,14 @@ class AwaitProgram(Action):
 @dataclass(frozen=True)
 class RunTask(Action):
     """words: more of them for its command; it doesn't count as done then. is_forced: a person asked for it: `unless`
-    isn't. seed: what its data comes from, if that could be put in before; "" for nothing."""
+    isn't. snapshot: the one that is saved once it has run, "" for none. seed: what its data comes from, if that could
+    be put in before; "" for nothing."""
 
     verb: ClassVar[str] = "run"
     task: str
     words: tuple[str, ...] = ()
     is_forced: bool = False
+    snapshot: str = ""
     seed: str = ""
 
 

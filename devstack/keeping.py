@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from devstack.actions import KeepSeed, MakeSpare, PlantSeed, RestoreSnapshot, SaveSnapshot, stop_of
@@ -37,7 +37,7 @@ def late(profile: Profile, state: State, goal: Up) -> Up:
     name = reset_to(profile)
     for task, now in state.tasks.items():
         is_done = now.done and now.has_same_data and all(service.has_data for service in state.services.values())
-        if name and profile.tasks[task].snapshot == name and name not in state.snapshots and is_done:
+        if name and profile.tasks[task].snapshot == name and name not in state.snapshots and is_done and not now.owes:
             return replace(goal, save=name, why=f"the task {task} was done before it asked for a snapshot")
     return goal
 
@@ -79,14 +79,13 @@ def plant(draft: Draft, state: State, profile: Profile, wanted: Collection[str])
     return seeding.story
 
 
-def after(draft: Draft, profile: Profile, state: State, name: str, step: str) -> str:
-    """The step after which a task is done: the snapshot that it asks for, and what is kept of it for others, else its
-    own."""
-    snapshot, seeding = profile.tasks[name].snapshot, state.seeding
-    if not snapshot:
-        return step
+def after(draft: Draft, profile: Profile, state: State, name: str, needs: Iterable[str]) -> str:
+    """The snapshot that a task asks for, and what is kept of it for others: the step after which it is done. needs: the
+    task's own step, or what it needs where it is done and was only cut short, and the services."""
+    snapshot, seeding = profile.tasks[name].snapshot or "", state.seeding
+    cause = f"{name} has run" if f"{name}:run" in draft else "it was cut short"
     action = SaveSnapshot(snapshot, why=f"the data as the task {name} leaves it")
-    step = draft.add(f"snapshot {snapshot}", action, f"{name} has run", needs=[step, *profile.services])
+    step = draft.add(f"snapshot {snapshot}", action, cause, needs=needs)
     if name not in seeding.keys or name == seeding.task:
         return step
     kept = KeepSeed(seeding.keys[name], snapshot, covered(profile, name))

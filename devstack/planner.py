@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from devstack import contained, images, keeping, project_files, watching
 from devstack.actions import (
@@ -308,17 +308,22 @@ class _Up:
     def _task(self, name: str) -> None:
         task, state = self.profile.tasks[name], self.state.tasks[name]
         cause = "asked for" if name in self.goal.force else _task_cause(task, state)
+        snapshot = task.snapshot or "" if self.wanted.issuperset(self.profile.services) else ""
+        services = tuple(self.profile.services)
         if not cause:
             # done already: whoever needs it still comes after what it needs
-            self.draft.point(name, graph.needs(self.profile, name))
+            needs: Sequence[str] = graph.needs(self.profile, name)
+            if snapshot and state.owes == snapshot:
+                needs = [keeping.after(self.draft, self.profile, self.state, name, [*needs, *services])]
+            self.draft.point(name, needs)
             return
         needs = [f"{SUPERVISOR}:reap", PROJECT, PYTHON, "paths:make", *keeping.DONE, *graph.needs(self.profile, name)]
         is_forced = name in self.goal.force
         seed = self._seed if name in self.state.seeding.covers and not is_forced else ""
-        action = RunTask(name, self.goal.words if is_forced else (), is_forced, seed)
+        action = RunTask(name, self.goal.words if is_forced else (), is_forced, snapshot, seed)
         step = self.draft.add(name, action, cause, needs=needs, optional=task.optional)
-        if self.wanted.issuperset(self.profile.services):
-            step = keeping.after(self.draft, self.profile, self.state, name, step)
+        if snapshot:
+            step = keeping.after(self.draft, self.profile, self.state, name, [step, *services])
         self.draft.point(name, [step])
 
     def _process(self, name: str) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from devstack.errors import UsageError
+from devstack.errors import DataError, UsageError
 from devstack.profile.model import NAME
 from devstack.system import System
 
@@ -23,22 +23,27 @@ _UNDER_WAY = "restoring.json"
 _REMOVED = ".removed"
 #: begins the names of those that devstack makes itself
 BEFORE = "before-"
+#: ends the name of such a one when the next of its name has taken its place
+_EARLIER = "-earlier"
 
 
 @dataclass(frozen=True)
 class Part:
-    """What is kept of one service. generation: of the data that it belongs to. size: bytes."""
+    """What is kept of one service. generation: of the data that it belongs to. size: bytes. files: SHA-256 of each of
+    its files, by name."""
 
     version: str
     runtime: str
     generation: str
     size: int
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Manifest:
     """One snapshot. token: the servers know their copies by it. made: seconds since the epoch. revision: git's, "" for
-    none. why: what made it, "" for a person. tasks: what was done with the data, as in the record."""
+    none. why: what made it, "" for a person. tasks: what was done with the data, as in the record. folder: the name of
+    its folder where that isn't made of its own."""
 
     name: str
     token: str
@@ -47,11 +52,12 @@ class Manifest:
     why: str = ""
     services: Mapping[str, Part] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""
 
     @property
     def key(self) -> str:
         """The name of its folder."""
-        return f"{self.name}-{self.token}"
+        return self.folder or f"{self.name}-{self.token}"
 
     @property
     def size(self) -> int:
@@ -98,6 +104,18 @@ class Snapshots:
         """The folder of a service's files."""
         return self._folder / key / service
 
+    def ensure_whole(self, manifest: Manifest) -> None:
+        """Raises DataError where its files aren't what was saved: with half of them what is there would be lost."""
+        for service, part in manifest.services.items():
+            found = self._system.tree_digests(self.files(manifest.key, service)) if part.files else {}
+            wrong = [name for name in {**part.files, **found} if found.get(name) != part.files.get(name)]
+            if wrong:
+                raise DataError(
+                    "snapshot-damaged", f"the snapshot {manifest.name} can't be restored",
+                    why=f"{service}/{wrong[0]} isn't what was saved", fix="devstack snapshot list",
+                    evidence=(f"kept as it is: {self.files(manifest.key, service) / wrong[0]}",),
+                )
+
     def ensure_name(self, name: str) -> None:
         """Raises UsageError for a name that can't be one."""
         if not NAME.fullmatch(name):
@@ -132,6 +150,20 @@ class Snapshots:
     def dismiss(self, name: str) -> None:
         """A person wants this one no more: it isn't made again by itself."""
         self._system.write(self._folder / f"{name}{_REMOVED}", "")
+
+    def replaced(self, new: Manifest) -> None:
+        """Let go of those whose name another one has by now. What a restore has put aside is kept once more: one that
+        is repeated must not lose what the first has found."""
+        # the oldest first, since the last one stays
+        for old in reversed(self.every()):
+            if old.name != new.name or old.token == new.token:
+                continue
+            if old.why and old.name.startswith(BEFORE) and not old.name.endswith(_EARLIER):
+                earlier = replace(old, name=f"{old.name}{_EARLIER}", folder=old.key)
+                self.finish(earlier)
+                self.replaced(earlier)
+            else:
+                self.remove(old.key)
 
     def remove(self, key: str) -> None:
         """The manifest goes first, so that half of a snapshot never counts."""

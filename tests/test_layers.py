@@ -25,7 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         "timings", "away", "completing", "composing", "contained", "images", "keeping", "layout", "viewpoint",
         "watching", "ci", "doctor",
     }),
-    frozenset({"evidence", "files", "globs", "network", "processes", "relays", "system"}),
+    frozenset({"evidence", "files", "globs", "network", "processes", "relays", "room", "system"}),
     frozenset({
         "bytecode", "checkout", "data_seeds", "installers", "interpreters", "orphans", "python_env", "registry",
         "resources", "runtimes", "shared_answer", "site_packages", "snapshots", "standing", "supervised", "supervisor",

@@ -229,7 +229,7 @@ class Observer:
         rest.append(self._inputs(task))
         halves = (hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16] for parts in (data, rest))
         missing = self._tools.system.missing(self._tools.project.root, task.outputs)
-        return TaskState(".".join(halves), record.tasks.get(name, ""), missing)
+        return TaskState(".".join(halves), record.tasks.get(name, ""), missing, record.owed.get(name, ""))
 
     def _with_tasks(self, state: State, record: Record, python: Observed | None) -> State:
         """What is done, and what data of other stacks could do."""

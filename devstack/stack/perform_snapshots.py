@@ -44,6 +44,7 @@ class SnapshotPerformers:
 
         self._each(keep)
         self._finish(action, token, is_awaited=True)
+        self._tools.store.update(lambda record: replace(record, owed=_without(record.owed, action.name)))
 
     def spare(self, action: actions.MakeSpare, report: Report) -> None:
         manifest = self._snapshots.get(action.name)
@@ -58,6 +59,7 @@ class SnapshotPerformers:
         manifest = self._snapshots.get(action.name)
         under_way = self._snapshots.under_way
         if under_way is None or under_way.key != manifest.key:
+            self._snapshots.ensure_whole(manifest)
             under_way = Restore(manifest.key, action.before, random.token_hex(4))
             self._snapshots.begin(f"{under_way.before}-{under_way.token}")
             self._snapshots.restore_begins(under_way)
@@ -71,15 +73,14 @@ class SnapshotPerformers:
         self._each(recall, manifest.services)
         why = f"what was there before {action.name} was restored"
         self._finish(actions.SaveSnapshot(before.before, why), before.token, is_awaited=False)
-        self._tools.store.update(lambda record: replace(record, tasks=dict(manifest.tasks)))
+        self._tools.store.update(lambda record: replace(record, tasks=dict(manifest.tasks), owed={}))
         self._snapshots.restore_ends()
 
     def _finish(self, action: actions.SaveSnapshot, token: str, *, is_awaited: bool) -> None:
         """It counts from now on; those of its name that it replaces go. is_awaited: and are gone."""
-        self._snapshots.finish(self._manifest(action, token))
-        for old in self._snapshots.every():
-            if old.name == action.name and old.token != token:
-                self._snapshots.remove(old.key)
+        manifest = self._manifest(action, token)
+        self._snapshots.finish(manifest)
+        self._snapshots.replaced(manifest)
         kept = {one.token for one in self._snapshots.every()}
 
         def sweep(service: ServiceState) -> None:
@@ -116,11 +117,15 @@ class SnapshotPerformers:
         inside = _copies(service).kept_size(service.instance, token)
         size = inside + self._tools.system.tree_size(files)
         version = service.probe.version if service.probe and service.probe.version else service.server.version
-        return Part(version, service.runtime, service.generation, size)
+        return Part(version, service.runtime, service.generation, size, self._tools.system.tree_digests(files))
 
     def _revision(self) -> str:
         git, root = Git(self._tools.system), self._tools.project.root
         return (git.revision(root) or "")[:12] if git.is_checkout(root) else ""
+
+
+def _without(owed: Mapping[str, str], name: str) -> dict[str, str]:
+    return {task: snapshot for task, snapshot in owed.items() if snapshot != name}
 
 
 def _copies(service: ServiceState) -> Copies:

@@ -59,6 +59,7 @@ class Snapshotting:
             raise DataError(
                 "snapshot-lost", f"the snapshot {name} can't be restored", why=lost, fix="devstack snapshot list"
             )
+        self.snapshots.ensure_whole(manifest)
         return self._calmly(Up(restore=name, before=before, name="restore"))
 
     def remove(self, name: str) -> Manifest:
