@@ -37,7 +37,7 @@ def late(profile: Profile, state: State, goal: Up) -> Up:
     name = reset_to(profile)
     for task, now in state.tasks.items():
         is_done = now.done and now.has_same_data and all(service.has_data for service in state.services.values())
-        if name and profile.tasks[task].snapshot == name and name not in state.snapshots and is_done and not now.owes:
+        if name and profile.tasks[task].snapshot == name and name not in state.snapshots and is_done and now.owes != name:
             return replace(goal, save=name, why=f"the task {task} was done before it asked for a snapshot")
     return goal
 
