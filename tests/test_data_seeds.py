@@ -115,3 +115,15 @@ def test_a_pipe_is_never_opened(seeds: DataSeeds) -> None:
     os.mkfifo(path, 0o600)
     with pytest.raises(DamagedError, match="isn't a private file"):
         seeds.checked(KEY)
+
+
+def test_a_file_that_was_changed_or_opened_to_others_is_damaged(seeds: DataSeeds) -> None:
+    for harm in ("changed", "opened"):
+        seeds.keep(_seed(), _fill())
+        path = seeds.files(KEY) / "postgres" / "0.sql"
+        if harm == "changed":
+            path.write_text("beta")
+        else:
+            path.chmod(0o640)
+        with pytest.raises(DamagedError):
+            seeds.checked(KEY)
