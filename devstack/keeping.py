@@ -35,9 +35,11 @@ def late(profile: Profile, state: State, goal: Up) -> Up:
     if goal.names or goal.calm or goal.save or goal.restore or goal.foreground or not goal.start:
         return goal
     name = reset_to(profile)
+    if not name or name in state.snapshots or not all(service.has_data for service in state.services.values()):
+        return goal
     for task, now in state.tasks.items():
-        is_done = now.done and now.has_same_data and all(service.has_data for service in state.services.values())
-        if name and profile.tasks[task].snapshot == name and name not in state.snapshots and is_done and now.owes != name:
+        # one that was cut short is taken up by itself
+        if profile.tasks[task].snapshot == name and now.done and now.has_same_data and now.owes != name:
             return replace(goal, save=name, why=f"the task {task} was done before it asked for a snapshot")
     return goal
 
