@@ -100,11 +100,25 @@ class Clones:
         return [path for path in folder.iterdir() if path.name[0] != "."] if folder.exists() else []
 
 
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        # the test's folder is on another disk
+        shutil.copy2(source, target)
+
+
 def _own_cache(machine: Machine) -> None:
     """All that this machine's user has in the cache, but nothing that is kept for other stacks."""
     old, new = Path(machine.environ["XDG_CACHE_HOME"]), machine.folder / "cache"
-    shutil.copytree(old / "devstack" / "servers", new / "devstack" / "servers", symlinks=True, copy_function=os.link)
-    for path in old.iterdir():
+    (new / "devstack").mkdir(parents=True, mode=0o700)
+    if (old / "devstack" / "servers").is_dir():
+        shutil.copytree(
+            old / "devstack" / "servers", new / "devstack" / "servers", symlinks=True, copy_function=_linked,
+            # another test may be at work there
+            ignore=shutil.ignore_patterns(".*"),
+        )
+    for path in old.iterdir() if old.is_dir() else ():
         if path.name != "devstack":
             (new / path.name).symlink_to(path)
     machine.environ["XDG_CACHE_HOME"] = str(new)
