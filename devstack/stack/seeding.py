@@ -58,7 +58,8 @@ def observe(tools: Tools, state: State) -> Seeding:
     """What can be kept, and what can be had, of data that is due. state: with keys of tasks that are the same wherever
     the project is."""
     is_unfinished = marker(tools.project).exists()
-    if tools.no_seed:
+    if tools.no_seed or not tools.is_trusted:
+        # git looks at what the repository says of its files: not before that is trusted
         return Seeding(is_unfinished=is_unfinished)
     keys = {name: key for name in _eligible(tools, state) if (key := _key(tools, state, name))}
     seeds = seeds_of(tools.system, tools.places)
