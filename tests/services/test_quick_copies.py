@@ -14,9 +14,13 @@ import redis
 from devstack.errors import DataError, ProcessError
 from devstack.services import Kept
 from devstack.services._postgres_snapshots import connect
+from devstack.services._rabbitmq_copies import Control
 from devstack.services.postgres import PostgresKind
 from devstack.services.rabbitmq import RabbitMQKind
 from devstack.services.redis import RedisKind
+from devstack.system import System
+from devstack.wire import WireError
+from devstack.wire.erlang import Node
 from tests.scenarios.machine import until
 from tests.services.benches import BOTH, Bench
 
@@ -207,3 +211,30 @@ def test_queues_are_exchanged_without_an_erlang_of_our_own(make_bench: MakeBench
         assert [channel.basic_get("jobs", no_ack=True).body for _ in range(600)] == [f"job {n}" for n in range(600)]
         RABBITMQ.recall(bench.instance, bench.server, before, _kept("c"))
         assert channel.basic_get("more", no_ack=True).body == "one"
+
+
+class Programs(Files):
+    """A runner that only notes the programs it is to run."""
+
+    def save(self, name: str, argv: tuple[str, ...], env: Mapping[str, str]) -> None:
+        self.files["ran"] = " ".join(argv).encode()
+
+    feed = save
+
+
+def test_where_the_node_has_no_door_its_own_program_is_asked(make_bench: MakeBench) -> None:
+    """Nobody listens; or it is no node at all, such as another stack's server on the port."""
+    runner, port = Programs(), System().free_port()
+    Control.beside(("rabbitmqctl",), {}, port, "cookie").save(runner)
+    assert runner.read("ran") == b"rabbitmqctl --quiet export_definitions {file}"
+    bench = make_bench("redis")
+    bench.up()
+    Control.beside(("rabbitmqctl",), {}, bench.instance.port, "cookie").feed(runner)
+    assert runner.read("ran") == b"rabbitmqctl --quiet import_definitions {file}"
+
+
+def test_a_node_with_another_cookie_refuses(make_bench: MakeBench) -> None:
+    bench = make_bench("rabbitmq")
+    bench.up()
+    with pytest.raises((WireError, OSError)):
+        Node(bench.instance.ports["dist"], "wrong", 5.0)
