@@ -115,7 +115,7 @@ def measure(bench: Bench) -> list[Row]:
     return [
         compared(part, "`reset --data`, the whole command", samples, ("reset", "drop, migrate, load"), 0.1),
         Row(part, "`reset --data`, the whole command", samples.median("reset"), limit=1.0),
-        Row(part, "of it: data exchanged", samples.median("exchanged")),
+        compared(part, "of it: data exchanged", samples, ("exchanged", "drop, migrate, load"), 0.1),
         Row(part, "of it: from the first step to the last", samples.median("plan")),
         compared(part, "`snapshot save`, the copying", samples, ("save", "CREATE DATABASE … TEMPLATE"), 1.3),
         compared(part, "`snapshot restore`, the exchange", samples, ("restore", "the same, two renames"), 1.3),
