@@ -120,10 +120,7 @@ class ContainerPerformers:
         )
 
     def stop(self, action: actions.StopContainer, report: Report) -> None:
-        engine = self._tools.containers.engine
-        engine.end(action.container)
-        self._keep_log(action.name, action.container)
-        engine.stop(action.container)
+        self._tools.containers.engine.stop(action.container, lambda: self._keep_log(action.name, action.container))
 
     def _keep_log(self, name: str, container: str) -> None:
         """What a container has printed goes with it, so its end is kept, as that of a program is; as far as it can be
