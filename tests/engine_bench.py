@@ -32,7 +32,7 @@ def this_machines_engine() -> Engine:
 
 def close(engine: Engine) -> None:
     """Give up what connects this process with an engine."""
-    for client in (engine.api, getattr(engine._workers, "api", None)):
+    for client in (engine.api, engine._long):
         if client is not None:
             client.close()
 

@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 from devstack.errors import UsageError
 from devstack.profile.load import Loaded
 from devstack.profile.locate import line_of
+from devstack.profile.meanings import meanings
 from devstack.profile.merge import merge
 from devstack.profile.mistakes import near_key
 from devstack.profile.model import Profile
@@ -123,7 +124,7 @@ def _in_force(profile: Profile, path: tuple[str, ...]) -> tuple[Any, Any, str]:
             if info is not None:
                 found = info.get_default(call_default_factory=True)
                 default = None if found is PydanticUndefined else found
-                meaning = info.description or ""
+                meaning = meanings(type(node)).get(part, "")
             annotation = step(type(node) if info is not None else annotation, part)
             node = getattr(node, part) if info is not None else None
         elif isinstance(node, Mapping):

@@ -7,14 +7,15 @@ what the base declares. Rules between keys (needs, references, ports) are the lo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from devstack.profile.meanings import meanings
 from devstack.profile.merge import NAMED
-from devstack.profile.model import NAME, Check, Process, Profile, Service, Task
+from devstack.profile.model import NAME, Check, Model, Process, Profile, Service, Task
 
 #: keywords whose tables are by the names of a profile's keys, not by the schema's
 _BY_NAME = ("properties", "patternProperties", "$defs")
@@ -26,7 +27,10 @@ def json_schema(services: Mapping[str, type[Service]]) -> dict[str, Any]:
     """The schema; services: declaration models by kind."""
     models: list[type[BaseModel]] = [Profile, *(services[kind] for kind in sorted(services))]
     references, whole = models_json_schema([(model, "validation") for model in models])
-    definitions: dict[str, Any] = {name: _tidied(one) for name, one in whole["$defs"].items()}
+    told = {model.__name__: meanings(model) for model in _made_of(Model)}
+    definitions: dict[str, Any] = {
+        name: _tidied(_described(one, told.get(name, {}))) for name, one in whole["$defs"].items()
+    }
     for model in _PARTIAL:
         definitions[model.__name__].pop("required", None)
     profile = definitions.pop(Profile.__name__)
@@ -48,6 +52,22 @@ def json_schema(services: Mapping[str, type[Service]]) -> dict[str, Any]:
 def schema_text(services: Mapping[str, type[Service]]) -> str:
     """The schema as the text of a file."""
     return json.dumps(json_schema(services), indent=2, ensure_ascii=False) + "\n"
+
+
+def _made_of(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for one in model.__subclasses__():
+        yield one
+        yield from _made_of(one)
+
+
+def _described(definition: dict[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
+    """With what each key is for."""
+    properties = definition.get("properties", {})
+    described = {
+        key: dict(sorted({**one, "description": texts[key]}.items())) if key in texts else one
+        for key, one in properties.items()
+    }
+    return {**definition, "properties": described} if properties else definition
 
 
 def _services(kinds: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

@@ -69,7 +69,8 @@ class Engine:
             self.api: APIClient = docker.APIClient(
                 base_url=address.url, version=api_version(address, said), timeout=PATIENCE
             )
-        self._workers = threading.local()
+        self._connecting = threading.Lock()
+        self._long: APIClient | None = None
         self.processor = str(said.get("Arch", ""))
         names = {str(part.get("Name", "")) for part in said.get("Components") or ()}
         self.is_podman = any("podman" in name.lower() for name in names)
@@ -243,12 +244,14 @@ class Engine:
 
     # --- ending ------------------------------------------------------------------------------------------------------
 
-    def stop(self, container: str) -> None:
-        """Ask a container to end, kill it after the seconds it was made with, and remove it; its volumes stay."""
+    def stop(self, container: str, last: Callable[[], None] = lambda: None) -> None:
+        """Ask a container to end, kill it after the seconds it was made with, and remove it; its volumes stay. last:
+        called when it has ended and is still there."""
         from docker.errors import NotFound
 
         with self._asking(), contextlib.suppress(NotFound):
             self._worker.stop(container)
+            last()
             self._worker.remove_container(container, v=True, force=True)
 
     def remove(self, thing: Owned) -> None:
@@ -263,13 +266,6 @@ class Engine:
                     self._worker.remove_volume(thing.id)
                 case "network":
                     self._worker.remove_network(thing.id)
-
-    def end(self, container: str) -> None:
-        """Ask a container to end, and kill it after the seconds it was made with; it stays as it then is."""
-        from docker.errors import NotFound
-
-        with self._asking(), contextlib.suppress(NotFound):
-            self._worker.stop(container)
 
     def remove_network(self, stack: str) -> None:
         from docker.errors import NotFound
@@ -317,15 +313,15 @@ class Engine:
 
     @property
     def _worker(self) -> APIClient:
-        """This thread's client for what may take longer than an answer."""
+        """The client for what may take longer than an answer."""
         import docker
 
-        if not hasattr(self._workers, "api"):
-            self._workers.api = docker.APIClient(
-                base_url=self.address.url, version=self.api.api_version, timeout=_WORK
-            )
-        api: APIClient = self._workers.api
-        return api
+        with self._connecting:
+            if self._long is None:
+                self._long = docker.APIClient(
+                    base_url=self.address.url, version=self.api.api_version, timeout=_WORK
+                )
+        return self._long
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[None]:

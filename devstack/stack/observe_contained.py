@@ -33,8 +33,7 @@ def ensure_possible(tools: Tools, places: Mapping[str, Place], asked: tuple[str,
         _ = tools.containers.engine
     except PrerequisiteError as error:
         raise PrerequisiteError(
-            error.id, error.what, why=f"{names[0]} runs in a container; {error.why}",
-            fix=error.fix if "native" not in error.fix else "docker info",
+            error.id, error.what, why=f"{names[0]} runs in a container; {error.why}", fix=error.fix,
         ) from None
     for name in names:
         for service in sorted(contained.talks_to(tools.profile, tools.profile.processes[name])):

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 
 from devstack import contained
 from devstack.detect import migrations
-from devstack.errors import UsageError
+from devstack.errors import PrerequisiteError, UsageError
 from devstack.globs import matching
 from devstack.profile.model import Service
 from devstack.runtimes.engine_answers import Look
 from devstack.runtimes.servers import Choice
 from devstack.runtimes.servers.choice import covers
 from devstack.services import Instance, Server, kind_of, ports_of
+from devstack.stack import instead
 from devstack.stack.containers import UNUSED, Place, Placing, look, token_of, trashed_volumes
 from devstack.stack.machinery import Tools
 from devstack.stack.observe_contained import contained_processes, ensure_possible, shared_volumes
@@ -65,8 +66,11 @@ def placing_of(tools: Tools) -> Placing:
 def ensure_placed(tools: Tools, record: Record, asked: tuple[str, ...] = ()) -> None:
     """What is asked for, () for everything, can run where it is to. Raises DataError, PrerequisiteError, UsageError."""
     placing = placing_of(tools)
-    placing.ensure(record)
-    ensure_possible(tools, placing.places(record, light=False), asked)
+    try:
+        placing.ensure(record)
+        ensure_possible(tools, placing.places(record, light=False), asked)
+    except PrerequisiteError as error:
+        raise instead.corrected(error, tools) from None
 
 
 def _lacking(name: str, choice: Choice, service: Service, wanted: Mapping[str, str]) -> UsageError:

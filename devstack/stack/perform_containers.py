@@ -10,13 +10,13 @@ from dataclasses import replace
 from devstack import actions, contained, programs
 from devstack.actions import Action
 from devstack.contained import Contained
-from devstack.errors import DevstackError, ProcessError, UsageError
+from devstack.errors import DevstackError, NetworkError, ProcessError, UsageError
 from devstack.executor import Performer, Report
 from devstack.runtimes import builds, container_logs, pulls
 from devstack.runtimes.docker import PortTakenError
 from devstack.runtimes.engine_answers import Owner
 from devstack.services import PASSWORD_REFUSED
-from devstack.stack import unfit
+from devstack.stack import instead, unfit
 from devstack.stack.commands import port_taken
 from devstack.stack.containers import UNUSED, trashed_volumes
 from devstack.stack.machinery import Tools
@@ -50,7 +50,10 @@ class ContainerPerformers:
 
     def pull(self, action: actions.PullImage, report: Report) -> None:
         engine = self._tools.containers.engine
-        pulls.pull(engine, action.image, report.say, report.tell)
+        try:
+            pulls.pull(engine, action.image, report.say, report.tell)
+        except NetworkError as error:
+            raise instead.corrected(error, self._tools, action.image) from None
         # before what runs is stopped for it
         for one in contained.containers(self._profile, self._state):
             if one.image == action.image:
@@ -117,10 +120,7 @@ class ContainerPerformers:
         )
 
     def stop(self, action: actions.StopContainer, report: Report) -> None:
-        engine = self._tools.containers.engine
-        engine.end(action.container)
-        self._keep_log(action.name, action.container)
-        engine.stop(action.container)
+        self._tools.containers.engine.stop(action.container, lambda: self._keep_log(action.name, action.container))
 
     def _keep_log(self, name: str, container: str) -> None:
         """What a container has printed goes with it, so its end is kept, as that of a program is; as far as it can be

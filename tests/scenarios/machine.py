@@ -366,6 +366,18 @@ def stranger(port: int = 0) -> Iterator[tuple[int, subprocess.Popen[str]]]:
             process.kill()
 
 
+def path_without(machine: Machine, *names: str) -> str:
+    """A PATH with every program but those whose names begin like this."""
+    folder = machine.folder / "bin"
+    folder.mkdir()
+    for place in machine.environ["PATH"].split(":"):
+        for program in Path(place).glob("*"):
+            link = folder / program.name
+            if not program.name.startswith(names) and not link.is_symlink():
+                link.symlink_to(program)
+    return str(folder)
+
+
 def give(folder: Path) -> None:
     """Make `nobody` the owner of a folder and all that is in it."""
     for path in (folder, *folder.rglob("*")):

@@ -5,36 +5,23 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from devstack.contained import container_name
 from tests.engine_bench import kill_9, strange_container
 from tests.scenarios.boxed import Boxed
-from tests.scenarios.machine import below, sockets, stranger
+from tests.scenarios.machine import below, path_without, sockets, stranger
 from tests.scenarios.test_secrecy import command_lines
 
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
-
-
-def without_docker(boxed: Boxed) -> str:
-    """A PATH with every program but `docker` and its like."""
-    folder = boxed.project.machine.folder / "bin"
-    folder.mkdir()
-    for place in boxed.project.machine.environ["PATH"].split(":"):
-        for program in Path(place).glob("*"):
-            link = folder / program.name
-            if not program.name.startswith(("docker", "podman", "containerd")) and not link.is_symlink():
-                link.symlink_to(program)
-    return str(folder)
 
 
 @pytest.mark.fault("A2", "A7", "S11", "S14")
 def test_a_stack_comes_up_changes_nothing_twice_and_goes(boxed: Boxed) -> None:
     """Without the `docker` command, which nothing needs; nothing listens elsewhere; no secret is where others look."""
     project = boxed.project
-    project.machine.environ["PATH"] = without_docker(boxed)
+    project.machine.environ["PATH"] = path_without(project.machine, "docker", "podman", "containerd")
     before = {one for one in sockets() if one.ip not in LOOPBACK}
     with command_lines() as seen:
         project.run("up")

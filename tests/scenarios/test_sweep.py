@@ -9,6 +9,7 @@ from dataclasses import asdict
 import pytest
 
 from tests.scenarios.machine import Machine
+from tests.sweep import threefold
 from tests.sweep.chance import strike_at_random
 from tests.sweep.sweeping import VERBS, Result, sweep
 
@@ -44,6 +45,16 @@ def test_killed_at_any_call_and_run_again_nothing_is_amiss(
         machine, verb, lambda points: range(share + 1, points + 1, shares) if _IS_WHOLE else _few(points, few)
     )
     _told(result, record_property)
+
+
+if _IS_WHOLE:
+
+    @pytest.mark.fault("I9", "G6", "G11", "G13")
+    @pytest.mark.parametrize("verb", threefold.VERBS)
+    def test_with_three_servers_no_row_no_key_and_no_message_is_lost(
+        machine: Machine, verb: str, record_property: Record
+    ) -> None:
+        _told(threefold.sweep_three(machine, verb, lambda points: _few(points, 8)), record_property)
 
 
 @pytest.mark.fault("I5", "I9")

@@ -57,7 +57,7 @@ class Trio:
             client.xgroup_create("stream", "group", id="5-1")
             client.execute_command("SELECT", 3)
             client.set("elsewhere", 1)
-        with self._broker(urls["AMQP"]) as connection:
+        with self.broker(urls["AMQP"]) as connection:
             channel = connection.channel()
             channel.queue_declare("jobs", durable=True, auto_delete=False)
             for number in range(3):
@@ -82,7 +82,7 @@ class Trio:
             }  # fmt: skip
             client.execute_command("SELECT", 3)
             keys["elsewhere"] = client.get("elsewhere")
-        with self._broker(urls["AMQP"]) as connection:
+        with self.broker(urls["AMQP"]) as connection:
             channel, messages = connection.channel(), []
             while (message := channel.basic_get("jobs")) is not None:
                 said = message.properties
@@ -93,7 +93,7 @@ class Trio:
         return len(self.project.read("seeded").splitlines())
 
     @staticmethod
-    def _broker(url: str) -> amqp.Connection:
+    def broker(url: str) -> amqp.Connection:
         parts = urlsplit(url)
         return amqp.Connection(
             f"{parts.hostname}:{parts.port}", parts.username, unquote(parts.password or ""),
