@@ -107,6 +107,7 @@ FAULTS = {
     "H4": "an engine, or somebody, that has ended containers",
     "H5": "a service that has another name by now",
     "H6": "a container that never gets ready",
+    "H7": "an engine whose clock is another one",
     "I1": "a process that dies again and again",
     "I2": "a command or folder that is missing",
     "I3": "a program that goes to the background",

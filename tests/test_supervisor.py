@@ -114,6 +114,17 @@ def test_a_restarted_program_counts_its_restarts_and_start_forgets_them(bench: B
     assert bench.state("web").restarts == 0
 
 
+def test_a_program_that_supervisord_starts_again_has_come_back(bench: Bench) -> None:
+    """Its process is no leftover that a start would have to clear away."""
+    bench.up(bench.program("web", "sleep", "600"))
+    first = bench.state("web").pid
+    bench.kill(bench.identity(first))
+    bench.until(lambda: bench.supervisor.has_come_back("web"))
+    assert bench.state("web").pid != first
+    bench.supervisor.stop_program("web", 10)
+    assert not bench.supervisor.has_come_back("web")
+
+
 @pytest.mark.parametrize(
     ("script", "status", "reason"),
     [

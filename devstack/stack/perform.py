@@ -176,6 +176,9 @@ class Performers:
 
     def start(self, action: actions.StartProgram, report: Report) -> None:
         name = action.program
+        if self._supervisor.has_come_back(name):
+            # supervisord has started it again since it was seen dead: no leftover, and a start that counts as a death
+            self._supervisor.stop_program(name, self._grace(name))
         if action.service:
             service = self._state.services[action.service]
             for cleared in self._tools.native.before_start(
@@ -200,8 +203,7 @@ class Performers:
                 return
 
     def stop(self, action: actions.StopProgram, report: Report) -> None:
-        _, grace = self._stops.get(action.program, ("TERM", 10.0))
-        self._supervisor.stop_program(action.program, grace + 10)
+        self._supervisor.stop_program(action.program, self._grace(action.program))
 
     def await_program(self, action: actions.AwaitProgram, report: Report) -> None:
         name, process = action.program, action.process
@@ -275,6 +277,10 @@ class Performers:
         self._tools.store.update(lambda record: forgotten)
 
     # --- what several of them ask -------------------------------------------------------------------------------------
+
+    def _grace(self, program: str) -> float:
+        """Seconds within which supervisord has ended a program, one way or the other."""
+        return self._stops.get(program, ("TERM", 10.0))[1] + 10
 
     @functools.cached_property
     def _stops(self) -> dict[str, tuple[SignalName, float]]:

@@ -43,6 +43,13 @@ while not pathlib.Path("var/go").exists():
     time.sleep(0.02)"""
 
 
+_SHIFTED = """
+import os, time
+_time, _shift = time.time, float(os.environ.get("SHIFT", "0"))
+time.time = lambda: _time() + _shift
+"""
+
+
 @dataclass(frozen=True)
 class Done:
     """A finished command."""
@@ -114,6 +121,13 @@ class Machine:
         project = Project(self, root)
         self.projects.append(project)
         return project
+
+    def with_clock(self, shift: float) -> dict[str, str]:
+        """The environment of a devstack whose clock is so many seconds ahead."""
+        folder = self.folder / "clock"
+        folder.mkdir(exist_ok=True)
+        (folder / "sitecustomize.py").write_text(_SHIFTED)
+        return {"PYTHONPATH": f"{folder}:{self.environ['PYTHONPATH']}", "SHIFT": str(shift)}
 
     def new_project(self, root: Path | None = None, *, trusted: bool = True) -> Project:
         """The small project as a git repository of its own, cloned by nobody yet."""

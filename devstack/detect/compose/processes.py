@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from devstack.detect.compose import commands, health
+from devstack.detect.compose.merging import Read
 from devstack.detect.compose.parts import Part, has_custom_entrypoint, is_inside
+from devstack.detect.compose.preparing import example_of, migration
 from devstack.detect.compose.report import Report
 from devstack.profile.model import SignalName, name_from
 
@@ -76,16 +78,19 @@ class Processes:
 
     def __init__(
         self, parts: Sequence[Part], report: Report, text_of: Callable[[Part, str], str],
-        environment_of: Callable[[Part], dict[str, str]],
+        environment_of: Callable[[Part], dict[str, str]], read: Read,
     ) -> None:
         self._parts = parts
         self._report = report
         self._text_of = text_of
         self._environment_of = environment_of
+        self._read = read
         self._by_service = {part.service.name: part for part in parts}
         self._taken = {part.name for part in parts}
         #: command and folder of each task
         self._tasks: dict[str, tuple[str, str]] = {}
+        #: those that the file doesn't say: only processes of this machine wait for them
+        self._implied: set[str] = set()
 
     def made(self) -> list[Converted]:
         found: list[Converted] = []
@@ -94,6 +99,9 @@ class Processes:
                 found += self._tasks_of(part, (*part.parsed.before, part.parsed.main))
             elif part.form == "process":
                 found += self._tasks_of(part, part.parsed.before)
+        for part in self._parts:
+            if part.form == "process" and not part.is_off:
+                found += self._migration(part)
         for part in self._parts:
             if part.form == "process":
                 found.append(self._native(part))
@@ -118,6 +126,19 @@ class Processes:
             said = () if is_whole else (f"Of the command of `{part.service.name}`, which ran it before its own.",)
             # its variables are those of the process that it came from
             yield Converted("tasks", name, table, self._environment_of(part), comments=said)
+
+    def _migration(self, part: Part) -> Iterator[Converted]:
+        """Without its schema an application doesn't answer."""
+        table = migration(self._folder(part), self._read)
+        runs = [run for run, _ in self._tasks.values()]
+        runs += [" ".join(one.service.command or ()) for one in self._parts]
+        if table is None or any(re.search(r"\bmigrate\b|\balembic upgrade\b", run) for run in runs):
+            return
+        name = self._free("migrate")
+        self._tasks[name] = (table["run"], self._folder(part))
+        self._implied.add(name)
+        said = "The compose file leaves it to an entrypoint, or to a person."
+        yield Converted("tasks", name, table, self._environment_of(part), comments=(said,))
 
     def _native(self, part: Part) -> Converted:
         service, said = part.service, []
@@ -255,7 +276,8 @@ class Processes:
         # who merely names another process doesn't wait for it: they may name each other
         found = [name for name in (*declared, *(one for one in named if one not in processes)) if name in known]
         found = [name for name in found if not (known[name].is_off or name == part.name)]
-        return list(dict.fromkeys((*found, *self._tasks)))
+        tasks = [name for name in self._tasks if part.form == "process" or name not in self._implied]
+        return list(dict.fromkeys((*found, *tasks)))
 
     def _env_files(self, part: Part) -> dict[str, Any]:
         found: list[Any] = []
@@ -265,9 +287,11 @@ class Processes:
                                   "a file of the project, or [env]")  # fmt: skip
             elif path in part.missing:
                 found.append({"path": path, "required": False})
-                if required:
+                example = example_of(path, self._read)
+                if required or example:
+                    fix = f"cp {example} {path}, then devstack init again" if example else "make it"
                     self._report.drop((part.service.name, "env_file"), f"{path} isn't there",
-                                      "make it; until then the process goes without")  # fmt: skip
+                                      f"{fix}; until then the process goes without")  # fmt: skip
             else:
                 found.append(path)
         return {"env_file": found} if found else {}
