@@ -7,6 +7,7 @@ are got by `runtimes/pulls.py`. Measured behaviour that this relies on: docs/dec
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import re
 import tarfile
@@ -39,7 +40,7 @@ from devstack.runtimes.engine_answers import (
     unavailable,
     volume_of,
 )
-from devstack.runtimes.engines import Address
+from devstack.runtimes.engines import Address, greeting
 from devstack.services import ServerFile
 from devstack.state import ProgramState
 from devstack.system import System
@@ -65,16 +66,21 @@ class Engine:
         with self._asking():
             oldest = MINIMUM_DOCKER_API_VERSION
             with docker.APIClient(base_url=address.url, version=oldest, timeout=PATIENCE) as asker:
-                said = asker.version(api_version=False)
+                said = greeting(asker) or asker.version(api_version=False)
             self.api: APIClient = docker.APIClient(
                 base_url=address.url, version=api_version(address, said), timeout=PATIENCE
             )
         self._connecting = threading.Lock()
         self._long: APIClient | None = None
-        self.processor = str(said.get("Arch", ""))
         names = {str(part.get("Name", "")) for part in said.get("Components") or ()}
-        self.is_podman = any("podman" in name.lower() for name in names)
+        self.is_podman = any(name.lower().startswith(("podman", "libpod")) for name in names)
         self.title = f"{'Podman' if self.is_podman else 'Docker'} {said.get('Version', '')}".strip()
+
+    @functools.cached_property
+    def processor(self) -> str:
+        """The kind of processor of its machine, as engines call it; "" where it doesn't say."""
+        with self._asking():
+            return str(self.api.version(api_version=False).get("Arch", ""))
 
     # --- looking -----------------------------------------------------------------------------------------------------
 

@@ -200,6 +200,9 @@ def refused(error: Exception) -> DevstackError:
     said = " ".join(str(getattr(error, "explanation", "") or error).split())
     if "no space left on device" in said:
         return StorageError("disk-full", "the engine's disk is full", why=said, fix="docker system df")
+    if "container-init binary not found" in said:
+        what = "the container engine lacks the program that looks after processes in containers"
+        return PrerequisiteError("engine-incomplete", what, why=said, fix="sudo apt-get install catatonit")
     if "no such image" in said.lower():
         return ProcessError("image-gone", "an image is gone that was there", why=said, fix="devstack up")
     return ProcessError("engine-refused", "the container engine refuses", why=said, fix="docker info")

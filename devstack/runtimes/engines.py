@@ -8,11 +8,14 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from devstack.errors import PrerequisiteError
 from devstack.system import System
+
+if TYPE_CHECKING:
+    from docker import APIClient
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -41,6 +44,18 @@ def find(system: System) -> Address | None:
         _ensure_here(chosen)
         return chosen
     return next((address for address in _usual(system) if _is_socket(address)), None)
+
+
+def greeting(asker: APIClient) -> dict[str, Any]:
+    """What an engine says of itself with every answer, as its longer answer has it, for which Podman asks half a dozen
+    programs; nothing of one that doesn't."""
+    headers = asker.get(f"{asker.base_url}/_ping", timeout=asker.timeout).headers
+    name, _, version = headers.get("Server", "").partition("/")
+    if "Api-Version" not in headers or not version:
+        return {}
+    return {
+        "ApiVersion": headers["Api-Version"], "Version": version.partition(" ")[0], "Components": [{"Name": name}],
+    }
 
 
 def _chosen(system: System) -> Address | None:

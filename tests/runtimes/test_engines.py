@@ -20,9 +20,10 @@ import pytest
 from devstack.errors import PrerequisiteError
 from devstack.runtimes import engines
 from devstack.runtimes.docker import Engine
-from devstack.runtimes.engine_answers import PATIENCE
+from devstack.runtimes.engine_answers import PATIENCE, refused
 from devstack.runtimes.engines import Address
 from devstack.system import System
+from tests.engine_bench import this_machines_engine
 
 
 @contextmanager
@@ -35,16 +36,22 @@ def listening(path: Path) -> Iterator[Address]:
 
 
 @contextmanager
-def answering(path: Path, api_version: str) -> Iterator[Address]:
-    """Something that says of itself that it is an engine with this version of the API."""
+def answering(path: Path, api_version: str, greeting: str = "") -> Iterator[Address]:
+    """Something that says of itself that it is an engine with this version of the API. greeting: as engines since
+    2017 begin every answer."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.dumps({"Version": "1.9.1", "ApiVersion": api_version, "MinAPIVersion": "1.12"}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
+            if greeting:
+                self.send_header("Api-Version", api_version)
             self.end_headers()
             self.wfile.write(body)
+
+        def version_string(self) -> str:
+            return greeting
 
         def log_message(self, format: str, *args: object) -> None:
             """Nobody reads it."""
@@ -174,3 +181,26 @@ def test_what_answers_and_is_no_engine_is_told(short_folder: Path) -> None:
         error = refusal(address)
     assert error.id == "engine-unavailable"
     assert "no container engine" in error.why
+
+
+@pytest.mark.parametrize(("server", "title", "is_podman"), [
+    ("Libpod/4.3.1 (linux)", "Podman 4.3.1", True), ("Docker/28.2.2 (linux)", "Docker 28.2.2", False),
+    ("", "Docker 1.9.1", False),
+])  # fmt: skip
+def test_an_engine_is_known_by_its_greeting_else_by_its_longer_answer(
+    server: str, title: str, is_podman: bool, tmp_path: Path
+) -> None:
+    with answering(tmp_path / "s", "1.41", server) as address:
+        engine = Engine(System(), address)
+        assert (engine.title, engine.is_podman, engine.api.api_version) == (title, is_podman, "1.41")
+        engine.api.close()
+
+
+def test_the_processor_is_the_machines_own() -> None:
+    assert this_machines_engine().processor in ("amd64", "arm64")
+
+
+def test_a_podman_without_the_init_that_its_package_only_recommends_is_told() -> None:
+    said = "container create: container-init binary not found on the host: stat /usr/libexec/podman/catatonit: no such"
+    error = refused(Exception(said))
+    assert (error.id, error.exit_code, error.fix) == ("engine-incomplete", 3, "sudo apt-get install catatonit")
