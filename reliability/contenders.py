@@ -113,7 +113,10 @@ class Devstack(Contender):
         lines = ['name = "one"', "[python]", "install = []"]
         for name, command in self.commands.items():
             lines += [f"[processes.{name}]", f'run = "{command}"', "settle = 1.5"]
-            lines += [f"port = {self.port}", 'ready = { tcp = true }'] if name in ("web", "db") else []
+            if name in ("web", "db"):
+                lines += [f"port = {self.port}", "ready = { tcp = true }"]
+            else:
+                lines += [f"env = {{ PORT = '{self.port}' }}"]
             lines += [f'needs = ["{self.needs[name]}"]'] if name in self.needs else []
         (self.folder / "devstack.toml").write_text("\n".join(lines) + "\n")
 

@@ -286,7 +286,7 @@ def _undisturbed(project: Project, verb: Verb) -> tuple[dict[str, Any], int]:
         project.run("up")
         project.run("snapshot", "save", "first")
         # what only the first time makes isn't part of the picture
-        _arrange(project, verb, 0)
+        _arrange(project, verb, -1)
         project.run(*verb.words)
         _arrange(project, verb, 0)
     tap = Tap()
