@@ -244,11 +244,24 @@ class SaveSnapshot(Action):
 
 @dataclass(frozen=True)
 class RestoreSnapshot(Action):
-    """Bring back what is kept under a name; what is there becomes the snapshot `before`."""
+    """Bring back what is kept under a name; what is there becomes the snapshot `before`. only: of these services, ()
+    for all that it has."""
 
     verb: ClassVar[str] = "restore"
     name: str
     before: str
+    only: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EmptyData(Action):
+    """Let the data of these services go; what is there becomes the snapshot `before`. queues: only what waits in
+    queues."""
+
+    verb: ClassVar[str] = "empty"
+    services: tuple[str, ...]
+    before: str
+    queues: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from devstack.actions import RestoreSnapshot, SaveSnapshot, stop_of
-from devstack.plan import Draft, Up
+from devstack.actions import EmptyData, RestoreSnapshot, SaveSnapshot, stop_of
+from devstack.plan import Draft, Up, few
 from devstack.profile.model import Task
 from devstack.state import State
 
@@ -23,9 +23,14 @@ def calm(draft: Draft, goal: Up, state: State) -> None:
     needs = [*stops, *state.services]
     if goal.save:
         draft.add(DATA, SaveSnapshot(goal.save), f"the snapshot {goal.save} was asked for", needs=needs)
+    of = f" of {few(goal.only)}" if goal.only else ""
     if goal.restore:
-        action = RestoreSnapshot(goal.restore, goal.before)
-        draft.add(DATA, action, f"back to {goal.restore}; what is there becomes {goal.before}", needs=needs)
+        restored = RestoreSnapshot(goal.restore, goal.before, goal.only)
+        draft.add(DATA, restored, f"back to {goal.restore}{of}; what is there becomes {goal.before}", needs=needs)
+    if goal.empty:
+        what = f"what waits in the queues{of}" if goal.empty == "queues" else f"the data{of}"
+        emptied = EmptyData(goal.only, goal.before, queues=goal.empty == "queues")
+        draft.add(DATA, emptied, f"{what} goes, and is kept as {goal.before}", needs=needs)
 
 
 def after(draft: Draft, name: str, task: Task, step: str, services: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from devstack.actions import Action
 
@@ -22,7 +23,7 @@ class Up:
     foreground: the program that is kept, or taken, out of supervisord's hands, to be run on this terminal when all else
     is ready; "" for none. dump: services whose data is copied out once they answer; load: those that get it. calm: only
     services run, processes end. save, restore: names of snapshots, "" for none; before: the name of what a restore
-    replaces.
+    replaces. only: services that a restore is about, () for all. empty: what of them is let go instead, "" for nothing.
     """
 
     names: tuple[str, ...] = ()
@@ -37,6 +38,8 @@ class Up:
     save: str = ""
     restore: str = ""
     before: str = ""
+    only: tuple[str, ...] = ()
+    empty: Literal["", "data", "queues"] = ""
 
 
 @dataclass(frozen=True)

@@ -52,18 +52,30 @@ class Manifest:
         return f"{self.name}-{self.token}"
 
     @property
+    def is_replaced(self) -> bool:
+        """It holds what a restore or a reset has replaced."""
+        return bool(self.why) and self.name.startswith(BEFORE)
+
+    @property
     def size(self) -> int:
         return sum(part.size for part in self.services.values())
 
 
 @dataclass(frozen=True)
 class Restore:
-    """A restore that has begun: key of the snapshot that it goes to; name and token of the one that what was there
-    becomes."""
+    """A restore that has begun: key of the snapshot that it goes to, "" where data only goes; name and token of the one
+    that what was there becomes. only: services that it is about, () for all. queues: only what waits in queues goes."""
 
     key: str
     before: str
     token: str
+    only: tuple[str, ...] = ()
+    queues: bool = False
+
+    @property
+    def kept(self) -> str:
+        """The name of the folder of what was there."""
+        return f"{self.before}-{self.token}"
 
 
 class Snapshots:
@@ -108,7 +120,7 @@ class Snapshots:
     def sweep(self) -> None:
         """Remove what was cut short and nobody will finish."""
         under_way = self.under_way
-        kept = {one.key for one in self.every()} | ({f"{under_way.before}-{under_way.token}"} if under_way else set())
+        kept = {one.key for one in self.every()} | ({under_way.kept} if under_way else set())
         for path in self._folder.glob("*-*"):
             if path.is_dir() and path.name not in kept:
                 self._system.remove_tree(path)
@@ -130,8 +142,9 @@ class Snapshots:
     def under_way(self) -> Restore | None:
         """A restore that was begun and isn't done."""
         try:
-            return Restore(**json.loads(self._system.read(self._folder / _UNDER_WAY) or "null"))
-        except (ValueError, TypeError):
+            found = json.loads(self._system.read(self._folder / _UNDER_WAY) or "null")
+            return Restore(**{**found, "only": tuple(found.get("only", ()))})
+        except (ValueError, TypeError, AttributeError):
             return None
 
     def restore_begins(self, restore: Restore) -> None:

@@ -64,6 +64,15 @@ def recall(instance: Instance, runner: Runner, connect: Connect, token: str, bef
                 _exchange(session, name, "", _new_name(number))
 
 
+def clear(runner: Runner, connect: Connect, token: str) -> None:
+    """Let go of every database: they become the copies of `token`. Cut short, the same call does the rest."""
+    with connect("postgres") as session:
+        known: list[str] = json.loads(runner.read(INDEX) or b"null") or _names(session)
+        runner.write(INDEX, json.dumps(known).encode())
+        for number, name in enumerate(known):
+            _exchange(session, name, _copy_name(token, number), "")
+
+
 def sweep(connect: Connect, kept: Collection[str]) -> None:
     """Remove the copies of all tokens but these, and what an exchange left."""
     with connect("postgres") as session:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from devstack.errors import DataError
@@ -46,6 +46,16 @@ def recall(instance: Instance, kept: Runner, before: Runner, connect: Connect) -
         dump(instance, before, connect)
     connect(0).execute_command("FLUSHALL")
     load(kept, connect)
+
+
+def clear(instance: Instance, before: Runner, connect: Connect, databases: Collection[int] | None = None) -> None:
+    """Remove all keys, or those of these databases; `before` gets all that were there."""
+    if not before.read(_FILE):
+        dump(instance, before, connect)
+    if databases is None:
+        connect(0).execute_command("FLUSHALL")
+    for number in databases or ():
+        connect(number).execute_command("FLUSHDB")
 
 
 def load(runner: Runner, connect: Connect) -> None:

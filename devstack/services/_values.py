@@ -291,6 +291,17 @@ class Copies(Protocol):
         """Bring back what was kept, which stays; `before` becomes what was there until now. Cut short at any moment,
         the same call does the rest. Raises DevstackError; what was there is there then, or in `before`."""
 
+    def queues(self, declaration: Service, env: Mapping[str, str]) -> tuple[str, ...]:
+        """Names of the parts that hold queues, such as numbers of databases; () where it is no broker. env: variables
+        of the profile that lead to it, as they are written there. Pure."""
+
+    def clear(self, instance: Instance, server: Server, before: Kept) -> None:
+        """Let all data go; `before` becomes what was there. Cut short at any moment, the same call does the rest.
+        Raises DevstackError."""
+
+    def drain(self, instance: Instance, server: Server, parts: Collection[str], before: Kept) -> None:
+        """Let go of what waits in the queues of these parts, as `clear` does with everything."""
+
     def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
         """Let go of what the server itself holds of copies with other tokens than these. Raises DevstackError."""
 

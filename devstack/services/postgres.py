@@ -208,6 +208,16 @@ class PostgresKind:
         with translated(instance):
             snapshots.recall(instance, kept.runner, _copying(instance), kept.token, (before.token, before.runner))
 
+    def queues(self, declaration: Service, env: Mapping[str, str]) -> tuple[str, ...]:
+        return ()
+
+    def clear(self, instance: Instance, server: Server, before: Kept) -> None:
+        with translated(instance):
+            snapshots.clear(before.runner, _copying(instance), before.token)
+
+    def drain(self, instance: Instance, server: Server, parts: Collection[str], before: Kept) -> None:
+        """It has no queues."""
+
     def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
         with translated(instance):
             snapshots.sweep(_copying(instance), kept)

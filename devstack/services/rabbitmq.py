@@ -34,7 +34,7 @@ from devstack.services import (
     ServerFile,
     Source,
 )
-from devstack.services._rabbitmq_copies import dump, load, recall
+from devstack.services._rabbitmq_copies import clear, dump, load, recall
 from devstack.services._rabbitmq_model import (
     ENDING,
     Exchange,
@@ -247,6 +247,17 @@ class RabbitMQKind:
     def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
         with _translated(instance):
             recall(instance, kept.runner, before.runner, *self._control(instance, server))
+
+    def queues(self, declaration: Service, env: Mapping[str, str]) -> tuple[str, ...]:
+        return ("every vhost",)
+
+    def clear(self, instance: Instance, server: Server, before: Kept) -> None:
+        with _translated(instance):
+            clear(instance, before.runner, *self._control(instance, server), only_messages=False)
+
+    def drain(self, instance: Instance, server: Server, parts: Collection[str], before: Kept) -> None:
+        with _translated(instance):
+            clear(instance, before.runner, *self._control(instance, server), only_messages=True)
 
     def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
         """All of a copy is in its files."""

@@ -7,6 +7,7 @@ write is in the append-only file before it is answered; only a crash of the mach
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
@@ -38,7 +39,7 @@ from devstack.services import (
     System,
     Wheel,
 )
-from devstack.services._redis_copies import dump, load, recall
+from devstack.services._redis_copies import clear, dump, load, recall
 from devstack.wire import ask
 
 
@@ -49,8 +50,15 @@ class Redis(Service):
     """Number of the database in the URL."""
     password: bool = True
     """Clients must log in with the generated password; false: whoever reaches 127.0.0.1 is let in."""
+    broker: bool | None = None
+    """Queues of tasks live in it, which `devstack reset --queues` empties; left out: where a variable of the profile
+    whose name speaks of a broker or a queue leads to it, as `CELERY_BROKER_URL` and `RQ_REDIS_URL` do."""
 
 
+#: variables that Celery, RQ, Dramatiq, Huey and the like read their broker from
+_BROKER = re.compile(r"BROKER|QUEUE|(^|_)(RQ|HUEY|DRAMATIQ|ARQ)_", re.IGNORECASE)
+#: a URL's database: `redis://…/3`
+_DATABASE = re.compile(r"^rediss?://\S*/(\d{1,4})$")
 #: seconds that one question may take while data is copied
 _COPYING = 60.0
 #: in a container
@@ -208,6 +216,25 @@ class RedisKind:
     def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
         with _translated(instance):
             recall(instance, kept.runner, before.runner, lambda number: _client(instance, number, _COPYING))
+
+    def queues(self, declaration: Service, env: Mapping[str, str]) -> tuple[str, ...]:
+        """Databases that variables with telling names lead to, else the declared one where it is said to be a broker.
+        """
+        declared = declaration if isinstance(declaration, Redis) else Redis.model_validate(declaration.model_dump())
+        telling = [text for name, text in env.items() if _BROKER.search(name)]
+        if declared.broker is False or not (telling or declared.broker):
+            return ()
+        named = [found[1] if (found := _DATABASE.search(text)) else str(declared.db) for text in telling]
+        return tuple(dict.fromkeys(named or [str(declared.db)]))
+
+    def clear(self, instance: Instance, server: Server, before: Kept) -> None:
+        with _translated(instance):
+            clear(instance, before.runner, lambda number: _client(instance, number, _COPYING))
+
+    def drain(self, instance: Instance, server: Server, parts: Collection[str], before: Kept) -> None:
+        with _translated(instance):
+            numbers = [int(part) for part in parts]
+            clear(instance, before.runner, lambda number: _client(instance, number, _COPYING), numbers)
 
     def sweep(self, instance: Instance, server: Server, kept: Collection[str]) -> None:
         """All of a copy is in its files."""

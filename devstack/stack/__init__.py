@@ -42,6 +42,7 @@ from devstack.stack.standing import Look, Standing
 from devstack.stack.status import Status, status_of
 from devstack.stack.store import RecordStore, held, holder, make_private
 from devstack.stack.trusting import Request
+from devstack.stack.unfinished import unfinished
 from devstack.state import Record
 from devstack.supervisor import Supervisor
 from devstack.system import System
@@ -150,8 +151,8 @@ class Stack:
                 executor.execute(missing)
             moving = self._copy_out(listener, show) if self._options.move_data else {}
             goal = replace(goal, load=frozenset(moving)) if moving else goal
-            if not goal.restore and (unfinished := self._unfinished()):
-                self._converge(unfinished, {}, listener, show)
+            if first := unfinished(Snapshots(self.system, self.project.snapshots), self.profile, goal):
+                self._converge(first, {}, listener, show)
             return self._converge(goal, moving, listener, show)
 
     def _converge(
@@ -178,15 +179,6 @@ class Stack:
                 self._standing.remember(Look(self.profile, seen.state, status, notes, notes, plan.warnings))
         has_started = any(isinstance(event.step.action, StartProgram) for event in outcome.events)
         return Run(outcome, status, exposed(self.system, self.layout()) if has_started else ())
-
-    def _unfinished(self) -> Up | None:
-        """What brings a restore to its end that was cut short."""
-        snapshots = Snapshots(self.system, self.project.snapshots)
-        begun = snapshots.under_way
-        name = next((one.name for one in snapshots.every() if begun and one.key == begun.key), "")
-        if begun is None or not name:
-            return None
-        return Up(tuple(self.profile.services), calm=True, restore=name, before=begun.before, name="restore")
 
     def _last_look(self) -> Status:
         """How the stack is after a run. Where nothing is left to do, later commands needn't look for themselves."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from devstack.errors import DataError, UsageError
 from devstack.executor import Listener
@@ -15,6 +16,9 @@ from devstack.profile import graph
 from devstack.snapshots import BEFORE, Manifest, Snapshots
 from devstack.stack import Stack
 from devstack.stack.options import Run
+
+#: the snapshot of what an `undo` has replaced
+UNDONE = f"{BEFORE}undo"
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,11 @@ class Snapshotting:
     listener: Listener
     show: Callable[[Plan], None]
 
+    @staticmethod
+    def known(stack: Stack) -> tuple[Manifest, ...]:
+        """Every snapshot, whether it can be restored or not."""
+        return Snapshots(stack.system, stack.project.snapshots).all()
+
     def __post_init__(self) -> None:
         self.snapshots = Snapshots(self.stack.system, self.stack.project.snapshots)
 
@@ -47,15 +56,24 @@ class Snapshotting:
         self._calmly(Up(calm=True, save=name, name="save"))
         return self.snapshots.get(name)
 
-    def restore(self, name: str, before: str = f"{BEFORE}restore") -> Run | None:
-        """Back to a snapshot; what is there becomes the snapshot `before`. The run that brought the stack up again,
-        None where it stays down. Raises DataError for one whose copies are gone: nothing is changed then."""
+    def restore(
+        self, name: str, before: str = f"{BEFORE}restore", only: tuple[str, ...] = ()
+    ) -> Run | None:
+        """Back to a snapshot; what is there becomes the snapshot `before`. only: of these services. The run that
+        brought the stack up again, None where it stays down. Raises DataError for one whose copies are gone: nothing is
+        changed then."""
         manifest = self.snapshots.get(name)
         if lost := _lost(manifest, self.stack.generations()):
             raise DataError(
                 "snapshot-lost", f"the snapshot {name} can't be restored", why=lost, fix="devstack snapshot list"
             )
-        return self._calmly(Up(calm=True, restore=name, before=before, name="restore"))
+        return self._calmly(Up(calm=True, restore=name, before=before, only=only, name="restore"))
+
+    def empty(self, services: tuple[str, ...], before: str, *, queues: bool = False) -> Run | None:
+        """Let go of the data of these services, or of what waits in their queues; what is there becomes the snapshot
+        `before`. Answers as `restore` does."""
+        empty: Literal["data", "queues"] = "queues" if queues else "data"
+        return self._calmly(Up(calm=True, empty=empty, before=before, only=services, name="reset"))
 
     def remove(self, name: str) -> Manifest:
         """Let go of a snapshot. What a server holds of it goes with the next one that is saved."""

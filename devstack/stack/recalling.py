@@ -1,0 +1,32 @@
+"""What the record says once data was exchanged: what was done with it counts as it did with the data that came back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from devstack.profile import graph
+from devstack.profile.model import Profile
+from devstack.snapshots import Manifest, Part
+from devstack.state import Record
+
+
+def recalled(profile: Profile, record: Record, manifest: Manifest, parts: Mapping[str, Part]) -> Record:
+    """parts: what came back of the snapshot, by service."""
+    tasks = {name: key for name, key in record.tasks.items() if not _works_on(profile, name, parts)}
+    tasks |= {name: key for name, key in manifest.tasks.items() if _works_on(profile, name, parts)}
+    # what was made anew inside of the same data since then is gone again
+    again = {name: f"+{rest}" for name, part in parts.items() if (rest := part.generation.partition("+")[2])}
+    generations = {name: value for name, value in record.generations.items() if name not in parts}
+    return replace(record, tasks=tasks, generations=generations | again)
+
+
+def emptied(profile: Profile, record: Record, services: Collection[str]) -> Record:
+    """Whatever was done with these services' data has to be done again."""
+    tasks = {name: key for name, key in record.tasks.items() if not _works_on(profile, name, services)}
+    return replace(record, tasks=tasks)
+
+
+def _works_on(profile: Profile, task: str, services: Collection[str]) -> bool:
+    """A task that the profile doesn't have may have worked on anything."""
+    return task not in profile.tasks or not services or any(n in services for n in graph.all_needs(profile, task))
