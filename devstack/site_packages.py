@@ -5,8 +5,10 @@ Reads only; runs nothing of the environment.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +48,16 @@ def truncated(site: Path) -> tuple[str, ...]:
     return tuple(
         _name(info) for info, files in _by_distribution(site) if any(file.is_other_size for file in files or ())
     )
+
+
+def sources(site: Path) -> Iterator[tuple[str, ...]]:
+    """Of each distribution that says what its Python files contain: `path,hash` of each of them, sorted."""
+    for info in site.glob("*.dist-info"):
+        with contextlib.suppress(OSError):
+            lines = [line.rpartition(",")[0] for line in (info / "RECORD").read_text(errors="replace").splitlines()]
+            found = sorted(line for line in lines if ".py,sha256=" in line and not line.startswith(("/", ".", '"')))
+            if found:
+                yield tuple(found)
 
 
 @dataclass(frozen=True)

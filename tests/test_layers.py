@@ -27,9 +27,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     }),
     frozenset({"evidence", "files", "globs", "network", "processes", "relays", "system"}),
     frozenset({
-        "checkout", "installers", "interpreters", "orphans", "python_env", "registry", "resources", "runtimes",
-        "shared_answer", "site_packages", "snapshots", "standing", "supervised", "supervisor", "supervisor_answers",
-        "supervisor_logs", "supervisor_rpc", "supervisord", "system_packages", "trust",
+        "bytecode", "checkout", "installers", "interpreters", "orphans", "python_env", "registry", "resources",
+        "runtimes", "shared_answer", "site_packages", "snapshots", "standing", "supervised", "supervisor",
+        "supervisor_answers", "supervisor_logs", "supervisor_rpc", "supervisord", "system_packages", "trust",
     }),
     frozenset({"executor"}),
     frozenset({"stack"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,26 @@ def test_a_damaged_marker_counts_as_none(bench: Bench, text: str) -> None:
     assert not bench.observe().state.is_built
 
 
+def another_minor(tmp_path: Path) -> interpreters.Interpreter:
+    """A real Python of this machine whose minor isn't this one's."""
+    mine = f"{sys.version_info.major}.{sys.version_info.minor}"
+    try:
+        return interpreters.find(System(), f">=3.9,!={mine}", root=tmp_path)
+    except PrerequisiteError as error:
+        pytest.skip(error.why)
+
+
+def installed(folder: Path, interpreter: str) -> Path:
+    """A real Python that can be taken away again: its binary, beside the library of the one it is a copy of."""
+    real = Path(os.path.realpath(interpreter))
+    (folder / "bin").mkdir(parents=True)
+    (folder / "lib").symlink_to(real.parent.parent / "lib")
+    return Path(shutil.copy2(real, folder / "bin" / real.name))
+
+
+VERSION = "import alpha, sys; print('%d.%d' % sys.version_info[:2])"
+
+
 @pytest.mark.parametrize("target", ["/nonexistent/python3.11", "/bin/sh"])
 @pytest.mark.fault("F2", "F3")
 def test_a_dangling_or_swapped_interpreter_is_noticed_and_mended(bench: Bench, target: str) -> None:
@@ -70,6 +91,46 @@ def test_a_dangling_or_swapped_interpreter_is_noticed_and_mended(bench: Bench, t
     assert "interpreter" in state.problem or "another Python" in state.problem
     assert bench.build().state.is_built
     assert bench.run("import alpha; print(1)") == "1"
+
+
+@pytest.mark.fault("F3")
+def test_another_minor_behind_the_environments_link_is_noticed_and_mended(bench: Bench, tmp_path: Path) -> None:
+    """Fault F3: it runs, and finds none of the packages, which are in the folder of the other minor."""
+    other = another_minor(tmp_path)
+    built = bench.build()
+    built.python.unlink()
+    built.python.symlink_to(other.path)
+    with pytest.raises(subprocess.CalledProcessError):
+        bench.run(VERSION)
+    state = bench.observe().state
+    assert not state.is_built
+    assert "another Python" in state.problem
+    assert bench.build().state.is_built
+    assert bench.run(VERSION) == ".".join(built.state.version.split(".")[:2])
+
+
+@pytest.mark.fault("F2", "F3")
+def test_an_upgrade_to_another_minor_builds_for_it_and_says_from_what(bench: Bench, tmp_path: Path) -> None:
+    """Faults F2 and F3: the Python that `python3` meant is gone, and the name now means one of another minor."""
+    other, link = another_minor(tmp_path), tmp_path / "bin" / "python3"
+    link.parent.mkdir()
+    old = installed(tmp_path / "old", sys.executable)
+    link.symlink_to(old)
+    there = Bench(bench.root, bench.environ | {"PATH": f"{link.parent}:{bench.environ['PATH']}"})
+    before = there.build()
+    assert (before.interpreter.path, there.run(VERSION)) == (str(old), f"3.{sys.version_info.minor}")
+
+    new = installed(tmp_path / "new", other.path)
+    link.unlink()
+    link.symlink_to(new)
+    shutil.rmtree(tmp_path / "old")
+    with pytest.raises(OSError, match=r"\.venv"):
+        there.run(VERSION)
+    state = there.observe().state
+    assert not state.is_built
+    assert state.problem == f"Python {other.version} instead of {before.state.version} (no longer there)"
+    after = there.build()
+    assert (after.state.is_built, after.interpreter.path, there.run(VERSION)) == (True, str(new), other.minor)
 
 
 @pytest.mark.fault("F4")

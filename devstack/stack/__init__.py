@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from devstack import system_packages
-from devstack.actions import StartProgram
+from devstack.actions import InstallPackages, StartProgram
+from devstack.bytecode import Bytecode
 from devstack.errors import DevstackError, UsageError
 from devstack.evidence import TICK
 from devstack.executor import Event, Executor, Journal, Listener, Outcome
@@ -177,8 +178,10 @@ class Stack:
             status = status_of(self.profile, seen.state, self.found.path)
             if plan.is_empty and not goal.names and goal.start:
                 self._standing.remember(Look(self.profile, seen.state, status, notes, notes, plan.warnings))
-        has_started = any(isinstance(event.step.action, StartProgram) for event in outcome.events)
-        return Run(outcome, status, exposed(self.system, self.layout()) if has_started else ())
+        done = {type(event.step.action) for event in outcome.events}
+        if InstallPackages in done and seen.python:
+            tools.bytecode.keep(seen.python.folder)
+        return Run(outcome, status, exposed(self.system, self.layout()) if StartProgram in done else ())
 
     def _last_look(self) -> Status:
         """How the stack is after a run. Where nothing is left to do, later commands needn't look for themselves."""
@@ -329,6 +332,7 @@ class Stack:
             registry=self._registry, servers=Servers(self.system, cache / "servers", offline=self._options.offline),
             native=Native(self.system, cache / "seeds"), containers=self.containers, offline=self._options.offline,
             python=PythonEnvironments(self.system, project.root, project.folder, offline=self._options.offline),
+            bytecode=Bytecode(self.system, cache / "bytecode"),
             files=self.inputs if is_whole else Inputs(project.root), is_trusted=is_whole and self.gate.is_open,
         )
 

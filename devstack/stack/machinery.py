@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from devstack.bytecode import Bytecode
 from devstack.profile.model import Profile
 from devstack.python_env import PythonEnvironments
 from devstack.registry import Registry
@@ -32,6 +33,7 @@ class Tools:
     servers: Servers
     native: Native
     python: PythonEnvironments
+    bytecode: Bytecode
     files: Inputs
     containers: Containers
     #: services whose data is on its way to where they run now, with its generation

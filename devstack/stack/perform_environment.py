@@ -33,6 +33,7 @@ class EnvironmentPerformers:
         for warning in self._tools.python.install(self._environment(), report.say):
             report.tell(warning)
         self._tools.python.verify(self._environment())
+        self._tools.bytecode.give(self._environment().folder)
         if gone := self._tools.python.prune(self._environment()):
             report.say(f"removed {gone} environment{'s' if gone > 1 else ''} used long ago")
 
