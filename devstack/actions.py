@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from devstack.profile.model import Build
 from devstack.project_files import ProjectFile
@@ -235,11 +235,12 @@ class LoadData(Action):
 
 @dataclass(frozen=True)
 class SaveSnapshot(Action):
-    """Keep what all data services hold, under a name. why: what made it, "" for a person."""
+    """Keep what all data services hold, under a name. why, origin: as of a `Manifest`."""
 
     verb: ClassVar[str] = "save"
     name: str
     why: str = ""
+    origin: Literal["", "task", "replaced", "automatic"] = ""
 
 
 @dataclass(frozen=True)
@@ -251,6 +252,25 @@ class RestoreSnapshot(Action):
     name: str
     before: str
     only: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExportSnapshot(Action):
+    """Write a snapshot into a file that other machines read. file: its absolute path."""
+
+    verb: ClassVar[str] = "export"
+    name: str
+    file: str
+
+
+@dataclass(frozen=True)
+class ImportSnapshot(Action):
+    """Make a snapshot of such a file, verified and unpacked into `folder` before. file: as the person named it."""
+
+    verb: ClassVar[str] = "import"
+    name: str
+    folder: str
+    file: str
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,15 @@ def calm(draft: Draft, goal: Up, state: State) -> None:
         draft.add(DATA, emptied, f"{what} goes, and is kept as {goal.before}", needs=needs)
 
 
+def transfer(draft: Draft, goal: Up, state: State) -> None:
+    """A snapshot's file is written, or read, beside whatever runs: nobody uses what is kept."""
+    if goal.transfer is not None:
+        draft.add(DATA, goal.transfer, "asked for", needs=state.services)
+
+
 def after(draft: Draft, name: str, task: Task, step: str, services: Iterable[str]) -> str:
     """The step after which a task is done: the snapshot that it asks for, else its own."""
     if not task.snapshot:
         return step
-    action = SaveSnapshot(task.snapshot, why=f"the data as the task {name} leaves it")
+    action = SaveSnapshot(task.snapshot, why=f"the data as the task {name} leaves it", origin="task")
     return draft.add(f"snapshot {task.snapshot}", action, f"{name} has run", needs=[step, *services])

@@ -24,6 +24,7 @@ class Up:
     is ready; "" for none. dump: services whose data is copied out once they answer; load: those that get it. calm: only
     services run, processes end. save, restore: names of snapshots, "" for none; before: the name of what a restore
     replaces. only: services that a restore is about, () for all. empty: what of them is let go instead, "" for nothing.
+    transfer: a snapshot to be written into a file or made of one, once the services answer.
     """
 
     names: tuple[str, ...] = ()
@@ -40,6 +41,7 @@ class Up:
     before: str = ""
     only: tuple[str, ...] = ()
     empty: Literal["", "data", "queues"] = ""
+    transfer: Action | None = None
 
 
 @dataclass(frozen=True)

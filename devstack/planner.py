@@ -100,6 +100,7 @@ class _Up:
             self._service(name, service)
         if self.goal.calm:
             keeping.calm(self.draft, self.goal, self.state)
+        keeping.transfer(self.draft, self.goal, self.state)
         for name in graph.order(self.profile):
             if name in self.wanted and name in self.profile.tasks:
                 self._task(name)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from devstack.errors import UsageError
 from devstack.profile.model import NAME
@@ -21,6 +22,8 @@ _MANIFEST = "manifest.json"
 _UNDER_WAY = "restoring.json"
 #: begins the names of those that devstack makes itself
 BEFORE = "before-"
+#: task: as it leaves the data; replaced: by a restore or a reset; automatic: before a task; imported: from a file
+Origin = Literal["", "task", "replaced", "automatic", "imported"]
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,15 @@ class Part:
 @dataclass(frozen=True)
 class Manifest:
     """One snapshot. token: the servers know their copies by it. made: seconds since the epoch. revision: git's, "" for
-    none. why: what made it, "" for a person. tasks: what was done with the data, as in the record."""
+    none. why: what made it; origin: what for; both "" for a person. tasks: what was done with the data, as in the
+    record."""
 
     name: str
     token: str
     made: float
     revision: str = ""
     why: str = ""
+    origin: Origin = ""
     services: Mapping[str, Part] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
 
@@ -54,7 +59,7 @@ class Manifest:
     @property
     def is_replaced(self) -> bool:
         """It holds what a restore or a reset has replaced."""
-        return bool(self.why) and self.name.startswith(BEFORE)
+        return self.origin == "replaced"
 
     @property
     def size(self) -> int:

@@ -23,13 +23,14 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({
         "actions", "plan", "planner", "programs", "environment", "masking", "project_files", "render", "taking_down",
         "timings", "away", "completing", "composing", "contained", "images", "keeping", "layout", "viewpoint",
-        "watching", "ci", "doctor",
+        "redacting", "watching", "ci", "doctor",
     }),
     frozenset({"evidence", "files", "globs", "network", "processes", "relays", "system"}),
     frozenset({
         "bytecode", "checkout", "installers", "interpreters", "orphans", "python_env", "registry", "resources",
-        "runtimes", "shared_answer", "site_packages", "snapshots", "standing", "supervised", "supervisor",
-        "supervisor_answers", "supervisor_logs", "supervisor_rpc", "supervisord", "system_packages", "trust",
+        "runtimes", "shared_answer", "site_packages", "snapshot_files", "snapshots", "standing", "supervised",
+        "supervisor", "supervisor_answers", "supervisor_logs", "supervisor_rpc", "supervisord", "system_packages",
+        "trust",
     }),
     frozenset({"executor"}),
     frozenset({"stack"}),

@@ -25,7 +25,7 @@ DONE = {
     "write": "written", "link": "linked", "make": "made", "reap": "cleared", "create": "created", "start": "started",
     "reload": "reloaded", "prepare": "prepared", "provision": "provisioned", "discard": "discarded",
     "dump": "copied", "load": "moved", "save": "saved", "restore": "restored", "empty": "emptied",
-    "remove": "removed",
+    "export": "exported", "import": "imported", "remove": "removed",
     "fetch": "fetched", "stop": "stopped", "verify": "verified", "clone": "cloned", "get": "there",
     "pull": "pulled", "build": "built", "install": "installed", "release": "released", "run": "done", "await": "ready",
 }  # fmt: skip
@@ -36,7 +36,7 @@ DOING = {
     "write": "writing", "link": "linking", "make": "making", "reap": "clearing", "create": "creating",
     "start": "starting", "reload": "reloading", "prepare": "preparing", "provision": "provisioning",
     "dump": "copying", "load": "moving", "save": "saving", "restore": "restoring", "empty": "emptying",
-    "remove": "removing",
+    "export": "exporting", "import": "importing", "remove": "removing",
     "discard": "discarding", "fetch": "fetching", "stop": "stopping", "verify": "verifying", "clone": "cloning",
     "get": "getting", "pull": "pulling", "build": "building", "install": "installing", "release": "releasing",
     "run": "running", "await": "waiting",

@@ -16,6 +16,7 @@ from devstack.services import Instance, Runner
 _FILE = "keys.jsonl"
 #: entries of a collection in one command
 _MANY = 500
+_MOST_DATABASES = 1024
 #: a client of one database, by its number
 Connect = Callable[[int], Any]
 
@@ -56,6 +57,33 @@ def clear(instance: Instance, before: Runner, connect: Connect, databases: Colle
         connect(0).execute_command("FLUSHALL")
     for number in databases or ():
         connect(number).execute_command("FLUSHDB")
+
+
+def adopt(instance: Instance, source: Runner, kept: Runner) -> None:
+    """Take a dump that comes from elsewhere. Raises DataError for what is none."""
+    try:
+        for line in filter(None, source.read(_FILE).splitlines()):
+            _ensure_entry(json.loads(line))
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        raise DataError(
+            "snapshot-file-refused", f"the part of {instance.name} can't be read",
+            why=" ".join(str(error).split()) or type(error).__name__, fix="get the file once more",
+        ) from None
+    kept.write(_FILE, source.read(_FILE))
+
+
+def _ensure_entry(entry: Mapping[str, Any]) -> None:
+    """Raises one of many errors for what isn't as `dump` writes it."""
+    value = [_unpacked(item) for item in entry["value"]]
+    if not list(_commands(_unpacked(entry["key"]), entry["type"], value, entry)):
+        raise ValueError(f"{entry['type']!r} is no type of a key")
+    if not (0 <= int(entry["db"]) < _MOST_DATABASES and isinstance(entry["expires"], int)):
+        raise ValueError(f"{entry['db']} is no database")
+
+
+def export(kept: Runner, target: Runner) -> None:
+    """What is kept can be read by anybody as it is."""
+    target.write(_FILE, kept.read(_FILE))
 
 
 def load(runner: Runner, connect: Connect) -> None:

@@ -291,6 +291,14 @@ class Copies(Protocol):
         """Bring back what was kept, which stays; `before` becomes what was there until now. Cut short at any moment,
         the same call does the rest. Raises DevstackError; what was there is there then, or in `before`."""
 
+    def export(self, instance: Instance, server: Server, kept: Kept, target: Runner) -> None:
+        """Write what is kept in files that another stack, the same version or a newer one, reads; no secret of this
+        stack is in them. Raises DevstackError."""
+
+    def adopt(self, instance: Instance, server: Server, source: Runner, version: str, kept: Kept) -> None:
+        """Make of such files, which may come from anybody, a copy as `keep` makes one; what is in use stays untouched.
+        version: of the server that they come from. Raises DevstackError, DataError for what can't be read."""
+
     def queues(self, declaration: Service, env: Mapping[str, str]) -> tuple[str, ...]:
         """Names of the parts that hold queues, such as numbers of databases; () where it is no broker. env: variables
         of the profile that lead to it, as they are written there. Pure."""

@@ -38,6 +38,7 @@ from devstack.services import (
     ServerFile,
     Source,
 )
+from devstack.services import _postgres_portable as portable
 from devstack.services import _postgres_snapshots as snapshots
 from devstack.services._postgres_container import VERSION, Wanted, container, image, initial
 from devstack.services._postgres_copies import dump, load
@@ -207,6 +208,14 @@ class PostgresKind:
     def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
         with translated(instance):
             snapshots.recall(instance, kept.runner, _copying(instance), kept.token, (before.token, before.runner))
+
+    def export(self, instance: Instance, server: Server, kept: Kept, target: Runner) -> None:
+        with translated(instance):
+            portable.export(instance, kept.runner, target, _copying(instance), kept.token)
+
+    def adopt(self, instance: Instance, server: Server, source: Runner, version: str, kept: Kept) -> None:
+        with translated(instance):
+            portable.adopt(instance, source, version, kept, _copying(instance))
 
     def queues(self, declaration: Service, env: Mapping[str, str]) -> tuple[str, ...]:
         return ()

@@ -45,6 +45,7 @@ from devstack.services._rabbitmq_model import (
     session,
     vhosts_of,
 )
+from devstack.services._rabbitmq_portable import adopt, export
 from devstack.services._rabbitmq_sources import SOURCES
 from devstack.wire import ask
 
@@ -247,6 +248,12 @@ class RabbitMQKind:
     def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
         with _translated(instance):
             recall(instance, kept.runner, before.runner, *self._control(instance, server))
+
+    def export(self, instance: Instance, server: Server, kept: Kept, target: Runner) -> None:
+        export(kept.runner, target)
+
+    def adopt(self, instance: Instance, server: Server, source: Runner, version: str, kept: Kept) -> None:
+        adopt(instance, source, kept.runner)
 
     def queues(self, declaration: Service, env: Mapping[str, str]) -> tuple[str, ...]:
         return ("every vhost",)

@@ -39,7 +39,7 @@ from devstack.services import (
     System,
     Wheel,
 )
-from devstack.services._redis_copies import clear, dump, load, recall
+from devstack.services._redis_copies import adopt, clear, dump, export, load, recall
 from devstack.wire import ask
 
 
@@ -216,6 +216,12 @@ class RedisKind:
     def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
         with _translated(instance):
             recall(instance, kept.runner, before.runner, lambda number: _client(instance, number, _COPYING))
+
+    def export(self, instance: Instance, server: Server, kept: Kept, target: Runner) -> None:
+        export(kept.runner, target)
+
+    def adopt(self, instance: Instance, server: Server, source: Runner, version: str, kept: Kept) -> None:
+        adopt(instance, source, kept.runner)
 
     def queues(self, declaration: Service, env: Mapping[str, str]) -> tuple[str, ...]:
         """Databases that variables with telling names lead to, else the declared one where it is said to be a broker.

@@ -27,6 +27,7 @@ from devstack.stack.perform_containers import ContainerPerformers
 from devstack.stack.perform_environment import EnvironmentPerformers
 from devstack.stack.perform_files import FilePerformers
 from devstack.stack.perform_snapshots import SnapshotPerformers
+from devstack.stack.perform_transfers import TransferPerformers
 from devstack.stack.readiness import Readiness
 from devstack.stack.task_runs import TaskRunner
 from devstack.stack.undoing import note_record
@@ -84,6 +85,7 @@ class Performers:
             **FilePerformers(self._tools).table(),
             **EnvironmentPerformers(self._tools, self._seen).table(),
             **SnapshotPerformers(self._tools, self._state, self._observer).table(),
+            **TransferPerformers(self._tools, self._state, self._observer).table(),
             **self._containers.table(),
             **MovePerformers(self._tools, self._state, trash_name(self._tools, "moved")).table(),
         }

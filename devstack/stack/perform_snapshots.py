@@ -61,7 +61,7 @@ class SnapshotPerformers:
 
         self._each(recall, parts)
         why = f"what was there before {action.name} was restored"
-        self._finish(actions.SaveSnapshot(begun.before, why), begun.token, parts)
+        self._finish(actions.SaveSnapshot(begun.before, why, "replaced"), begun.token, parts)
         self._tools.store.update(lambda record: recalled(self._tools.profile, record, manifest, parts))
         self._snapshots.restore_ends()
 
@@ -79,7 +79,7 @@ class SnapshotPerformers:
 
         self._each(clear, dict.fromkeys(action.services))
         why = f"what was there before {what}{few(action.services)} went"
-        self._finish(actions.SaveSnapshot(begun.before, why), begun.token, action.services)
+        self._finish(actions.SaveSnapshot(begun.before, why, "replaced"), begun.token, action.services)
         if not action.queues:
             self._tools.store.update(lambda record: emptied(self._tools.profile, record, action.services))
         self._snapshots.restore_ends()
@@ -131,7 +131,7 @@ class SnapshotPerformers:
     def _manifest(self, action: actions.SaveSnapshot, token: str, names: Iterable[str] | None) -> Manifest:
         kept = {name: one for name, one in self._kept.items() if names is None or name in names}
         return Manifest(
-            action.name, token, self._tools.system.now(), self._revision(), action.why,
+            action.name, token, self._tools.system.now(), self._revision(), action.why, action.origin,
             {name: self._part(service, f"{action.name}-{token}", token) for name, service in kept.items()},
             self._tools.store.load().tasks,
         )

@@ -62,12 +62,17 @@ class Snapshotting:
         """Back to a snapshot; what is there becomes the snapshot `before`. only: of these services. The run that
         brought the stack up again, None where it stays down. Raises DataError for one whose copies are gone: nothing is
         changed then."""
+        self.usable(name)
+        return self._calmly(Up(calm=True, restore=name, before=before, only=only, name="restore"))
+
+    def usable(self, name: str) -> Manifest:
+        """Raises UsageError for an unknown name, DataError for a snapshot whose copies are gone."""
         manifest = self.snapshots.get(name)
         if lost := _lost(manifest, self.stack.generations()):
             raise DataError(
                 "snapshot-lost", f"the snapshot {name} can't be restored", why=lost, fix="devstack snapshot list"
             )
-        return self._calmly(Up(calm=True, restore=name, before=before, only=only, name="restore"))
+        return manifest
 
     def empty(self, services: tuple[str, ...], before: str, *, queues: bool = False) -> Run | None:
         """Let go of the data of these services, or of what waits in their queues; what is there becomes the snapshot
