@@ -55,7 +55,7 @@ def detect(names: Sequence[str], read: Read) -> Detected:
     applications = tuple(_applications(names, read))
     celery = _celery(applications)
     folder, words, profile = _framework(names, read, known, applications)
-    answers = dict(_answers(profile, applications))
+    answers = {name: _inside(value, folder) for name, value in _answers(profile, applications)}
     if celery or "celery" in known:
         words.append(f"Celery ({celery.path})" if celery else "Celery")
         if profile == "django":
@@ -86,12 +86,27 @@ def _framework(
     made = {one.kind: one for one in reversed(applications)}
     for kind, profile in (("FastAPI", "fastapi"), ("Starlette", "fastapi"), ("Flask", "flask")):
         if kind in made:
-            return ".", [f"{kind} ({made[kind].path})"], profile
+            return _project(made[kind].path, names), [f"{kind} ({made[kind].path})"], profile
     for package, profile in (("fastapi", "fastapi"), ("starlette", "fastapi"), ("flask", "flask")):
         if package in known:
             words = {"fastapi": "FastAPI", "starlette": "Starlette", "flask": "Flask"}[package]
             return ".", [f"{words} (among its requirements)"], profile
     return ".", ["Django (among its requirements)"] if "django" in known else [], "minimal"
+
+
+def _project(path: str, names: Sequence[str]) -> str:
+    """The folder of the project that a module belongs to: the nearest one above it that says what it requires, and is
+    no package itself. A repository of several parts has one for each."""
+    there = set(names)
+    declaring = {posixpath.dirname(name) for name in names if _declares(name)}
+    folder = posixpath.dirname(path)
+    while folder and (folder not in declaring or f"{folder}/__init__.py" in there):
+        folder = posixpath.dirname(folder)
+    return folder or "."
+
+
+def _declares(name: str) -> bool:
+    return _DECLARES.fullmatch(name) is not None or posixpath.basename(name) == "pyproject.toml"
 
 
 def _answers(profile: str, applications: Sequence[_Application]) -> Iterator[tuple[str, str]]:

@@ -104,7 +104,7 @@ class Stack:
         if isinstance(goal, Down):
             return down(self.running().state, goal)
         try:
-            ensure_placed(self.tools_for(self.profile), self._store.load())
+            ensure_placed(self.tools_for(self.profile), self._store.load(), goal.names)
             return self.planned(self.observe(), goal)
         except UsageError as error:
             # what can't be understood yet may be in what is missing
@@ -160,7 +160,7 @@ class Stack:
         self, goal: Up, moving: Mapping[str, str], listener: Listener, show: Callable[[Plan], None]
     ) -> Run:
         tools = replace(self.tools_for(self.profile), moving=moving)
-        ensure_placed(tools, self._store.load())
+        ensure_placed(tools, self._store.load(), goal.names)
         observer = self._observer(tools, keep=True)
         with self._standing.looking() as notes:
             seen = observer.observe()

@@ -16,7 +16,7 @@ from devstack.profile.model import Ask, Profile, name_from
 from devstack.stack.paths import PROFILE, Project, places
 from devstack.stack.sources import profile_of, shipped_profile
 from devstack.stack.store import make_private
-from devstack.stack.suggestion import detected
+from devstack.stack.suggestion import code, detected
 from devstack.stack.undoing import retire_profile
 from devstack.system import System, storage_errors
 
@@ -50,7 +50,7 @@ def from_compose(root: Path, files: Sequence[str], environ: Mapping[str, str]) -
     """files: paths in the project; a folder stands for the files that compose itself reads there. environ: of the
     person. Raises UsageError for files that can't be read."""
     names = [name for file in files for name in _files(root, file)]
-    made = convert(names, lambda name: _read(root, name), environ, root.resolve().name)
+    made = convert(names, lambda name: _read(root, name), environ, root.resolve().name, code(root))
     return _checked(Draft(root, made.text, ", ".join(names), became=made.became, left_out=made.left_out))
 
 

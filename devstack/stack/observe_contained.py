@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from devstack import contained
+from devstack import contained, programs
 from devstack.errors import PrerequisiteError, UsageError
 from devstack.profile.model import Profile
 from devstack.runtimes import builds
@@ -20,9 +20,13 @@ def contained_processes(profile: Profile) -> tuple[str, ...]:
     return tuple(name for name, process in profile.processes.items() if process.is_contained)
 
 
-def ensure_possible(tools: Tools, places: Mapping[str, Place]) -> None:
-    """Raises PrerequisiteError where there is no engine for them, UsageError where one couldn't reach a service."""
-    names = contained_processes(tools.profile)
+def ensure_possible(tools: Tools, places: Mapping[str, Place], asked: tuple[str, ...]) -> None:
+    """asked: what is to run, () for everything. Raises PrerequisiteError where there is no engine for the processes in
+    containers among it, UsageError where one couldn't reach a service."""
+    if not contained_processes(tools.profile):
+        return
+    wanted = programs.selected(tools.profile, asked)
+    names = [name for name in contained_processes(tools.profile) if name in wanted]
     if not names:
         return
     try:

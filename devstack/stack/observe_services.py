@@ -62,11 +62,11 @@ def placing_of(tools: Tools) -> Placing:
     return Placing(tools.profile, tools.project, tools.containers, moving=tools.moving, offline=tools.offline)
 
 
-def ensure_placed(tools: Tools, record: Record) -> None:
-    """Everything can run where it is to. Raises DataError, PrerequisiteError, UsageError."""
+def ensure_placed(tools: Tools, record: Record, asked: tuple[str, ...] = ()) -> None:
+    """What is asked for, () for everything, can run where it is to. Raises DataError, PrerequisiteError, UsageError."""
     placing = placing_of(tools)
     placing.ensure(record)
-    ensure_possible(tools, placing.places(record, light=False))
+    ensure_possible(tools, placing.places(record, light=False), asked)
 
 
 def _lacking(name: str, choice: Choice, service: Service, wanted: Mapping[str, str]) -> UsageError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ _DEPTH = 3
 _FILES = 5000
 #: more of a file than names its application
 _LIMIT = 200_000
+_MODULES = 400
+_TESTS = re.compile(r"(^|/)(tests?|docs|examples)/|(^|/)(test_[^/]*|conftest)\.py$")
+_SETTINGS = re.compile(r"(^|/)(settings|config)(/|[^/]*\.py$)")
 _FOREIGN = frozenset({"node_modules", "__pycache__", "venv", "env", "site-packages", "build", "dist"})
 
 
@@ -39,6 +43,13 @@ def no_profile(root: Path) -> UsageError:
 def detected(root: Path) -> Detected:
     """What a repository is, read off its files."""
     return detect(tuple(_names(root)), lambda name: _read(root / name))
+
+
+def code(root: Path) -> Iterator[str]:
+    """Texts of the project's Python files near the root, settings first: tests may say anything."""
+    names = [name for name in _names(root) if name.endswith(".py") and not _TESTS.search(name)]
+    for name in sorted(names, key=lambda name: (not _SETTINGS.search(name), name.count("/"), name))[:_MODULES]:
+        yield _read(root / name) or ""
 
 
 def _names(root: Path) -> Iterator[str]:

@@ -474,3 +474,84 @@ def test_any_file_is_a_profile_that_loads_or_a_mistake(value: dict[str, Any]) ->
     except UsageError:
         return
     profile_of(found)
+
+
+PYTHON = "FROM python:3.12\nWORKDIR /app\nCOPY . .\nENTRYPOINT [\"/app/entrypoint.sh\"]\n"
+TWO = """
+services:
+  web: {build: ., command: gunicorn shop.wsgi, ports: ["8000:8000"], depends_on: [db]}
+  jobs: {build: ., command: celery -A shop worker, depends_on: [db]}
+  db: {image: "postgres:16"}
+"""
+
+
+@pytest.mark.parametrize(("files", "run"), [
+    ({"manage.py": "import django\n"}, "python manage.py migrate --noinput"),
+    ({"alembic.ini": ""}, "alembic upgrade head"),
+])
+def test_what_an_entrypoint_would_migrate_is_a_task_once(files: dict[str, str], run: str) -> None:
+    found = profile_of(imported({"compose.yaml": TWO, "Dockerfile": PYTHON, **files}))
+    ((name, task),) = found.tasks.items()
+    assert (name, task.run) == ("migrate", run)
+    assert all("migrate" in (process.needs or ()) for process in found.processes.values())
+
+
+@pytest.mark.parametrize("text", [
+    # it does so itself
+    TWO.replace("gunicorn shop.wsgi", "sh -c 'python manage.py migrate && gunicorn shop.wsgi'"),
+    # only with a profile of compose's
+    TWO.replace("build: .,", "build: ., profiles: [all],"),
+])
+def test_nothing_is_migrated_twice_or_for_nobody(text: str) -> None:
+    found = profile_of(imported({"compose.yaml": text, "Dockerfile": PYTHON, "manage.py": "import django\n"}))
+    assert [task.run for task in found.tasks.values()] in ([], ["python manage.py migrate"])
+
+
+@pytest.mark.parametrize(("there", "said"), [
+    (".env.example", "cp .env.example .env, then devstack init again; until then the process goes without"),
+    ("other", "make it; until then the process goes without"),
+])
+def test_an_env_file_that_is_missing_names_what_it_is_copied_from(there: str, said: str) -> None:
+    text = TWO.replace("web: {", "web: {env_file: .env, ")
+    found = imported({"compose.yaml": text, "Dockerfile": PYTHON, there: "A=1\n"})
+    assert [one.instead for one in found.left_out if one.key.endswith("env_file")] == [said]
+
+
+SETTINGS = """
+HOST = os.getenv("DB_HOST", "db")
+PORT = int(os.environ.get("DB_PORT", 5432))
+NAME = env("DB_NAME", default="shop")
+OTHER = os.getenv("CACHE_HOST", "db.example.org")
+BROKER = os.environ.get("BROKER_URL") or "redis://queue:6379/0"
+DEBUG = os.getenv("DEBUG", "false")
+"""
+FIELDS = """
+class Settings(BaseSettings):
+    db_host: str = "db"  # of the compose file
+    debug: bool = False
+"""
+
+
+@pytest.mark.parametrize(("code", "env"), [
+    (SETTINGS, {
+        "DB_HOST": "${services.db.host}", "DB_PORT": "${services.db.port}", "DB_NAME": "${services.db.database}",
+        "BROKER_URL": "${services.queue.url}",
+    }),
+    (FIELDS, {"DB_HOST": "${services.db.host}"}),
+    ("x = getenv('DB_HOST', 'elsewhere')", {}),
+])
+def test_a_default_in_the_code_that_names_a_service_is_said_in_env(code: str, env: dict[str, str]) -> None:
+    text = TWO + '  queue: {image: "redis:7", command: redis-server --requirepass x}\n'
+    text = text.replace('"postgres:16"', '"postgres:16", environment: {POSTGRES_DB: shop}')
+    found = convert(("compose.yaml",), {"compose.yaml": text, "Dockerfile": PYTHON}.get, {}, "shop", (code,))
+    assert dict(profile_of(found).env) == env
+
+
+def test_what_the_compose_file_says_wins_over_the_code() -> None:
+    text = """
+    services:
+      web: {build: ., command: gunicorn shop.wsgi, environment: {DB_HOST: elsewhere}}
+      db: {image: "postgres:16"}
+    """
+    found = convert(("compose.yaml",), {"compose.yaml": text, "Dockerfile": PYTHON}.get, {}, "shop", (SETTINGS,))
+    assert profile_of(found).env["DB_HOST"] == "elsewhere"

@@ -74,6 +74,20 @@ def test_what_it_is(case: str) -> None:
     assert words or not found.found
 
 
+@pytest.mark.parametrize(("files", "folder", "module"), [
+    ({"backend/pyproject.toml": "", "backend/app/__init__.py": "", "backend/app/main.py": "app = FastAPI()\n"},
+     "backend", "app.main:app"),
+    ({"pyproject.toml": "", "api/setup.py": "", "api/main.py": "app = FastAPI()\n"}, "api", "main:app"),
+    # a package with a file of requirements is none of its own
+    ({"pyproject.toml": "", "shop/requirements.txt": "", "shop/__init__.py": "", "shop/main.py": "app = FastAPI()\n"},
+     ".", "shop.main:app"),
+    ({"services/api/main.py": "app = FastAPI()\n"}, ".", "services.api.main:app"),
+])
+def test_a_part_of_a_repository_with_requirements_of_its_own(files: dict[str, str], folder: str, module: str) -> None:
+    found = of(files)
+    assert (found.folder, found.answers["ASGI_APP"]) == (folder, module)
+
+
 def test_a_project_in_a_folder() -> None:
     found = of({"backend/manage.py": MANAGE, "backend/config/celery.py": "app = Celery('x')\n", "frontend/x.js": ""})
     assert (found.profile, found.folder, found.answers["CELERY_APP"]) == ("django-celery", "backend", "config")

@@ -140,6 +140,8 @@ def test_a_native_service_is_a_conflict_with_a_fix(machine: Machine) -> None:
     with crate(machine, profile, PAGES) as made:
         error = made.project.run("up", "--json", code=2).error
         assert (error["id"], error["fix"]) == ("native-unreachable", 'runtime = "docker" below [services.redis]')
+        # what isn't asked for stands in nobody's way
+        made.project.run("up", "redis")
         # who says that it needs nothing of it may run
         made.project.replace('ready = { http = "/index.html" }', 'ready = { http = "/index.html" }\nneeds = []')
         made.project.run("up", "web")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from devstack.detect.compose import fitting, processes, unsupported
 from devstack.detect.compose.addresses import Addresses, Target, with_asked
+from devstack.detect.compose.defaults import defaults
 from devstack.detect.compose.interpolation import plain
 from devstack.detect.compose.known import Known, known
 from devstack.detect.compose.merging import Merged, Read, merged
@@ -44,9 +45,21 @@ class Imported:
     left_out: tuple[LeftOut, ...]
 
 
-def convert(names: Sequence[str], read: Read, environ: Mapping[str, str], default_name: str) -> Imported:
+@dataclass(frozen=True)
+class _Project:
+    """names: of the compose files. defaults: what the code takes for variables that nobody set."""
+
+    names: Sequence[str]
+    read: Read
+    defaults: Mapping[str, str]
+
+
+def convert(
+    names: Sequence[str], read: Read, environ: Mapping[str, str], default_name: str, code: Iterable[str] = ()
+) -> Imported:
     """names: paths of the compose files in the project, later ones laid over earlier ones. environ: variables that win
-    over those of `.env`. default_name: of the project. Raises UsageError for what compose couldn't read either."""
+    over those of `.env`. default_name: of the project. code: texts of its Python files, which may name services where
+    the compose file doesn't. Raises UsageError for what compose couldn't read either."""
     home = posixpath.dirname(names[0])
     file = posixpath.join(home, ".env")
     values = {**parse_env(file, (read(file) or "").encode()), **environ}
@@ -55,21 +68,19 @@ def convert(names: Sequence[str], read: Read, environ: Mapping[str, str], defaul
         raise UsageError(
             "compose-invalid", f"{names[0]} has no services", why="there is nothing to take over", fix="devstack init"
         )
-    return _Conversion(whole, names, read, values, default_name).result()
+    return _Conversion(whole, _Project(names, read, defaults(code)), values, default_name).result()
 
 
 class _Conversion:
-    def __init__(
-        self, whole: Merged, names: Sequence[str], read: Read, values: Mapping[str, str], default_name: str
-    ) -> None:
+    def __init__(self, whole: Merged, project: _Project, values: Mapping[str, str], default_name: str) -> None:
         self.report = Report(whole.place)
         self.secrets = Secrets(self.report)
         self._whole = whole
-        self._names = names
+        self._project = project
         self._name = name_from(str(whole.value.get("name") or default_name))
         services = {name: composed(name, one) for name, one in whole.value["services"].items()}
         profiles = frozenset(values.get("COMPOSE_PROFILES", "").split(",")) - {""}
-        self.parts = [part for part in Sorter(services, read, profiles).parts() if self._is_kept(part)]
+        self.parts = [part for part in Sorter(services, project.read, profiles).parts() if self._is_kept(part)]
         self.known: dict[str, Known] = {
             part.name: known(part.service, part.env, part.name, self.report)
             for part in self.parts if part.form == "kind"
@@ -85,7 +96,9 @@ class _Conversion:
                 part.service, self.report, is_contained=part.form in ("contained", "container"),
                 is_kind=part.form == "kind",
             )
-        converted = processes.Processes(self.parts, self.report, self.text_of, self.environment_of).made()
+        project = self._project
+        made = processes.Processes(self.parts, self.report, self.text_of, self.environment_of, project.read)
+        converted = made.made()
         services: dict[str, Any] = {}
         for part in self.parts:
             if part.form == "kind":
@@ -109,8 +122,9 @@ class _Conversion:
         self._tell_ambiguous()
         comments = {("services", name): one.comments for name, one in self.known.items()}
         comments |= {(one.section, one.name): one.comments for one in converted}
-        text = write(values, comments, self._names, self.report.found)
-        return Imported(text, tuple(self._became(services)), tuple(self.report.found))
+        text = write(values, comments, project.names, self.report.found)
+        became = (*self._became(services), *_tasks(converted, self.parts))
+        return Imported(text, became, tuple(self.report.found))
 
     def _in_files(self) -> dict[str, frozenset[str]]:
         """Names that a process's own env files say, which win over `[env]`."""
@@ -175,12 +189,17 @@ class _Conversion:
         return with_asked(made)
 
     def environment_of(self, part: Part) -> dict[str, str]:
-        """All of a service's environment as texts of a profile; what its env files say only where that must change."""
-        addresses = self._here if part.form in ("process", "task") else self._inside
-        made = addresses.environment(fitting.environment(part, part.env, self.report))
+        """All of a service's environment as texts of a profile; what its env files say, and what the code takes where
+        nobody says anything, only where that must change."""
+        is_here = part.form in ("process", "task")
+        env = {**(self._project.defaults if is_here else {}), **part.env}
+        made = (self._here if is_here else self._inside).environment(fitting.environment(part, env, self.report))
         has_files = part.form != "container"
         found: dict[str, str] = {}
         for name, text in made.items():
+            if name not in part.env:
+                found |= {name: text} if text != _same(env[name]) else {}
+                continue
             value = part.env[name]
             is_own = name in part.service.environment or not has_files
             if text == _same(value):
@@ -237,6 +256,14 @@ class _Conversion:
             else:
                 where = "a process here" if part.form == "process" else "a process in a container"
                 yield Became(part.service.name, f"[processes.{part.name}] {where}")
+
+
+def _tasks(converted: Sequence[processes.Converted], parts: Sequence[Part]) -> Iterator[Became]:
+    """What runs once and is no service of its own in the file."""
+    own = {part.name for part in parts}
+    for one in converted:
+        if one.section == "tasks" and one.name not in own:
+            yield Became(one.name, f"[tasks.{one.name}] {one.table['run']}")
 
 
 def _same(value: str) -> str:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from devstack.detect.compose import commands, health
+from devstack.detect.compose.merging import Read
 from devstack.detect.compose.parts import Part, has_custom_entrypoint, is_inside
+from devstack.detect.compose.preparing import example_of, migration
 from devstack.detect.compose.report import Report
 from devstack.profile.model import SignalName, name_from
 
@@ -76,12 +78,13 @@ class Processes:
 
     def __init__(
         self, parts: Sequence[Part], report: Report, text_of: Callable[[Part, str], str],
-        environment_of: Callable[[Part], dict[str, str]],
+        environment_of: Callable[[Part], dict[str, str]], read: Read,
     ) -> None:
         self._parts = parts
         self._report = report
         self._text_of = text_of
         self._environment_of = environment_of
+        self._read = read
         self._by_service = {part.service.name: part for part in parts}
         self._taken = {part.name for part in parts}
         #: command and folder of each task
@@ -94,6 +97,9 @@ class Processes:
                 found += self._tasks_of(part, (*part.parsed.before, part.parsed.main))
             elif part.form == "process":
                 found += self._tasks_of(part, part.parsed.before)
+        for part in self._parts:
+            if part.form == "process" and not part.is_off:
+                found += self._migration(part)
         for part in self._parts:
             if part.form == "process":
                 found.append(self._native(part))
@@ -118,6 +124,16 @@ class Processes:
             said = () if is_whole else (f"Of the command of `{part.service.name}`, which ran it before its own.",)
             # its variables are those of the process that it came from
             yield Converted("tasks", name, table, self._environment_of(part), comments=said)
+
+    def _migration(self, part: Part) -> Iterator[Converted]:
+        """Without its schema an application doesn't answer."""
+        table = migration(self._folder(part), self._read)
+        if table is None or any(re.search(r"\bmigrate\b|\balembic upgrade\b", run) for run, _ in self._tasks.values()):
+            return
+        name = self._free("migrate")
+        self._tasks[name] = (table["run"], self._folder(part))
+        said = "The compose file leaves it to an entrypoint, or to a person."
+        yield Converted("tasks", name, table, self._environment_of(part), comments=(said,))
 
     def _native(self, part: Part) -> Converted:
         service, said = part.service, []
@@ -265,9 +281,11 @@ class Processes:
                                   "a file of the project, or [env]")  # fmt: skip
             elif path in part.missing:
                 found.append({"path": path, "required": False})
-                if required:
+                example = example_of(path, self._read)
+                if required or example:
+                    fix = f"cp {example} {path}, then devstack init again" if example else "make it"
                     self._report.drop((part.service.name, "env_file"), f"{path} isn't there",
-                                      "make it; until then the process goes without")  # fmt: skip
+                                      f"{fix}; until then the process goes without")  # fmt: skip
             else:
                 found.append(path)
         return {"env_file": found} if found else {}

@@ -63,7 +63,10 @@ Strings = Annotated[tuple[str, ...], BeforeValidator(one_or_many, json_schema_in
 class Model(BaseModel):
     """Frozen; an unknown key is an error; `true` is no number and "10" none either (strict), but a list is a tuple."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    # deferred: most models are only ever parts of another one, whose validator has all of theirs in it
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, defer_build=True
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,33 @@
+"""What a project's code takes for a variable that nobody set: in a compose project often another service's name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_NAME = r"[\"'](?P<{0}>[A-Z][A-Z0-9_]*)[\"']"
+_TEXT = r"(?:[\"'](?P<{0}>[^\"'\n]*)[\"']|(?P<{0}_number>\d+))"
+#: `os.getenv("DB_HOST", "db")`, `env.str("DB_HOST", default="db")`, `config("DB_HOST", "db")`
+_CALL = re.compile(
+    rf"\b(?:getenv|environ\.get|env(?:\.\w+)?|config)\(\s*{_NAME.format('name')}\s*,\s*(?:default\s*=\s*)?"
+    + _TEXT.format("text")
+)
+#: `os.environ.get("DB_HOST") or "db"`
+_OR = re.compile(rf"\b(?:getenv|environ\.get)\(\s*{_NAME.format('name')}\s*\)\s*or\s*" + _TEXT.format("text"))
+#: `db_host: str = "db"` of a class of pydantic's
+_FIELD = re.compile(
+    r"^[ \t]+(?P<name>[A-Za-z][A-Za-z0-9_]*)\s*:\s*[\w.\[\] |]+=\s*" + _TEXT.format("text") + r"\s*(?:#.*)?$",
+    re.MULTILINE,
+)
+
+
+def defaults(texts: Iterable[str]) -> dict[str, str]:
+    """texts: of Python files. The first default of each variable; where files disagree, the first file's."""
+    found: dict[str, str] = {}
+    for text in texts:
+        patterns = (_CALL, _OR, _FIELD) if "BaseSettings" in text else (_CALL, _OR)
+        for pattern in patterns:
+            for one in pattern.finditer(text):
+                value = one["text"] if one["text"] is not None else one["text_number"]
+                found.setdefault(one["name"].upper(), value)
+    return found
