@@ -235,12 +235,13 @@ class LoadData(Action):
 
 @dataclass(frozen=True)
 class SaveSnapshot(Action):
-    """Keep what all data services hold, under a name. why, origin: as of a `Manifest`."""
+    """Keep what all data services hold, under a name. why, origin: as of a `Manifest`. tasks: made before these run."""
 
     verb: ClassVar[str] = "save"
     name: str
     why: str = ""
     origin: Literal["", "task", "replaced", "automatic"] = ""
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from devstack.state import State
 
 #: target of the steps
 DATA = "data"
+#: whoever uses data comes after these
+DONE = (f"{DATA}:save", f"{DATA}:restore")
 
 
 def calm(draft: Draft, goal: Up, state: State) -> None:
@@ -31,6 +33,12 @@ def calm(draft: Draft, goal: Up, state: State) -> None:
         what = f"what waits in the queues{of}" if goal.empty == "queues" else f"the data{of}"
         emptied = EmptyData(goal.only, goal.before, queues=goal.empty == "queues")
         draft.add(DATA, emptied, f"{what} goes, and is kept as {goal.before}", needs=needs)
+
+
+def first(draft: Draft, save: SaveSnapshot, state: State, units: Iterable[str]) -> None:
+    """Before anything of this run changes data that is there; a snapshot that can't be made stops nobody."""
+    needs = [*(f"{name}:stop" for name in units if name not in state.services), *state.services]
+    draft.add(DATA, save, f"{save.why}: as it is now it becomes {save.name}", needs=needs, optional=True)
 
 
 def transfer(draft: Draft, goal: Up, state: State) -> None:

@@ -148,6 +148,10 @@ class Draft:
                     known[step] = None
         return tuple(known)
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(self._steps.values())
+
     def __contains__(self, step: str) -> bool:
         return step in self._steps
 

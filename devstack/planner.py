@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from devstack import contained, images, keeping, project_files, watching
+from devstack import branches, contained, images, keeping, project_files, watching
 from devstack.actions import (
     AwaitProgram,
     AwaitService,
@@ -33,12 +33,13 @@ from devstack.actions import (
 from devstack.away import Away
 from devstack.completing import PROJECT, checkout, complete, completion
 from devstack.contained import Contained
+from devstack.due import why_due
 from devstack.plan import Draft, Goal, Plan, Up, few
 from devstack.profile import graph
-from devstack.profile.model import Profile, Task
+from devstack.profile.model import Profile
 from devstack.programs import all_programs, layout, owners, processes, selected
 from devstack.render import Program, RenderedFile, render
-from devstack.state import ProgramState, ServiceState, State, TaskState
+from devstack.state import ProgramState, ServiceState, State
 from devstack.taking_down import SUPERVISOR, down
 
 #: whoever has died so often is started anew: what made it die may be mended
@@ -78,6 +79,7 @@ class _Up:
         self.wanted = selected(profile, named) - self.away.stranded.keys()
         if watching.NAME in changed or self.wanted.intersection(watching.watched(profile)):
             self.wanted |= {watching.NAME}
+        self.kept = branches.before(profile, state, goal, self.wanted)
         self.started: list[str] = []
 
     def plan(self) -> Plan:
@@ -101,6 +103,8 @@ class _Up:
         if self.goal.calm:
             keeping.calm(self.draft, self.goal, self.state)
         keeping.transfer(self.draft, self.goal, self.state)
+        if self.kept:
+            keeping.first(self.draft, self.kept, self.state, self.units)
         for name in graph.order(self.profile):
             if name in self.wanted and name in self.profile.tasks:
                 self._task(name)
@@ -120,7 +124,8 @@ class _Up:
         lacks = (f"this machine lacks {python.lacks}: {python.remedy}",) if python and python.lacks else ()
         others = (*(foreign if python and python.foreign else ()), *lacks)
         lasting = (*self.state.warnings, *self.state.parts.warnings, *edited, *parity, *others)
-        return self.draft.finished((*lasting, *self.away.warnings), lasting)
+        news = branches.notes(self.state.branch, self.draft.steps)
+        return self.draft.finished((*lasting, *self.away.warnings, *news), lasting)
 
     # --- before anything runs ----------------------------------------------------------------------------------------
 
@@ -213,9 +218,10 @@ class _Up:
             return f"it has died {now.restarts} times and isn't ready: {seen.reason}"
         if name in self.goal.force or self._owner(name) in self.goal.force:
             return "restart was asked for"
-        if name in self.state.services and not self.state.services[name].has_data:
-            return "its first start was cut short" if name in self.containers else "its data is gone"
-        return ""
+        if name not in self.state.services:
+            return branches.why_anew(self.kept, is_running=now.is_running)
+        gone = "its first start was cut short" if name in self.containers else "its data is gone"
+        return "" if self.state.services[name].has_data else gone
 
     def _farewell(self, program: str) -> str:
         """Why a program that runs is no part of the stack any more."""
@@ -304,12 +310,12 @@ class _Up:
 
     def _task(self, name: str) -> None:
         task, state = self.profile.tasks[name], self.state.tasks[name]
-        cause = "asked for" if name in self.goal.force else _task_cause(task, state)
+        cause = "asked for" if name in self.goal.force else why_due(task, state)
         if not cause:
             # done already: whoever needs it still comes after what it needs
             self.draft.point(name, graph.needs(self.profile, name))
             return
-        needs = [f"{SUPERVISOR}:reap", PROJECT, PYTHON, "paths:make", *graph.needs(self.profile, name)]
+        needs = [f"{SUPERVISOR}:reap", PROJECT, PYTHON, "paths:make", *keeping.DONE, *graph.needs(self.profile, name)]
         is_forced = name in self.goal.force
         action = RunTask(name, self.goal.words if is_forced else (), is_forced)
         step = self.draft.add(name, action, cause, needs=needs, optional=task.optional)
@@ -328,7 +334,8 @@ class _Up:
                 is_ours = program not in self.containers
                 action = StartProgram(program) if is_ours else StartContainer(program)
                 hands, python = (SUPERVISOR, PYTHON) if is_ours else (self._image(program), "")
-                needs = [hands, f"{program}:stop", PROJECT, python, "paths:make", *graph.needs(self.profile, name)]
+                needs = [hands, f"{program}:stop", PROJECT, python, "paths:make", *keeping.DONE]
+                needs += graph.needs(self.profile, name)
                 self.draft.add(program, action, self._starts[program], needs=needs, optional=process.optional)
                 self.started.append(program)
                 cause = "after its start"
@@ -364,17 +371,6 @@ class _Up:
                 program, ReleaseProgram(program), "it runs on this terminal when all else is ready",
                 needs=[*before, *ready],
             )
-
-
-def _task_cause(task: Task, state: TaskState) -> str:
-    """Why a task has to run; "" where it is done (decision 0006)."""
-    if not state.done:
-        return "not done yet with this data"
-    if state.missing:
-        return f"not there any more: {few(state.missing)}"
-    if task.once:
-        return "" if state.has_same_data else "the data it was done with began anew"
-    return "" if state.done == state.key else "its inputs, command, environment or data changed"
 
 
 def digest(file: RenderedFile) -> str:

@@ -39,8 +39,8 @@ class Part:
 @dataclass(frozen=True)
 class Manifest:
     """One snapshot. token: the servers know their copies by it. made: seconds since the epoch. revision: git's, "" for
-    none. why: what made it; origin: what for; both "" for a person. tasks: what was done with the data, as in the
-    record."""
+    none. why: what made it; origin: what for; both "" for a person. branch, tasks: whose data it is, and what
+    was done with it, as in the record."""
 
     name: str
     token: str
@@ -48,6 +48,7 @@ class Manifest:
     revision: str = ""
     why: str = ""
     origin: Origin = ""
+    branch: str = ""
     services: Mapping[str, Part] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
 

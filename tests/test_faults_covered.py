@@ -66,6 +66,7 @@ FAULTS = {
     "G10": "a volume that was removed",
     "G11": "a snapshot that is cut short, or finds no room",
     "G12": "a snapshot that is truncated, tampered with, of another version",
+    "G15": "a migration that fails midway",
     "G9": "a cookie that others may read",
     "G8": "a message server whose container is another one",
     "H1": "a container's name that a stranger has",

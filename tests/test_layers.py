@@ -22,8 +22,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"services", "detect", "state", "status", "wire"}),
     frozenset({
         "actions", "plan", "planner", "programs", "environment", "masking", "project_files", "render", "taking_down",
-        "timings", "away", "completing", "composing", "contained", "images", "keeping", "layout", "viewpoint",
-        "redacting", "watching", "ci", "doctor",
+        "timings", "away", "branches", "completing", "composing", "contained", "due", "images", "keeping", "layout",
+        "redacting", "viewpoint", "watching", "ci", "doctor",
     }),
     frozenset({"evidence", "files", "globs", "network", "processes", "relays", "system"}),
     frozenset({

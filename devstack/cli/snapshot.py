@@ -81,6 +81,8 @@ def _restore(context: Context, snapshotting: Snapshotting, name: str, *, yes: bo
     run = snapshotting.restore(name)
     if run is not None and not context.output.is_json:
         finish(context, run)
+    elif run is None and snapshotting.stack.is_running():
+        context.output.say("The task that failed isn't run again: correct it, or git switch back; then: devstack up")
     context.output.snapshot(manifest, "restored")
 
 

@@ -26,7 +26,7 @@ from devstack.resources import shared
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
 from devstack.snapshots import Snapshots
-from devstack.stack import guards, moving
+from devstack.stack import branching, guards, moving
 from devstack.stack.containers import Containers
 from devstack.stack.exposure import exposed
 from devstack.stack.gate import Gate
@@ -172,6 +172,8 @@ class Stack:
         guards.ensure_possible(plan, tools, seen, offline=self._options.offline)
         consent = guards.has_consent(seen, self._options)
         outcome = self._execute(plan, Performers(tools, seen, observer, consent=consent), listener)
+        if goal.start and not (goal.names or goal.calm):
+            branching.remember(tools, seen.state.branch)
         if outcome.events:
             status = self._last_look()
         else:

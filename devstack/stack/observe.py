@@ -21,6 +21,7 @@ from devstack.render import RenderedFile
 from devstack.runtimes.engine_answers import Look
 from devstack.runtimes.servers import Choice
 from devstack.services import ports_of
+from devstack.stack import branching
 from devstack.stack.contained_readiness import ContainedReadiness
 from devstack.stack.containers import look, trashed_volumes
 from devstack.stack.declared_files import with_env_files, with_files
@@ -103,9 +104,13 @@ class Observer:
             self._follow(state)
         state = self._with_answers(state, record, supervisor)
         if not light:
-            tasks = {name: self.task_state(state, record, name) for name in self._profile.tasks}
-            state = replace(state, tasks=tasks, files=self._files(state))
+            state = self._with_tasks(replace(state, files=self._files(state)), record)
         return Seen(state, python, found.choices, supervisor)
+
+    def _with_tasks(self, state: State, record: Record) -> State:
+        tasks = {name: self.task_state(state, record, name) for name in self._profile.tasks}
+        state = replace(state, tasks=tasks)
+        return replace(state, branch=branching.observed(self._tools, record, state))
 
     def _follow(self, state: State) -> None:
         """A file that holds just what would be written follows its template from now on (a run may have been killed

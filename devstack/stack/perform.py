@@ -273,7 +273,9 @@ class Performers:
         trash_volumes(self._system, trash, self._containers.volumes())
         note_record(self._system, trash, self._tools.store.load())
         self._containers.forget_builds()
-        forgotten = replace(self._tools.store.load(), tasks={}, generations={}, runtimes={}, volumes={})
+        forgotten = replace(
+            self._tools.store.load(), tasks={}, generations={}, runtimes={}, volumes={}, branch="", pending=""
+        )
         self._tools.store.update(lambda record: forgotten)
 
     # --- what several of them ask -------------------------------------------------------------------------------------

@@ -14,11 +14,13 @@ from devstack.executor import Performer, Report
 from devstack.plan import few
 from devstack.services import Copies, Kept, kind_of
 from devstack.snapshots import Manifest, Part, Restore, Snapshots
+from devstack.stack.branching import LARGE, surplus
 from devstack.stack.brokers import queues
 from devstack.stack.copying import Copying
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Observer
 from devstack.stack.recalling import emptied, recalled
+from devstack.stack.sizes import sizes
 from devstack.state import ServiceState, State
 
 
@@ -37,6 +39,9 @@ class SnapshotPerformers:
         }
 
     def save(self, action: actions.SaveSnapshot, report: Report) -> None:
+        if action.origin == "automatic" and (size := sum(sizes(self._tools, here=True).values())) > LARGE:
+            report.tell(f"the data has {size / 1e9:.1f} GB, too much for a snapshot before each change")
+            return
         self._snapshots.sweep()
         token = random.token_hex(4)
         key = f"{action.name}-{token}"
@@ -49,6 +54,16 @@ class SnapshotPerformers:
 
         self._each(keep)
         self._finish(action, token, done=done)
+        if action.origin == "automatic":
+            self._bound(action)
+
+    def _bound(self, action: actions.SaveSnapshot) -> None:
+        """Of the automatic ones the newest stay. This one is what a run that fails from now on can go back to."""
+        automatic = {one.name: one for one in self._snapshots.all() if one.origin == "automatic"}
+        for one in surplus(automatic):
+            self._snapshots.remove(one.key)
+        pending = " ".join((action.name, *action.tasks))
+        self._tools.store.update(lambda record: replace(record, pending=pending))
 
     def restore(self, action: actions.RestoreSnapshot, report: Report) -> None:
         manifest = self._snapshots.get(action.name)
@@ -132,6 +147,7 @@ class SnapshotPerformers:
         kept = {name: one for name, one in self._kept.items() if names is None or name in names}
         return Manifest(
             action.name, token, self._tools.system.now(), self._revision(), action.why, action.origin,
+            self._tools.store.load().branch or self._state.branch.now,
             {name: self._part(service, f"{action.name}-{token}", token) for name, service in kept.items()},
             self._tools.store.load().tasks,
         )

@@ -76,7 +76,7 @@ class TransferPerformers:
         parts = {name: self._part(services[name], key, token) for name in packed.services}
         self._snapshots.finish(Manifest(
             action.name, token, self._tools.system.now(), packed.revision, f"imported from {action.file}", "imported",
-            parts, self._done(packed),
+            "", parts, self._done(packed),
         ))  # fmt: skip
         for old in self._snapshots.every():
             if old.name == action.name and old.token != token:

@@ -18,7 +18,11 @@ def recalled(profile: Profile, record: Record, manifest: Manifest, parts: Mappin
     # what was made anew inside of the same data since then is gone again
     again = {name: f"+{rest}" for name, part in parts.items() if (rest := part.generation.partition("+")[2])}
     generations = {name: value for name, value in record.generations.items() if name not in parts}
-    return replace(record, tasks=tasks, generations=generations | again)
+    whole = set(parts) >= set(profile.services)
+    branch = manifest.branch or record.branch if whole else record.branch
+    return replace(
+        record, tasks=tasks, generations=generations | again, branch=branch, pending="" if whole else record.pending
+    )
 
 
 def emptied(profile: Profile, record: Record, services: Collection[str]) -> Record:

@@ -7,8 +7,9 @@ from devstack.stack.containers import look
 from devstack.stack.machinery import Tools
 
 
-def sizes(tools: Tools) -> dict[str, int]:
-    """Bytes by service, whether it runs or not; one whose size nobody can tell isn't there."""
+def sizes(tools: Tools, *, here: bool = False) -> dict[str, int]:
+    """Bytes by service, whether it runs or not; one whose size nobody can tell isn't there. here: of this machine's own
+    folders alone, since an engine may count for long."""
     record, folder = tools.store.load(), tools.project.folder / "data"
     found: dict[str, int] = {}
     for path in folder.iterdir() if folder.is_dir() else ():
@@ -17,7 +18,7 @@ def sizes(tools: Tools) -> dict[str, int]:
         except OSError:
             # a server at work has removed a file meanwhile
             continue
-    if "docker" in record.runtimes.values():
+    if "docker" in record.runtimes.values() and not here:
         seen, _ = look(tools.containers, record.stack)
         owners = {one.name: one.service for one in seen.volumes if record.volumes.get(one.service) == one.token}
         try:

@@ -60,10 +60,13 @@ class Snapshotting:
         self, name: str, before: str = f"{BEFORE}restore", only: tuple[str, ...] = ()
     ) -> Run | None:
         """Back to a snapshot; what is there becomes the snapshot `before`. only: of these services. The run that
-        brought the stack up again, None where it stays down. Raises DataError for one whose copies are gone: nothing is
-        changed then."""
+        brought the stack up again; None where it stays down, and where a task would run again that failed on this data.
+        Raises DataError for one whose copies are gone: nothing is changed then."""
         self.usable(name)
-        return self._calmly(Up(calm=True, restore=name, before=before, only=only, name="restore"))
+        # what was kept for a task that failed comes back without that task running again
+        is_way_back = name == self.stack.record.pending.partition(" ")[0]
+        goal = Up(calm=True, restore=name, before=before, only=only, name="restore")
+        return self._calmly(goal, stay=is_way_back)
 
     def usable(self, name: str) -> Manifest:
         """Raises UsageError for an unknown name, DataError for a snapshot whose copies are gone."""
@@ -94,7 +97,8 @@ class Snapshotting:
         usable = {one.manifest.name for one in self.list() if not one.lost}
         return names[-1] or "" if names and names[-1] in usable else ""
 
-    def _calmly(self, goal: Up) -> Run | None:
+    def _calmly(self, goal: Up, *, stay: bool = False) -> Run | None:
+        """stay: only services run afterwards, if anything did before."""
         services = tuple(self.stack.profile.services)
         if not services:
             raise UsageError(
@@ -102,6 +106,8 @@ class Snapshotting:
             )
         was_up = self.stack.status().stack.state != "down"
         self.stack.up(replace(goal, names=services), self.listener, self.show)
+        if stay and was_up:
+            return None
         if was_up:
             return self.stack.up(Up(), self.listener, self.show)
         self.stack.down(Down(), self.listener, self.show)
