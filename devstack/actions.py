@@ -201,12 +201,13 @@ class AwaitProgram(Action):
 @dataclass(frozen=True)
 class RunTask(Action):
     """words: more of them for its command; it doesn't count as done then. is_forced: a person asked for it: `unless`
-    isn't."""
+    isn't. snapshot: the one that is saved once it has run, "" for none."""
 
     verb: ClassVar[str] = "run"
     task: str
     words: tuple[str, ...] = ()
     is_forced: bool = False
+    snapshot: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ _MB = 1_000_000
 #: below it nothing can be written soon; below the second it is worth a word
 _NO_ROOM, _LITTLE_ROOM = 100 * _MB, 1000 * _MB
 _MUCH_TRASH = 2000 * _MB
+#: seconds; sessions and signatures that are valid from now on are refused by who is further behind
+_SKEW = 5.0
 _UP = "devstack up"
 
 
@@ -39,7 +41,8 @@ class Finding:
 @dataclass(frozen=True)
 class Facts:
     """What was seen. errors: that looking raised. plan: what `up` would do, None where that can't be told. is_down:
-    nothing of the stack runs, as after `down`. free_disk, memory, trash: bytes, None where unknown."""
+    nothing of the stack runs, as after `down`. free_disk, memory, trash: bytes, None where unknown. engine_ahead:
+    seconds that the clock of the containers' engine is before this machine's. engine_machine: what that runs on."""
 
     errors: Sequence[DevstackError] = ()
     plan: Plan | None = None
@@ -51,6 +54,8 @@ class Facts:
     free_disk: int | None = None
     memory: int | None = None
     trash: int = 0
+    engine_ahead: float = 0.0
+    engine_machine: str = ""
 
 
 #: id, severity, and how a step of the plan reads as something that is wrong
@@ -91,6 +96,18 @@ def _machine(facts: Facts) -> Iterator[Finding]:
         yield Finding("disk-low", severity, "the disk is almost full", _free(facts.free_disk), "df -h .")
     if facts.memory is not None and facts.memory < _NO_ROOM:
         yield Finding("memory-low", "warning", "memory is almost used up", _free(facts.memory), "free")
+    if abs(facts.engine_ahead) > _SKEW:
+        side = "ahead of" if facts.engine_ahead > 0 else "behind"
+        what = f"the clock of the container engine is {abs(facts.engine_ahead):.0f} s {side} this machine's"
+        why = "sessions, tokens and certificates of one side may be refused by the other"
+        yield Finding("clock-skew", "warning", what, why, _clock_fix(facts.engine_machine))
+
+
+def _clock_fix(machine: str) -> str:
+    """What makes the machine that an engine runs in take the time anew."""
+    if "docker desktop" in machine.lower():
+        return "docker desktop restart"
+    return "set the clock that is wrong; the virtual machine of an engine takes the time anew when it is restarted"
 
 
 def _free(count: int) -> str:

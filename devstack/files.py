@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -15,6 +17,9 @@ from pathlib import Path
 from devstack import evidence
 from devstack.errors import InterruptedRunError, StorageError
 from devstack.globs import matching
+
+#: a file before it gets its name: whose, written by whom
+_BESIDE = re.compile(r"\.(?P<name>.+)\.(?P<pid>[0-9]+)\.[a-z0-9_]{8}")
 
 
 class Files:
@@ -36,10 +41,13 @@ class Files:
             os.close(descriptor)
 
     def write(self, path: Path, content: str | bytes, mode: int = 0o600) -> None:
-        """Replace a file as one act: written beside, synced, renamed. Raises StorageError."""
+        """Replace a file as one act: written beside, synced, renamed. Raises StorageError.
+
+        What a killed process left of its own try at this file goes.
+        """
         data = content.encode() if isinstance(content, str) else content
         with storage_errors(path):
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.")
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(data)
@@ -52,6 +60,20 @@ class Files:
                     Path(temporary).unlink()
                 raise
             self.sync_folder(path.parent)
+        self.sweep_folder(path.parent, path.name)
+
+    def sweep_folder(self, folder: Path, name: str = "", depth: int = 0) -> None:
+        """Remove what writers that live no more have left beside their files, or beside the one of this name.
+
+        depth: so far into the folders of the folder.
+        """
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if depth and entry.is_dir(follow_symlinks=False):
+                    self.sweep_folder(Path(entry.path), name, depth - 1)
+                found = _BESIDE.fullmatch(entry.name)
+                if found and found["name"] in (name or found["name"],) and not _lives(int(found["pid"])):
+                    Path(entry.path).unlink()
 
     def append(self, path: Path, text: str) -> None:
         """Add to a private file, best effort: what only informs must not stop what works."""
@@ -88,9 +110,11 @@ class Files:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             info = os.lstat(path)
             if stat.S_ISLNK(info.st_mode) or info.st_uid != os.geteuid():
+                # root's is this user's own of a run with sudo: what is in it is to be kept
+                is_roots = info.st_uid == 0 and not stat.S_ISLNK(info.st_mode)
                 raise StorageError(
                     "folder-not-yours", f"{path} isn't a folder of this user", why=f"it belongs to uid {info.st_uid}",
-                    fix=f"rm -rf -- {path}",
+                    fix=f"sudo chown -R {os.geteuid()} -- {path}" if is_roots else f"rm -rf -- {path}",
                 )
             if stat.S_IMODE(info.st_mode) != 0o700:
                 path.chmod(0o700)
@@ -202,6 +226,10 @@ class Files:
         info = os.statvfs(path)
         return info.f_bavail * info.f_frsize
 
+    def is_noexec(self, path: Path) -> bool:
+        """Is the file system that holds this mounted so that none of its programs may run?"""
+        return bool(os.statvfs(path).f_flag & getattr(os, "ST_NOEXEC", 0))
+
     def folder(self, path: Path, mode: int) -> None:
         """Make a folder and its parents. Raises StorageError."""
         with storage_errors(path):
@@ -215,6 +243,12 @@ class Files:
     def tree_size(self, path: Path) -> int:
         """Bytes of all files below a folder; 0 where there is none. Raises OSError."""
         return sum(one.lstat().st_size for one in path.rglob("*") if not one.is_dir())
+
+    def tree_digests(self, path: Path) -> dict[str, str]:
+        """SHA-256 of each file below a folder, by its path in it. Raises StorageError."""
+        with storage_errors(path):
+            files = sorted(one for one in path.rglob("*") if one.is_file() and not one.is_symlink())
+            return {one.relative_to(path).as_posix(): hashlib.sha256(one.read_bytes()).hexdigest() for one in files}
 
     def move(self, path: Path, target: Path) -> None:
         """Rename, durably. Raises StorageError."""
@@ -234,6 +268,33 @@ class Files:
         return tuple(glob for glob in globs if next(root.glob(glob), None) is None)
 
 
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _first(error: OSError) -> OSError:
+    """The first of the errors that the copying of a tree collects in one: they are kept as text there."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        _, target, why = error.args[0][0]
+        if found := re.match(r"\[Errno (\d+)\]", str(why)):
+            return OSError(int(found[1]), os.strerror(int(found[1])), str(target))
+    return error
+
+
+def _has_no_inode(folder: Path) -> bool:
+    try:
+        info = os.statvfs(folder)
+    except OSError:
+        return False
+    return info.f_files > 0 and info.f_favail == 0
+
+
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Turn what a disk or a permission refuses into a StorageError that names the path."""
@@ -245,6 +306,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 def storage_error(path: Path, error: OSError, done: str = "written") -> StorageError:
     """The error for a refused file operation, with the command that helps for its cause."""
+    error = _first(error)
     # a rename and a link name two paths, the one to be made second
     named = error.filename2 or error.filename
     place = Path(named) if isinstance(named, str) else path
@@ -254,6 +316,9 @@ def storage_error(path: Path, error: OSError, done: str = "written") -> StorageE
     why = error.strerror or str(error)
     refused = f"{place} can't be {done}"
     match error.errno:
+        case errno.ENOSPC if _has_no_inode(place.parent):
+            why = "the disk has no inode left for another file, however much room there is"
+            return StorageError("disk-full", refused, why=why, fix=f"df -i {place.parent}")
         case errno.ENOSPC | errno.EDQUOT:
             return StorageError("disk-full", refused, why=why, fix=f"df -h {place.parent}; df -i {place.parent}")
         case errno.EROFS:

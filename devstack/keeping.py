@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from devstack.actions import EmptyData, RestoreSnapshot, SaveSnapshot, stop_of
 from devstack.plan import Draft, Up, few
-from devstack.profile.model import Task
 from devstack.state import State
 
 #: target of the steps
@@ -47,9 +46,8 @@ def transfer(draft: Draft, goal: Up, state: State) -> None:
         draft.add(DATA, goal.transfer, "asked for", needs=state.services)
 
 
-def after(draft: Draft, name: str, task: Task, step: str, services: Iterable[str]) -> str:
-    """The step after which a task is done: the snapshot that it asks for, else its own."""
-    if not task.snapshot:
-        return step
-    action = SaveSnapshot(task.snapshot, why=f"the data as the task {name} leaves it", origin="task")
-    return draft.add(f"snapshot {task.snapshot}", action, f"{name} has run", needs=[step, *services])
+def after(draft: Draft, name: str, snapshot: str, needs: Iterable[str], cause: str) -> str:
+    """The snapshot that a task asks for: the step after which it is done. needs: the task's own step, and the services.
+    """
+    action = SaveSnapshot(snapshot, why=f"the data as the task {name} leaves it", origin="task")
+    return draft.add(f"snapshot {snapshot}", action, cause, needs=needs)

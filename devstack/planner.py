@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from devstack import branches, contained, images, keeping, project_files, watching
 from devstack.actions import (
@@ -311,16 +311,21 @@ class _Up:
     def _task(self, name: str) -> None:
         task, state = self.profile.tasks[name], self.state.tasks[name]
         cause = "asked for" if name in self.goal.force else why_due(task, state)
+        snapshot = task.snapshot or "" if self.wanted.issuperset(self.profile.services) else ""
+        services = tuple(self.profile.services)
         if not cause:
             # done already: whoever needs it still comes after what it needs
-            self.draft.point(name, graph.needs(self.profile, name))
+            needs: Sequence[str] = graph.needs(self.profile, name)
+            if snapshot and state.owes == snapshot:
+                needs = [keeping.after(self.draft, name, snapshot, [*needs, *services], "it was cut short")]
+            self.draft.point(name, needs)
             return
         needs = [f"{SUPERVISOR}:reap", PROJECT, PYTHON, "paths:make", *keeping.DONE, *graph.needs(self.profile, name)]
         is_forced = name in self.goal.force
-        action = RunTask(name, self.goal.words if is_forced else (), is_forced)
+        action = RunTask(name, self.goal.words if is_forced else (), is_forced, snapshot)
         step = self.draft.add(name, action, cause, needs=needs, optional=task.optional)
-        if self.wanted.issuperset(self.profile.services):
-            step = keeping.after(self.draft, name, task, step, self.profile.services)
+        if snapshot:
+            step = keeping.after(self.draft, name, snapshot, [step, *services], f"{name} has run")
         self.draft.point(name, [step])
 
     def _process(self, name: str) -> None:

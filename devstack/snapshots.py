@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from devstack.errors import UsageError
+from devstack.errors import DataError, UsageError
 from devstack.profile.model import NAME
 from devstack.system import System
 
@@ -24,23 +24,27 @@ _UNDER_WAY = "restoring.json"
 BEFORE = "before-"
 #: task: as it leaves the data; replaced: by a restore or a reset; automatic: before a task; imported: from a file
 Origin = Literal["", "task", "replaced", "automatic", "imported"]
+#: ends the name of such a one when the next of its name has taken its place
+_EARLIER = "-earlier"
 
 
 @dataclass(frozen=True)
 class Part:
-    """What is kept of one service. generation: of the data that it belongs to. size: bytes."""
+    """What is kept of one service. generation: of the data that it belongs to. size: bytes. files: SHA-256 of each of
+    its files, by name."""
 
     version: str
     runtime: str
     generation: str
     size: int
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Manifest:
     """One snapshot. token: the servers know their copies by it. made: seconds since the epoch. revision: git's, "" for
-    none. why: what made it; origin: what for; both "" for a person. branch, tasks: whose data it is, and what
-    was done with it, as in the record."""
+    none. why: what made it; origin: what for; both "" for a person. branch, tasks: whose data it is, and what was done
+    with it, as in the record. folder: the name of its folder where that isn't made of its own."""
 
     name: str
     token: str
@@ -51,11 +55,12 @@ class Manifest:
     branch: str = ""
     services: Mapping[str, Part] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""
 
     @property
     def key(self) -> str:
         """The name of its folder."""
-        return f"{self.name}-{self.token}"
+        return self.folder or f"{self.name}-{self.token}"
 
     @property
     def is_replaced(self) -> bool:
@@ -114,6 +119,18 @@ class Snapshots:
         """The folder of a service's files."""
         return self._folder / key / service
 
+    def ensure_whole(self, manifest: Manifest) -> None:
+        """Raises DataError where its files aren't what was saved: with half of them what is there would be lost."""
+        for service, part in manifest.services.items():
+            found = self._system.tree_digests(self.files(manifest.key, service)) if part.files else {}
+            wrong = [name for name in {**part.files, **found} if found.get(name) != part.files.get(name)]
+            if wrong:
+                raise DataError(
+                    "snapshot-damaged", f"the snapshot {manifest.name} can't be restored",
+                    why=f"{service}/{wrong[0]} isn't what was saved", fix="devstack snapshot list",
+                    evidence=(f"kept as it is: {self.files(manifest.key, service) / wrong[0]}",),
+                )
+
     def ensure_name(self, name: str) -> None:
         """Raises UsageError for a name that can't be one."""
         if not NAME.fullmatch(name):
@@ -138,6 +155,20 @@ class Snapshots:
     def finish(self, manifest: Manifest) -> None:
         """It is whole: from now on it counts."""
         self._system.write(self._folder / manifest.key / _MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
+
+    def replaced(self, new: Manifest) -> None:
+        """Let go of those whose name another one has by now. What a restore has put aside is kept once more: one that
+        is repeated must not lose what the first has found."""
+        # the oldest first, since the last one stays
+        for old in reversed(self.every()):
+            if old.name != new.name or old.token == new.token:
+                continue
+            if old.is_replaced and not old.name.endswith(_EARLIER):
+                earlier = replace(old, name=f"{old.name}{_EARLIER}", folder=old.key)
+                self.finish(earlier)
+                self.replaced(earlier)
+            else:
+                self.remove(old.key)
 
     def remove(self, key: str) -> None:
         """The manifest goes first, so that half of a snapshot never counts."""

@@ -127,11 +127,13 @@ class ServiceState:
 @dataclass(frozen=True)
 class TaskState:
     """key: as it is now, `DATA.REST`: of the data it works on, and of inputs, command and environment. done: the key of
-    the last success. missing: outputs that aren't there."""
+    the last success. missing: outputs that aren't there. owes: the snapshot that was to be saved after it and wasn't.
+    """
 
     key: str
     done: str = ""
     missing: tuple[str, ...] = ()
+    owes: str = ""
 
     @property
     def has_same_data(self) -> bool:
@@ -262,8 +264,9 @@ class Record:
     that was seen ready. base: see `State.base`. files: digests of what was written to each entry of `[files]`, and of
     its source. scale: replicas by process, where `devstack scale` said so. told: lasting warnings that were shown
     already, as its keys. runtimes: where each service was put. volumes: the token in the names of each service's
-    volumes; with a `?` behind it nobody was let at them yet. branch: whose data it is, with a `+` behind it where tasks
-    of another branch have worked on it too. pending: see `Branch`.
+    volumes; with a `?` behind it nobody was let at them yet. owed: by task, the snapshot that it asks for and that
+    isn't saved yet. branch: whose data it is, with a `+` behind it where tasks of another branch have worked on it too.
+    pending: see `Branch`.
     """
 
     stack: str
@@ -283,6 +286,7 @@ class Record:
     told: Mapping[str, str] = field(default_factory=dict)
     runtimes: Mapping[str, str] = field(default_factory=dict)
     volumes: Mapping[str, str] = field(default_factory=dict)
+    owed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def written(self) -> dict[str, Written]:
@@ -320,7 +324,7 @@ def parse(text: str) -> Record | None:
         )
     tables = {
         "ports": int, "generations": str, "tasks": str, "ready": str, "base": str, "files": str, "scale": int,
-        "told": str, "runtimes": str, "volumes": str,
+        "told": str, "runtimes": str, "volumes": str, "owed": str,
     }
     values: dict[str, Any] = {}
     for name, kind in tables.items():

@@ -76,7 +76,8 @@ class Holder:
 
 @dataclass(frozen=True)
 class Status:
-    """notes: what the profile tells people, filled in. busy: who is at work on the stack, None for nobody else."""
+    """notes: what the profile tells people, filled in. busy: who is at work on the stack, None for nobody else.
+    shortage: which disk is full, "" for none."""
 
     stack: StackRow
     services: tuple[ServiceRow, ...]
@@ -84,3 +85,4 @@ class Status:
     scaled: tuple[ScaleRow, ...] = ()
     notes: tuple[str, ...] = ()
     busy: Holder | None = None
+    shortage: str = ""

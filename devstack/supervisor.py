@@ -6,6 +6,8 @@ alone. Decides nothing about what should run: that is the plan's. Orphans are `d
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 import signal
 from collections.abc import Mapping
@@ -13,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devstack import orphans, supervisor_logs
-from devstack.errors import ProcessError
+from devstack.errors import DevstackError, ProcessError, StorageError
+from devstack.files import storage_error
 from devstack.processes import Identity
 from devstack.shared_answer import SharedAnswer
 from devstack.state import Orphan, ProgramState, SupervisorState
@@ -219,6 +222,10 @@ class Supervisor:
 
     # --- programs ----------------------------------------------------------------------------------------------------
 
+    def has_come_back(self, name: str) -> bool:
+        """Has supervisord itself started a program again that was seen to have ended?"""
+        return not self._answers.has_seen_stopped(name) and self._lasting_phase(name) in ("running", "starting")
+
     def start_program(self, name: str, timeout: float = 10.0) -> None:
         """Have a program's process made, unless it runs; whether it works is for its check to say.
 
@@ -241,15 +248,25 @@ class Supervisor:
             if fault.code == ALREADY_STARTED or (fault.code == SPAWN_ERROR and record.exists()):
                 return
             raise self._failed(name, fault) from None
-        # its digest can be observed as soon as this returns
-        self._system.until(record.exists, min(timeout, 1.0), 0.005)
+        # its digest can be observed as soon as this returns; on a busy machine its script comes late
+        if not self._system.until(record.exists, min(timeout, 1.0), 0.005):
+            self._system.until(lambda: record.exists() or self._phase(name) in _AT_REST, timeout)
 
-    def _failed(self, name: str, fault: FaultError) -> ProcessError:
+    def _failed(self, name: str, fault: FaultError) -> DevstackError:
+        script = Path(self._layout.script(name))
+        if fault.code == NOT_EXECUTABLE and self._system.is_noexec(script):
+            return StorageError(
+                "mounted-noexec", f"programs in {script.parent} can't run", why="its file system is mounted noexec",
+                fix=f"findmnt -T {script.parent}",
+            )
         why = {
             NO_FILE: f"{self._layout.script(name)} is missing",
             NOT_EXECUTABLE: f"{self._layout.script(name)} can't be executed",
             SPAWN_ERROR: self.programs(0)[name].reason if fault.code == SPAWN_ERROR else "",
         }.get(fault.code, fault.why)
+        if errno.errorcode[errno.ENOSPC] in why:
+            # supervisord couldn't make its log
+            return storage_error(Path(self._layout.log(name)), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         return ProcessError(
             "program-failed", f"{name} didn't start", why=why, fix=f"devstack logs {name}",
             evidence=self.last_lines(name, 12),
@@ -294,10 +311,7 @@ class Supervisor:
 
     def _ask_to_stop(self, name: str) -> bool:
         """Is this program at rest? If not, it has been asked to."""
-        phase = self._phase(name)
-        if phase == "exited":
-            # one that is restarted passes through `exited`; supervisord goes on within the call after
-            phase = self._phase(name)
+        phase = self._lasting_phase(name)
         if phase in _AT_REST:
             return True
         if phase != "stopping":
@@ -307,6 +321,12 @@ class Supervisor:
                 if fault.code != NOT_RUNNING:
                     raise
         return False
+
+    def _lasting_phase(self, name: str) -> str:
+        """Its phase, past the one that a program that is restarted only passes through."""
+        phase = self._phase(name)
+        # supervisord goes on within the call after
+        return self._phase(name) if phase == "exited" else phase
 
     def _phase(self, name: str) -> str:
         """One program's phase at this moment: a small question, where a snapshot's price grows with the stack."""

@@ -96,6 +96,12 @@ def ending(system: System, layout: Layout, name: str, spawn_error: str) -> tuple
 def not_started(said: str, config: str) -> ProcessError:
     """Why supervisord didn't come up, from what it printed."""
     lines = said.splitlines()[-10:]
+    if limit := next((line for line in lines if '"minfds"' in line), ""):
+        return ProcessError(
+            "descriptors-limited", "supervisord didn't start: too few files may be open at once",
+            why=f"it needs {_DIGITS.findall(limit)[0]}, and `ulimit -Hn` says less", fix="ulimit -n 4096",
+            evidence=(limit.removeprefix("Error: "),),
+        )
     errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
     return ProcessError(
         "supervisor-not-started", "supervisord didn't start", why=(errors or lines or ["it said nothing"])[-1],

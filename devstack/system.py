@@ -7,6 +7,7 @@ Every call that could wait has a deadline, measured on the monotonic clock, and 
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import re
@@ -302,6 +303,12 @@ class System(Files, Network, Processes, Relays):
 def _cannot_execute(program: str, error: OSError) -> PrerequisiteError:
     # a folder that isn't there is named by the error, as the program itself would be
     place = f": {error.filename}" if error.filename not in (None, program) else ""
+    limit = {errno.EMFILE: "-n", errno.EAGAIN: "-u"}.get(error.errno or 0)
+    if limit:
+        return PrerequisiteError(
+            "limit-reached", f"{program} can't be started", why=f"{error.strerror}: `ulimit {limit}` is too low here",
+            fix=f"ulimit {limit} 4096",
+        )
     return PrerequisiteError(
         "cannot-execute", f"{program} can't be executed", why=f"{error.strerror or error}{place}",
         fix=f"command -v {program}",

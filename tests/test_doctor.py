@@ -23,12 +23,14 @@ TAKEN = ConflictError("port-taken", "a port is taken", why="by x", fix="kill 1")
 
 def test_where_nothing_is_wrong_nothing_is_found() -> None:
     assert findings(WELL) == ()
+    assert findings(replace(WELL, engine_ahead=4.9)) == ()
 
 
 @pytest.mark.parametrize(("facts", "id", "severity"), [
     (replace(WELL, free_disk=5_000_000), "disk-low", "fault"),
     (replace(WELL, free_disk=500_000_000), "disk-low", "warning"),
     (replace(WELL, memory=50_000_000), "memory-low", "warning"),
+    (replace(WELL, engine_ahead=-8.0, engine_machine="Docker Desktop"), "clock-skew", "warning"),
     (replace(WELL, has_git=False), "git-missing", "fault"),
     (replace(WELL, trash=3_000_000_000), "trash-large", "warning"),
     (replace(WELL, is_trusted=False), "not-trusted", "warning"),

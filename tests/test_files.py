@@ -40,6 +40,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.usefixtures("umask")
+@pytest.mark.fault("C14")
 def test_modes_are_as_asked_whatever_the_umask(system: System, tmp_path: Path) -> None:
     """Secrets are private and scripts executable under umask 000 and 777."""
     system.write(tmp_path / "secret", "s")
@@ -145,6 +146,29 @@ def test_a_write_that_fails_changes_nothing_and_leaves_nothing(
     assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir() if entry.is_file()] == [("file", "old")]
 
 
+def test_what_a_killed_writer_left_goes_with_the_next_write(system: System, tmp_path: Path) -> None:
+    """And nothing else: neither another file's, nor that of one who is still writing, nor what a person put there."""
+    script = "import os, sys; from pathlib import Path; from devstack.system import System; path = Path(sys.argv[1])\n"
+    script += "os.fsync = lambda descriptor: os.kill(os.getpid(), 9)\nSystem().write(path, 'new')\n"
+    for name in ("file", "other"):
+        done = subprocess.run([sys.executable, "-c", script, tmp_path / name], cwd=ROOT, check=False)
+        assert done.returncode == -9
+    [left] = tmp_path.glob(".file.*")
+    [others] = tmp_path.glob(".other.*")
+    kept = [tmp_path / f".file.{os.getpid()}.abcdefgh", tmp_path / ".file.mine", tmp_path / ".file.1.mine"]
+    for path in kept:
+        path.touch()
+
+    system.write(tmp_path / "file", "newer")
+
+    assert not left.exists()
+    assert {path for path in tmp_path.iterdir() if path.is_file()} == {tmp_path / "file", others, *kept}
+    system.sweep_folder(tmp_path.parent)
+    assert others.exists()
+    system.sweep_folder(tmp_path.parent, depth=1)
+    assert {path for path in tmp_path.iterdir() if path.is_file()} == {tmp_path / "file", *kept}
+
+
 def test_a_folder_in_the_way_is_told(system: System, tmp_path: Path) -> None:
     (tmp_path / "file").mkdir()
     acts: list[Act] = [lambda s, p: s.write(p, ""), lambda s, p: s.link(p, "x"), open_private]
@@ -209,6 +233,7 @@ print("on")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+@pytest.mark.fault("C1")
 def test_a_full_disk_is_told_and_the_old_file_stays(tmp_path: Path) -> None:
     """And what only informs is left out silently."""
     unshare = shutil.which("unshare")
@@ -357,6 +382,7 @@ def test_waiting_for_a_lock_ends_with_the_run(system: System, tmp_path: Path) ->
         pass
 
 
+@pytest.mark.fault("E6")
 def test_a_lock_is_released_when_its_holder_fails(system: System, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), system.lock(tmp_path / "lock", 1):
         raise ZeroDivisionError
@@ -394,6 +420,15 @@ def test_moves_tell_what_is_in_the_way(system: System, tmp_path: Path) -> None:
         system.move(tmp_path / "one", tmp_path / "two")
     system.move(tmp_path / "one", tmp_path / "three")
     assert (tmp_path / "three" / "file").read_text() == "one"
+
+
+def test_what_the_copy_of_a_tree_collects_is_told_by_its_first_cause() -> None:
+    with pytest.raises(StorageError) as caught, storage_errors(Path("/some/where/tree")):
+        raise shutil.Error([("/a", "/some/where/tree/a", "[Errno 28] No space left on device: '/some/where/tree/a'")])
+    assert (caught.value.id, caught.value.fix[:5]) == ("disk-full", "df -h")
+    with pytest.raises(StorageError, match="odd") as caught, storage_errors(Path("/some/where/tree")):
+        raise shutil.Error("odd")
+    assert caught.value.id == "storage-failed"
 
 
 @pytest.mark.parametrize(

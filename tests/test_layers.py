@@ -25,7 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         "timings", "away", "branches", "completing", "composing", "contained", "due", "images", "keeping", "layout",
         "redacting", "viewpoint", "watching", "ci", "doctor",
     }),
-    frozenset({"evidence", "files", "globs", "network", "processes", "relays", "system"}),
+    frozenset({"evidence", "files", "globs", "network", "processes", "relays", "room", "system"}),
     frozenset({
         "bytecode", "checkout", "installers", "interpreters", "orphans", "python_env", "registry", "resources",
         "runtimes", "shared_answer", "site_packages", "snapshot_files", "snapshots", "standing", "supervised",

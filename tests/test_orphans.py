@@ -42,6 +42,7 @@ def note(bench: Bench, program: str, identity: Identity, run: str = "old") -> No
     path.write_text(f"{identity.pid} {identity.start} {run} 0123456789abcdef 0\n")
 
 
+@pytest.mark.fault("I5", "I6")
 def test_killing_supervisord_leaves_orphans_that_are_found_and_reaped(bench: Bench, stranger: Identity) -> None:
     worker = bench.shell("worker-1", "setsid sh -c 'echo left $$; exec sleep 600' & wait")
     bench.up(bench.program("web", "sleep", "600"), worker)
@@ -82,6 +83,7 @@ def test_a_process_that_hid_its_environment_is_found_by_its_record(bench: Bench)
     assert [(orphan.pid, orphan.program) for orphan in bench.supervisor.observe().orphans] == [(db.pid, "db")]
 
 
+@pytest.mark.fault("E1")
 def test_a_record_that_names_a_living_stranger_is_not_believed(bench: Bench, stranger: Identity) -> None:
     """Same pid and start time, but an environment that is another's: a reboot can make such a pair."""
     note(bench, "web", stranger)
@@ -90,6 +92,7 @@ def test_a_record_that_names_a_living_stranger_is_not_believed(bench: Bench, str
     assert bench.system.is_alive(stranger)
 
 
+@pytest.mark.fault("E1")
 def test_a_supervisor_record_that_names_a_stranger_is_not_believed(bench: Bench, stranger: Identity) -> None:
     bench.write(bench.program("web", "sleep", "600"))
     record = {"pid": stranger.pid, "start": "1", "run": "old", "config": ""}
@@ -111,6 +114,7 @@ def test_a_damaged_supervisor_record_loses_nothing(bench: Bench, text: str) -> N
     assert bench.supervisor.start(base()) == before.run
 
 
+@pytest.mark.fault("E4")
 def test_a_removed_socket_never_leads_to_a_second_daemon(bench: Bench) -> None:
     bench.up(bench.program("web", "sleep", "600"))
     old, web = bench.daemon(), bench.identity(bench.state("web").pid)
@@ -159,6 +163,7 @@ def test_devstack_killed_while_it_starts_supervisord_leaves_one_daemon(bench: Be
     assert bench.supervisor.observe().orphans == ()
 
 
+@pytest.mark.fault("I4", "I6")
 def test_shutdown_leaves_nothing_not_even_sessions_of_their_own(bench: Bench, stranger: Identity) -> None:
     bench.up(
         bench.shell("web", "setsid sh -c 'trap \"\" TERM; echo left $$; while :; do sleep 1; done' & wait"),

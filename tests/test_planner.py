@@ -404,6 +404,16 @@ def test_when_a_task_runs_again(desk: MakeDesk, keys: str, state: TaskState, cau
     assert [step.cause for step in plan.steps] == ([cause] if cause else [])
 
 
+def test_a_snapshot_that_a_task_still_owes_is_saved_without_the_task(desk: MakeDesk) -> None:
+    made = desk("name = 'one'\n[services.redis]\n[tasks.task]\nrun = 'x'\nsnapshot = 'seeded'")
+    done = replace(made.settled.tasks["task"], owes="seeded")
+    state = replace(made.settled, tasks={"task": done})
+    (step,) = made.plan(state).steps
+    assert (step.id, step.cause) == ("snapshot seeded:save", "it was cut short")
+    # what the profile doesn't ask for any more isn't owed
+    assert made.plan(replace(state, tasks={"task": replace(done, owes="other")})).is_empty
+
+
 def test_a_task_that_was_asked_for_runs_without_asking_whether_it_is_done(desk: MakeDesk) -> None:
     made = desk("name = 'one'\n[tasks.task]\nrun = 'x'\nonce = true\nunless = 'true'")
     (step,) = made.plan(made.settled, Up(("task",), frozenset({"task"}))).steps

@@ -60,6 +60,7 @@ def test_the_dead_and_the_impossible_have_none(system: System) -> None:
         assert not system.is_alive(Identity(pid, "1"))
 
 
+@pytest.mark.fault("E2")
 def test_a_zombie_is_dead(system: System, start: Start) -> None:
     """Its pid is still there, but it runs nothing and holds nothing."""
     child = start()

@@ -86,6 +86,7 @@ def configs(layout: Layout) -> dict[str, object]:
 
 @given(env=st.dictionaries(names, values, min_size=10, max_size=30), argv=st.lists(values, max_size=10))
 @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.fault("I15")
 def test_environment_and_words_reach_the_process_byte_by_byte(
     layout: Layout, env: dict[str, str], argv: list[str]
 ) -> None:

@@ -114,6 +114,17 @@ def test_a_restarted_program_counts_its_restarts_and_start_forgets_them(bench: B
     assert bench.state("web").restarts == 0
 
 
+def test_a_program_that_supervisord_starts_again_has_come_back(bench: Bench) -> None:
+    """Its process is no leftover that a start would have to clear away."""
+    bench.up(bench.program("web", "sleep", "600"))
+    first = bench.state("web").pid
+    bench.kill(bench.identity(first))
+    bench.until(lambda: bench.supervisor.has_come_back("web"))
+    assert bench.state("web").pid != first
+    bench.supervisor.stop_program("web", 10)
+    assert not bench.supervisor.has_come_back("web")
+
+
 @pytest.mark.parametrize(
     ("script", "status", "reason"),
     [
@@ -123,6 +134,7 @@ def test_a_restarted_program_counts_its_restarts_and_start_forgets_them(bench: B
         ("kill -SEGV $$", None, "SIGSEGV"),
     ],
 )
+@pytest.mark.fault("I1")
 def test_a_crash_loop_ends_as_fatal_and_says_why(bench: Bench, script: str, status: int | None, reason: str) -> None:
     bench.up(bench.shell("web", script))
     bench.until(lambda: bench.state("web").phase == "backoff")
@@ -133,6 +145,7 @@ def test_a_crash_loop_ends_as_fatal_and_says_why(bench: Bench, script: str, stat
     assert reason in web.reason
 
 
+@pytest.mark.fault("I2")
 def test_a_missing_folder_is_named_as_the_reason(bench: Bench) -> None:
     bench.up(Program("web", ("sleep", "1"), {}, f"{bench.layout.root}/nowhere"))
     bench.until(lambda: bench.state("web").phase == "backoff")
@@ -155,6 +168,7 @@ def test_an_unknown_program_is_an_error(bench: Bench) -> None:
         bench.supervisor.start_program("ghost")
 
 
+@pytest.mark.fault("I4")
 def test_a_program_that_ignores_its_signal_is_killed_at_the_end_of_its_grace(bench: Bench) -> None:
     bench.up(bench.shell("web", "trap '' TERM; echo ready; while :; do sleep 1; done", stop_grace=1.0))
     bench.said("web", "ready")
@@ -172,6 +186,7 @@ def test_a_program_is_stopped_by_its_own_signal(bench: Bench) -> None:
     bench.said("web", "got INT")
 
 
+@pytest.mark.fault("I6")
 def test_stopping_a_program_ends_the_daemons_it_left(bench: Bench) -> None:
     bench.up(bench.shell("web", "setsid sh -c 'echo left $$; exec sleep 600' & wait"))
     left = bench.child("web", "left")
@@ -191,6 +206,7 @@ def test_a_program_that_exits_during_its_stop_is_not_started_again(bench: Bench)
 # --- reload ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("I17")
 def test_reload_touches_only_what_changed(bench: Bench) -> None:
     kept, changed, gone = (bench.program(name, "sleep", "600") for name in ("kept", "changed", "gone"))
     bench.up(kept, changed, gone)
@@ -251,6 +267,7 @@ def test_one_runs_lines_are_told_from_the_last_ones(bench: Bench) -> None:
     assert len(bench.supervisor.log_since_start("web").splitlines()) == 1
 
 
+@pytest.mark.fault("C13")
 def test_a_removed_log_is_made_again(bench: Bench) -> None:
     bench.up(bench.shell("web", "while :; do echo tick; sleep 0.05; done"))
     bench.said("web", "tick").unlink()
@@ -258,6 +275,7 @@ def test_a_removed_log_is_made_again(bench: Bench) -> None:
     assert "tick" in bench.supervisor.log_since_start("web")
 
 
+@pytest.mark.fault("I13")
 def test_hostile_output_does_no_harm(bench: Bench) -> None:
     zeros = "head -c 3000000 /dev/zero"
     bench.up(bench.shell("web", rf"printf 'a\000b\377\033[31mc\n'; {zeros}; printf '\nend\n'; exec sleep 600"))

@@ -14,7 +14,7 @@ from devstack.errors import UsageError
 @common
 @pass_context
 def command(context: Context, *, trash: bool, yes: bool) -> None:
-    """Remove what deleted projects left on this machine: processes, containers, volumes, networks, leases.
+    """Remove what deleted projects left on this machine: processes, containers, images, volumes, networks, leases.
 
     Shows each with its size first and asks. Nothing of a project that is still there is touched.
     """

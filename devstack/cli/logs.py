@@ -27,7 +27,7 @@ def command(context: Context, names: tuple[str, ...], follow: bool, tail: int) -
     if logs.silence:
         output.warn(f"nothing of containers: {logs.silence}")
     try:
-        for name, line in logs.follow() if follow else ():
+        for name, line in logs.follow(output.warn) if follow else ():
             output.log(name, line, logs.width)
     except InterruptedRunError as error:
         # that is how following ends: nothing to explain

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from devstack import standing
+from devstack import room, standing
 from devstack.cli.calling import prefix, unseen
 from devstack.errors import StorageError
 from devstack.output import Call, Output
@@ -66,4 +66,6 @@ def _status(memo: standing.Memo) -> Status:
     ]
     services = [ServiceRow(**row) for row in known["services"]]
     scaled = tuple(ScaleRow(**row) for row in known["scaled"])
-    return Status(StackRow(**known["stack"]), tuple(services), tuple(processes), scaled, tuple(known["notes"]))
+    stack, notes = StackRow(**known["stack"]), tuple(known["notes"])
+    shortage = room.shortage(f"{memo['root']}/.devstack")
+    return Status(stack, tuple(services), tuple(processes), scaled, notes, shortage=shortage)

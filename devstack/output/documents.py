@@ -41,6 +41,7 @@ def status(status: Status) -> dict[str, Any]:
         "stack": found["stack"], "services": found["services"],
         "processes": [{key: row[key] for key in row if key != "program"} for row in found["processes"]],
         "busy": {"pid": busy.pid, "command": busy.command, "since": moment(busy.since)} if busy else None,
+        "shortage": status.shortage or None,
     }
 
 

@@ -83,6 +83,7 @@ def status(look: Look, status: Status, now: float = 0.0, call: Call = DEVSTACK) 
         f"{one_line(stack.name)} is {look.paint(stack.state, style)}{part}",
         look.paint(f"{one_line(stack.root)}, profile {one_line(stack.profile)}", "dim"),
         *(notes(look, [_at_work(status.busy, now)]) if status.busy else ()),
+        *(notes(look, [status.shortage]) if status.shortage else ()),
     ]
     rows = [*_services(status), *_processes(status)]
     if rows:

@@ -14,7 +14,7 @@ from devstack.output.terminal import Look
 from devstack.output.text import one_line
 
 if TYPE_CHECKING:
-    from devstack.snapshots import Manifest
+    from devstack.snapshots import Manifest, Part
     from devstack.stack.snapshotting import Listed
 
 
@@ -39,8 +39,12 @@ def document(manifest: Manifest) -> dict[str, Any]:
     return {
         "name": manifest.name, "made": moment(manifest.made), "revision": manifest.revision or None,
         "why": manifest.why or None, "origin": manifest.origin or None, "size": manifest.size,
-        "services": {name: asdict(part) for name, part in manifest.services.items()},
+        "services": {name: _part(part) for name, part in manifest.services.items()},
     }  # fmt: skip
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {key: value for key, value in asdict(part).items() if key != "files"}
 
 
 def _what(manifest: Manifest) -> str:

@@ -7,6 +7,7 @@ holds secrets, and changes with every run.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,10 +20,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from devstack.contained import built_image
 from devstack.errors import DevstackError, NetworkError, ProcessError, StorageError, UsageError
 from devstack.profile.model import Build
 from devstack.runtimes.docker import Engine
-from devstack.runtimes.engine_answers import STACK, unavailable
+from devstack.runtimes.engine_answers import (
+    IMAGE_ROOT,
+    IMAGE_STACK,
+    IMAGE_USER,
+    STACK,
+    Owned,
+    Owner,
+    unavailable,
+)
 from devstack.runtimes.event_streams import Event, events
 from devstack.system import storage_errors
 
@@ -55,13 +65,14 @@ class Places(Protocol):
 
 @dataclass(frozen=True)
 class Wanted:
-    """An image to be built. name: with the key as its tag. whose: the process that needs it. args: filled in."""
+    """An image to be built. name: with the key as its tag. whose: the process that needs it. args: filled in. owner:
+    the stack's."""
 
     name: str
     whose: str
     build: Build
     args: Mapping[str, str]
-    labels: Mapping[str, str]
+    owner: Owner
 
 
 def key(places: Places, build: Build, args: Mapping[str, str]) -> str:
@@ -109,14 +120,44 @@ def discard(engine: Engine, stack: str, *, kept: frozenset[str], spare: int = _K
     """Remove images that were built for a stack. kept: names of those that stay; spare: how many of the others do, the
     newest. One that a container uses stays; none of it is worth an error."""
     with engine.asking():
-        found = engine.api.images(filters={"label": [f"{STACK}={stack}"]})
-    others = [one for one in found if not kept.intersection(one.get("RepoTags") or ())]
+        found = engine.api.images(filters={"label": [f"{IMAGE_STACK}={stack}"]})
+    others = [one for one in found if (own := _own_names(one, stack)) and not kept.intersection(own)]
     for one in sorted(others, key=lambda one: int(one["Created"]), reverse=True)[spare:]:
-        try:
-            with engine.asking():
-                engine.api.remove_image(one["Id"], force=len(one.get("RepoTags") or ()) > 1)
-        except DevstackError:
+        for name in _own_names(one, stack):
+            with contextlib.suppress(DevstackError):
+                remove(engine, name)
+
+
+def built(engine: Engine, user: int) -> tuple[Owned, ...]:
+    """What was built for all stacks of one user, less what is in use by containers of somebody else."""
+    with engine.asking():
+        if not (found := engine.api.images(filters={"label": [f"{IMAGE_USER}={user}"]})):
+            return ()
+        running = engine.api.containers(all=True)
+        sizes = engine.sizes().images
+    used = {(one["ImageID"], (one.get("Labels") or {}).get(STACK, "")) for one in running}
+    images = []
+    for one in found:
+        stack, root = one["Labels"][IMAGE_STACK], one["Labels"].get(IMAGE_ROOT, "")
+        if any(image == one["Id"] and whose != stack for image, whose in used):
             continue
+        images += [Owned("image", name, name, stack, root, sizes.get(one["Id"], 0)) for name in _own_names(one, stack)]
+    return tuple(images)
+
+
+def remove(engine: Engine, name: str) -> None:
+    """Take an image's name away, and with its last name the image. Raises ProcessError where a container uses it."""
+    from docker.errors import ImageNotFound
+
+    with engine.asking(), contextlib.suppress(ImageNotFound):
+        engine.api.remove_image(name)
+
+
+def _own_names(image: Mapping[str, Any], stack: str) -> list[str]:
+    """Those that devstack gave it: somebody else may have given it more, and what is built upon it has its labels."""
+    # as Podman writes names that came without a registry
+    names = (name.removeprefix("localhost/") for name in image.get("RepoTags") or ())
+    return [name for name in names if name.startswith(built_image(stack, ""))]
 
 
 def _folder(places: Places, build: Build) -> Path:
@@ -198,7 +239,7 @@ def _ask(engine: Engine, wanted: Wanted, archive: IO[bytes]) -> Response:
     engine.api._set_auth_headers(headers)  # noqa: SLF001
     params: dict[str, Any] = {
         "t": wanted.name, "dockerfile": build.dockerfile, "rm": True, "forcerm": True, "target": build.target or "",
-        "buildargs": json.dumps(dict(wanted.args)), "labels": json.dumps(dict(wanted.labels)),
+        "buildargs": json.dumps(dict(wanted.args)), "labels": json.dumps(wanted.owner.image_labels),
     }
     url = f"{engine.api.base_url}/v{engine.api.api_version}/build"
     answer: Response = engine.api.post(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from devstack.errors import DevstackError
 from devstack.runtimes.docker import Engine
@@ -27,21 +27,29 @@ class Line:
 def lines(engine: Engine, container: str, *, tail: int | None = None, since: int = 0) -> tuple[Line, ...]:
     """What a container has printed, oldest first; nothing of one that isn't there. tail: so many last lines. since:
     seconds since the epoch. Raises PrerequisiteError where the engine doesn't answer."""
-    from docker.errors import NotFound
+    from docker.errors import APIError
 
     with engine.asking():
         try:
             found: bytes = engine.api.logs(
                 container, timestamps=True, tail="all" if tail is None else tail, since=since or None
             )
-        except NotFound:
-            return ()
+        except APIError as error:
+            # gone, or going this very moment
+            if error.status_code in (404, 409):
+                return ()
+            raise
     return tuple(_line(one) for one in found.splitlines())
 
 
 def seconds(stamp: str) -> int:
     """Seconds since the epoch of a line's stamp; 0 for none."""
     return int(datetime.fromisoformat(f"{stamp[:19]}+00:00").timestamp()) if stamp else 0
+
+
+def stamp(moment: int) -> str:
+    """What the first line of a second could have. moment: seconds since the epoch."""
+    return datetime.fromtimestamp(max(0, moment), UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def since_start(engine: Engine, container: str) -> str:

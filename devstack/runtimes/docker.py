@@ -11,7 +11,7 @@ import io
 import re
 import tarfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +29,12 @@ from devstack.runtimes.engine_answers import (
     Look,
     Owned,
     Owner,
+    Sizes,
     api_version,
     names_of,
     owned,
     refused,
+    sizes_of,
     state_of,
     unavailable,
     volume_of,
@@ -106,17 +108,17 @@ class Engine:
             containers = self._worker.containers(all=True, size=sizes, filters=wanted)
             volumes = self.api.volumes(filters=wanted).get("Volumes") or ()
             networks = self.api.networks(filters=wanted)
-            used = self._used_by_volumes() if sizes and volumes else {}
+            used = self.sizes().volumes if sizes and volumes else {}
         return (
             *(owned("container", one, one["Names"][0].lstrip("/")) for one in containers),
             *(replace(owned("volume", one, one["Name"]), size=max(0, used.get(one["Name"], 0))) for one in volumes),
             *(owned("network", one, one["Name"]) for one in networks),
         )
 
-    def _used_by_volumes(self) -> dict[str, int]:
-        """Bytes by name; -1 where the engine doesn't know."""
-        found = self._worker.df().get("Volumes") or ()
-        return {one["Name"]: (one.get("UsageData") or {}).get("Size", -1) for one in found}
+    def sizes(self) -> Sizes:
+        """What an engine may count for many seconds."""
+        with self._asking():
+            return sizes_of(self._worker.df())
 
     def state(self, name: str, stack: str) -> ProgramState | None:
         """One container as it is now, whatever it is called by now."""
@@ -139,11 +141,11 @@ class Engine:
             except ImageNotFound:
                 return ""
 
-    def processor_of(self, container: str) -> str:
-        """The kind of processor that a container's image is made for, as engines call it; "" where nobody says."""
-        with contextlib.suppress(DevstackError), self._asking():
-            return str(self.api.inspect_image(self.api.inspect_container(container)["Image"]).get("Architecture", ""))
-        return ""
+    def info(self) -> dict[str, Any]:
+        """What the engine says of itself and of its machine."""
+        with self._asking():
+            found: dict[str, Any] = self.api.info()
+        return found
 
     def last_lines(self, container: str, count: int) -> tuple[str, ...]:
         """The end of what a container has printed; nothing where that can't be read."""
@@ -191,9 +193,9 @@ class Engine:
         if (known.get("Labels") or {}).get(STACK) == stack:
             self._worker.remove_volume(name)
 
-    def start(self, of: Owner, wanted: Contained) -> None:
+    def start(self, of: Owner, wanted: Contained, ensure: Callable[[str], None] = lambda container: None) -> None:
         """Make a container and start it. The one that was it before goes; a stranger's of its name is a ConflictError.
-        """
+        ensure: gets its id before the start, and raises where there should be none."""
         name = container_name(of.stack, wanted.name)
         with self._asking():
             for one in self._own(of.stack, wanted.name):
@@ -210,6 +212,7 @@ class Engine:
             try:
                 if wanted.files:
                     self._worker.put_archive(made, "/", _archive(wanted.files))
+                ensure(made)
                 self._worker.start(made)
             except Exception as error:
                 # what never ran holds nothing, and would hold the name
@@ -299,10 +302,18 @@ class Engine:
         """The content of a file inside."""
         with self._asking():
             stream, _ = self._worker.get_archive(container, path)
-            packed = io.BytesIO(b"".join(stream))
-        with tarfile.open(fileobj=packed) as archive:
-            file = archive.extractfile(archive.next() or tarfile.TarInfo())
-            return file.read() if file else b""
+            return _first_of(stream)
+
+    def text_inside(self, container: str, path: str) -> str:
+        """The text of a file inside, "" where there is none."""
+        from docker.errors import NotFound
+
+        with self._asking():
+            try:
+                stream, _ = self._worker.get_archive(container, path)
+            except NotFound:
+                return ""
+            return _first_of(stream).decode(errors="replace")
 
     @property
     def _worker(self) -> APIClient:
@@ -349,6 +360,13 @@ def _labels(of: Owner, wanted: Contained) -> dict[str, str]:
 
 def _archive(files: tuple[ServerFile, ...]) -> bytes:
     return _packed([(file.path, file.text.encode(errors="surrogateescape"), file.mode) for file in files])
+
+
+def _first_of(stream: Iterable[bytes]) -> bytes:
+    """The content of the one file of a tar archive."""
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+        file = archive.extractfile(archive.next() or tarfile.TarInfo())
+        return file.read() if file else b""
 
 
 def _packed(files: list[tuple[str, bytes, int]]) -> bytes:

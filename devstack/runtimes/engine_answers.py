@@ -16,6 +16,8 @@ from devstack.state import ProgramPhase, ProgramState
 STACK, ROOT, USER, NAME, ROLE, DIGEST, TOKEN = (
     f"devstack.{name}" for name in ("stack", "root", "user", "name", "role", "digest", "token")
 )
+#: of an image that is built here: its containers, also a stranger's, have its labels too
+IMAGE_STACK, IMAGE_ROOT, IMAGE_USER = (f"devstack.image.{name}" for name in ("stack", "root", "user"))
 #: seconds until an engine must have answered a question
 PATIENCE = 5.0
 _PHASES: Mapping[str, ProgramPhase] = {
@@ -36,18 +38,31 @@ class Owner:
     def labels(self) -> dict[str, str]:
         return {STACK: self.stack, ROOT: self.root, USER: str(self.user)}
 
+    @property
+    def image_labels(self) -> dict[str, str]:
+        return {IMAGE_STACK: self.stack, IMAGE_ROOT: self.root, IMAGE_USER: str(self.user)}
+
 
 @dataclass(frozen=True)
 class Owned:
-    """One thing that some stack of this user has on an engine. size: bytes, 0 where it isn't known."""
+    """One thing that some stack of this user has on an engine. size: bytes, 0 where it isn't known; of an image those
+    that no other has too."""
 
-    kind: Literal["container", "volume", "network"]
+    kind: Literal["container", "image", "volume", "network"]
     id: str
     name: str
     stack: str
     root: str
     size: int = 0
     is_running: bool = False
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes by volume's name, -1 where the engine doesn't know; by image's digest those that no other image has."""
+
+    volumes: Mapping[str, int]
+    images: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -99,17 +114,32 @@ def state_of(found: Mapping[str, Any]) -> ProgramState:
 
 def _age(state: Mapping[str, Any]) -> float:
     """Seconds since it was started."""
+    began = moment(str(state.get("StartedAt", "")))
+    return max(0.0, (datetime.now(began.tzinfo) - began).total_seconds()) if began else 0.0
+
+
+def moment(text: str) -> datetime | None:
+    """A time as engines write it; None for what is none."""
     # nanoseconds are more than Python reads
-    text = re.sub(r"(\.\d{6})\d+", r"\1", str(state.get("StartedAt", "")).replace("Z", "+00:00"))
+    text = re.sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00"))
     with contextlib.suppress(ValueError):
-        began = datetime.fromisoformat(text)
-        return max(0.0, (datetime.now(began.tzinfo) - began).total_seconds())
-    return 0.0
+        return datetime.fromisoformat(text)
+    return None
 
 
 def volume_of(found: Mapping[str, Any]) -> Volume:
     labels = found.get("Labels") or {}
     return Volume(found["Name"], labels.get(NAME, ""), labels.get(TOKEN, ""), str(found.get("CreatedAt", "")))
+
+
+def sizes_of(usage: Mapping[str, Any]) -> Sizes:
+    """From the engine's own count of what its disk is used for."""
+    volumes = {one["Name"]: (one.get("UsageData") or {}).get("Size", -1) for one in usage.get("Volumes") or ()}
+    images = {
+        one["Id"]: int(one.get("Size") or 0) - max(0, int(one.get("SharedSize") or 0))
+        for one in usage.get("Images") or ()
+    }
+    return Sizes(volumes, images)
 
 
 def names_of(image: Mapping[str, Any]) -> Iterator[str]:

@@ -14,6 +14,8 @@ from devstack.services import ContainerService, Instance, ServerFile
 
 #: taken where the profile names none
 VERSION = "16"
+_VOLUME = "/var/lib/postgresql"
+_CLUSTER = f"{_VOLUME}/devstack"
 _PASSWORD = "/etc/devstack/password"  # noqa: S105 - a path
 _INITIAL = "/docker-entrypoint-initdb.d/devstack.sql"
 _REPAIR = "/etc/devstack/password.sql"
@@ -31,12 +33,12 @@ def container(
     return ContainerService(
         image=image(instance.declaration),
         ports={"main": 5432},
-        volumes={"data": "/var/lib/postgresql"},
+        volumes={"data": _VOLUME},
         command=("postgres", *settings),
         env={
             "POSTGRES_PASSWORD_FILE": _PASSWORD,
             "POSTGRES_INITDB_ARGS": "--encoding=UTF8 --lc-collate=C --lc-ctype=C.UTF-8 --no-sync",
-            "PGDATA": "/var/lib/postgresql/devstack",
+            "PGDATA": _CLUSTER,
         },
         files=(
             ServerFile(_PASSWORD, instance.password.reveal(), 0o444),
@@ -44,6 +46,9 @@ def container(
         ),
         repair=("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres", "-f", _REPAIR),
         health=("pg_isready", "-q", "-h", "127.0.0.1", "-U", "postgres"),
+        version_file=f"{_CLUSTER}/PG_VERSION",
+        version_variable="PG_MAJOR",
+        dump=("pg_dumpall", "-U", "postgres"),
         foreign_data=r"initialized by PostgreSQL version ([\d.]+), which is not compatible with this version ([\d.]+)",
         # a fast shutdown; the image's own signal is the same
         stop_signal="INT",

@@ -196,6 +196,9 @@ class ContainerService:
     older volume may have another one. is_text: command and env are texts of the profile, whose `${…}` has to be filled
     in; then env may hold secrets. client: words that begin its client inside, where they are others than elsewhere.
     health: argv run inside, whose status 0 means that it accepts connections; devstack itself asks from outside.
+    version_file, version_variable: a file inside whose text is the major version of the data, and the image's variable
+    that says which one its server is. foreign_data: the server's own words for data of another one, with both versions,
+    where the image doesn't say. dump: argv run inside that prints all data, for a person who takes it along.
     initial: files that make, on an empty volume, what `provision` would, for those who start it without devstack.
     """
 
@@ -210,7 +213,10 @@ class ContainerService:
     initial: tuple[ServerFile, ...] = ()
     hostname: str = ""
     repair: tuple[str, ...] = ()
+    version_file: str = ""
+    version_variable: str = ""
     foreign_data: str = ""
+    dump: tuple[str, ...] = ()
     stop_signal: SignalName | None = None
     stop_grace: float = 30.0
     is_text: bool = False

@@ -63,6 +63,8 @@ _DATABASE = re.compile(r"^rediss?://\S*/(\d{1,4})$")
 _COPYING = 60.0
 #: in a container
 _PORT = 6379
+#: where its data is, as seen from the project
+_KEPT = ".devstack/data/{name}/data"
 _CONFIG = "/etc/devstack/redis.conf"
 
 
@@ -117,7 +119,13 @@ class RedisKind:
     ports: Mapping[str, int] = {"main": 6379}
     sources: tuple[Source, ...] = SOURCES
     memory_mb = 15
-    hints: tuple[Hint, ...] = ()
+    hints: tuple[Hint, ...] = (
+        # what follows the damage is cut off by that; a tail that was cut short is mended by the server itself
+        Hint(
+            "Bad file format reading the append only file", "what it has on disk is damaged; nothing was changed",
+            f"cp -a {_KEPT} {{name}}.damaged && redis-check-aof --fix {_KEPT}/appendonlydir/appendonly.aof.manifest",
+        ),
+    )
     patch_glob = ""
 
     def account(self, declaration: Service, stack: str) -> str:

@@ -23,6 +23,7 @@ from devstack.profile.model import Profile
 from devstack.python_env import PythonEnvironments
 from devstack.registry import Entry, Registry
 from devstack.resources import shared
+from devstack.room import shortage
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
 from devstack.snapshots import Snapshots
@@ -96,8 +97,8 @@ class Stack:
 
     def status(self) -> Status:
         seen = self.observe(light=True)
-        busy = holder(self.system, self.project)
-        return replace(status_of(self.profile, seen.state, self.found.path), busy=busy)
+        found = status_of(self.profile, seen.state, self.found.path)
+        return replace(found, busy=holder(self.system, self.project), shortage=shortage(str(self.project.folder)))
 
     def plan(self, goal: Goal) -> Plan:
         """What would be done; changes nothing."""

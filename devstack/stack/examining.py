@@ -10,6 +10,7 @@ from devstack import system_packages
 from devstack.doctor import Facts
 from devstack.errors import DevstackError
 from devstack.plan import Plan, Up
+from devstack.runtimes.engine_clock import clock
 from devstack.stack import Stack, guards
 from devstack.stack.observe_services import ensure_placed
 from devstack.system import System
@@ -39,8 +40,19 @@ def examine(stack: Stack) -> Facts:
     base, folder = machine(stack.system, stack.project.root), stack.project.folder
     return Facts(
         errors, plan, is_down, is_trusted, base.has_git, busy, (folder / "state.damaged.json").exists(),
-        base.free_disk, base.memory, _size(stack.system, stack.project.trash),
+        base.free_disk, base.memory, _size(stack.system, stack.project.trash), *_engine_clock(stack),
     )
+
+
+def _engine_clock(stack: Stack) -> tuple[float, str]:
+    """Seconds that the engine's clock is ahead, and the system it runs on; of a stack that has containers."""
+    try:
+        if "docker" in stack.record.runtimes.values() and (found := clock(stack.containers.engine)):
+            return found.ahead, found.machine
+    except DevstackError:
+        # what there is to say of an engine that doesn't answer is said by who needs it
+        pass
+    return 0.0, ""
 
 
 def _planned(stack: Stack, errors: list[DevstackError]) -> Plan | None:

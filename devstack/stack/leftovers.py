@@ -11,13 +11,14 @@ from typing import Literal
 
 from devstack.errors import DevstackError, PrerequisiteError
 from devstack.registry import Entry, Registry
+from devstack.runtimes import builds
 from devstack.runtimes.engine_answers import Owned
 from devstack.stack.containers import Containers, trashed_volumes
 from devstack.stack.paths import Project, places, sockets
 from devstack.system import Identity, System
 
 _GRACE = 10.0
-Kind = Literal["process", "container", "volume", "network", "folder", "entry"]
+Kind = Literal["process", "container", "image", "volume", "network", "folder", "entry"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Leftovers:
         match leftover.thing:
             case Identity() as identity:
                 self._end(identity)
+            case Owned(kind="image") as thing:
+                builds.remove(self._containers.engine, thing.id)
             case Owned() as thing:
                 self._containers.engine.remove(thing)
             case Path() as path:
@@ -80,7 +83,9 @@ class Leftovers:
     def _on_engine(self, used: Mapping[str, float]) -> Iterator[Leftover]:
         """used: when each known root was used last."""
         try:
-            survey = self._containers.engine.survey(self._system.user_id(), sizes=True)
+            engine, user = self._containers.engine, self._system.user_id()
+            # an image goes after the containers that use it
+            survey = (*engine.survey(user, sizes=True), *builds.built(engine, user))
         except DevstackError:
             return
         trashed = trashed_volumes(self._system, self._project) if self._project else frozenset()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,8 +94,10 @@ class Logs:
         """Why the lines of containers can't be had, "" where they can."""
         return self._asking.silence
 
-    def follow(self) -> Iterator[tuple[str, str]]:
-        """New lines of all files as they come, until the run is cancelled."""
+    def follow(self, tell: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+        """New lines of all files as they come, until the run is cancelled. tell: that those of containers don't come
+        any more; they go on when their engine answers again."""
+        was_silent = bool(self.silence)
         while True:
             for name, tail in self._tails.items():
                 for line in self._more(tail) if name not in self._containers else ():
@@ -103,6 +105,9 @@ class Logs:
             for name, container in self._containers.items() if self._asking.is_due() else ():
                 for text in container.more():
                     yield name, text[:_LONGEST].decode(errors="replace")
+            if self.silence and not was_silent:
+                tell(f"nothing of containers until their engine answers again: {self.silence}")
+            was_silent = bool(self.silence)
             self._system.pause(_EVERY)
 
     def _more(self, tail: Tail) -> list[str]:

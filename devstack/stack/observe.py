@@ -224,7 +224,7 @@ class Observer:
         rest.append(self._inputs(task))
         halves = (hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16] for parts in (data, rest))
         missing = self._tools.system.missing(self._tools.project.root, task.outputs)
-        return TaskState(".".join(halves), record.tasks.get(name, ""), missing)
+        return TaskState(".".join(halves), record.tasks.get(name, ""), missing, record.owed.get(name, ""))
 
     def _inputs(self, task: Task) -> str:
         found = hashlib.sha256()

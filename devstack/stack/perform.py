@@ -178,6 +178,9 @@ class Performers:
 
     def start(self, action: actions.StartProgram, report: Report) -> None:
         name = action.program
+        if self._supervisor.has_come_back(name):
+            # supervisord has started it again since it was seen dead: no leftover, and a start that counts as a death
+            self._supervisor.stop_program(name, self._grace(name))
         if action.service:
             service = self._state.services[action.service]
             for cleared in self._tools.native.before_start(
@@ -202,8 +205,7 @@ class Performers:
                 return
 
     def stop(self, action: actions.StopProgram, report: Report) -> None:
-        _, grace = self._stops.get(action.program, ("TERM", 10.0))
-        self._supervisor.stop_program(action.program, grace + 10)
+        self._supervisor.stop_program(action.program, self._grace(action.program))
 
     def await_program(self, action: actions.AwaitProgram, report: Report) -> None:
         name, process = action.program, action.process
@@ -274,11 +276,15 @@ class Performers:
         note_record(self._system, trash, self._tools.store.load())
         self._containers.forget_builds()
         forgotten = replace(
-            self._tools.store.load(), tasks={}, generations={}, runtimes={}, volumes={}, branch="", pending=""
+            self._tools.store.load(), tasks={}, owed={}, generations={}, runtimes={}, volumes={}, branch="", pending=""
         )
         self._tools.store.update(lambda record: forgotten)
 
     # --- what several of them ask -------------------------------------------------------------------------------------
+
+    def _grace(self, program: str) -> float:
+        """Seconds within which supervisord has ended a program, one way or the other."""
+        return self._stops.get(program, ("TERM", 10.0))[1] + 10
 
     @functools.cached_property
     def _stops(self) -> dict[str, tuple[SignalName, float]]:
@@ -346,7 +352,8 @@ class Performers:
     def _explained(self, error: ProcessError, program: str) -> ProcessError:
         """With what is wrong, where the last lines of its log say it."""
         cause = last_words.cause(self._last_lines(program, _SEARCHED))
-        if said := said_by_a_server(self._profile.services, cause):
+        lines = self._last_lines(program, _SEARCHED) if program in self._state.services else ()
+        if said := said_by_a_server(self._profile.services, cause or "\n".join(lines)):
             error.why, error.fix = said
         elif cause:
             error.why = f"{cause} ({error.why})"

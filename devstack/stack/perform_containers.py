@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 
 from devstack import actions, contained, programs
 from devstack.actions import Action
 from devstack.contained import Contained
-from devstack.errors import DataError, DevstackError, PrerequisiteError, ProcessError, UsageError
+from devstack.errors import DevstackError, ProcessError, UsageError
 from devstack.executor import Performer, Report
 from devstack.runtimes import builds, container_logs, pulls
 from devstack.runtimes.docker import PortTakenError
 from devstack.runtimes.engine_answers import Owner
 from devstack.services import PASSWORD_REFUSED
+from devstack.stack import unfit
 from devstack.stack.commands import port_taken
 from devstack.stack.containers import UNUSED, trashed_volumes
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Seen
-from devstack.state import ProgramState, ServiceState
+from devstack.state import ProgramState, ServiceState, State
 
 #: of what containers that are gone have printed: bytes, and lines of one
 _KEPT, _KEPT_LINES = 1 << 20, 10_000
-#: processors that run the programs of older ones too
-_FAMILY = {"amd64": ("386",), "arm64": ("arm",)}
 
 
 class ContainerPerformers:
@@ -51,12 +49,17 @@ class ContainerPerformers:
         }
 
     def pull(self, action: actions.PullImage, report: Report) -> None:
-        pulls.pull(self._tools.containers.engine, action.image, report.say, report.tell)
+        engine = self._tools.containers.engine
+        pulls.pull(engine, action.image, report.say, report.tell)
+        # before what runs is stopped for it
+        for one in contained.containers(self._profile, self._state):
+            if one.image == action.image:
+                unfit.ensure_runs(engine, one)
 
     def build(self, action: actions.BuildImage, report: Report) -> None:
         engine = self._tools.containers.engine
         args = contained.build_args(self._profile, self._state, action.build)
-        wanted = builds.Wanted(action.image, action.name, action.build, args, self._owner.labels)
+        wanted = builds.Wanted(action.image, action.name, action.build, args, self._owner)
         builds.build(engine, self._tools.files, wanted, report.say)
         builds.discard(engine, self._state.stack, kept=frozenset(self._state.builds.values()))
 
@@ -87,11 +90,13 @@ class ContainerPerformers:
         # an image may have come only now
         images = {image: engine.image(image) for image in self._state.images}
         state = replace(self._state, images=images)
-        wanted = next(one for one in contained.containers(self._profile, state) if one.name == name)
+        wanted = self._wanted(state, name)
+        unfit.ensure_runs(engine, wanted)
         if not wanted.is_service:
             self._ensure_mounts(wanted)
+        service = self._state.services.get(name)
         try:
-            engine.start(self._owner, wanted)
+            engine.start(self._owner, wanted, lambda made: unfit.ensure_usable(engine, state, service, made))
         except PortTakenError as error:
             key = next((key for key, port in state.ports.items() if port == error.port), name)
             holder = self._tools.system.port_holder(error.port)
@@ -129,30 +134,13 @@ class ContainerPerformers:
     def remove_network(self, action: actions.RemoveNetwork, report: Report) -> None:
         self._tools.containers.engine.remove_network(self._state.stack)
 
+    def _wanted(self, state: State, name: str) -> Contained:
+        return next(one for one in contained.containers(self._profile, state) if one.name == name)
+
     def refusal(self, name: str) -> DevstackError | None:
         """The error for what a container's last words say, where no other start of it can help; None for any other."""
-        said, engine = "\n".join(self.last_lines(name, 12)), self._tools.containers.engine
-        processor = engine.processor_of(contained.container_name(self._state.stack, name))
-        # what emulates another one, or an older one of the same family, would have let it live
-        if processor not in ("", engine.processor, *_FAMILY.get(engine.processor, ())):
-            return PrerequisiteError(
-                "image-platform", f"the image of {name} is made for another kind of processor",
-                why=f"it is for {processor}, and this engine's machine is {engine.processor}",
-                fix=f"change the image of {name} in the profile", evidence=tuple(said.splitlines()[-2:]),
-            )
-        service = self._state.services.get(name)
-        pattern = contained.service_form(service).foreign_data if service else ""
-        if service is None or not pattern or not (found := re.search(pattern, said)):
-            return None
-        kind, fix = service.server.kind, f'version = "{found[1]}" under [services.{name}] in the profile'
-        return DataError(
-            "data-version", f"the data of {name} was made by {kind} {found[1]}, and {kind} {found[2]} can't use it",
-            why="the profile, or its image, brings another major version", fix=fix,
-            evidence=(
-                f"to keep the data: {fix}, devstack up, dump it, then change the version again",
-                "to start anew: devstack down --volumes, then devstack up (the old data goes to the trash)",
-            ),
-        )
+        words = "\n".join(self.last_lines(name, 12))
+        return unfit.refusal(self._tools.containers.engine, self._state, self._wanted(self._state, name), words)
 
     def repair(self, service: ServiceState, error: ProcessError) -> bool:
         """Give a server the stack's password where it has another one; False where that isn't what is wrong."""

@@ -54,6 +54,7 @@ class SnapshotPerformers:
 
         self._each(keep)
         self._finish(action, token, done=done)
+        self._tools.store.update(lambda record: replace(record, owed=_without(record.owed, action.name)))
         if action.origin == "automatic":
             self._bound(action)
 
@@ -68,7 +69,7 @@ class SnapshotPerformers:
     def restore(self, action: actions.RestoreSnapshot, report: Report) -> None:
         manifest = self._snapshots.get(action.name)
         parts = {name: part for name, part in manifest.services.items() if not action.only or name in action.only}
-        begun = self._begun(Restore(manifest.key, action.before, "", action.only))
+        begun = self._begun(Restore(manifest.key, action.before, "", action.only), manifest)
 
         def recall(service: ServiceState) -> None:
             kept = Kept(self._copying(manifest.key, service), manifest.token)
@@ -99,10 +100,12 @@ class SnapshotPerformers:
             self._tools.store.update(lambda record: emptied(self._tools.profile, record, action.services))
         self._snapshots.restore_ends()
 
-    def _begun(self, wanted: Restore) -> Restore:
-        """The exchange as it was begun: a run that was cut short is gone on with."""
+    def _begun(self, wanted: Restore, manifest: Manifest | None = None) -> Restore:
+        """The exchange as it was begun: a run that was cut short is gone on with. manifest: what it goes to."""
         begun = self._snapshots.under_way
         if begun is None or replace(begun, token="") != wanted:
+            if manifest is not None:
+                self._snapshots.ensure_whole(manifest)
             begun = replace(wanted, token=random.token_hex(4))
             self._snapshots.begin(begun.kept)
             self._snapshots.restore_begins(begun)
@@ -119,10 +122,9 @@ class SnapshotPerformers:
         """It counts from now on; those of its name that it replaces go. names: of the services that it is about. done:
         the tasks, where they may be others by now."""
         manifest = self._manifest(action, token, names)
-        self._snapshots.finish(manifest if done is None else replace(manifest, tasks=done))
-        for old in self._snapshots.every():
-            if old.name == action.name and old.token != token:
-                self._snapshots.remove(old.key)
+        manifest = manifest if done is None else replace(manifest, tasks=done)
+        self._snapshots.finish(manifest)
+        self._snapshots.replaced(manifest)
         kept = {one.token for one in self._snapshots.every()}
         self._each(lambda service: _copies(service).sweep(service.instance, service.server, kept))
 
@@ -157,11 +159,15 @@ class SnapshotPerformers:
         inside = _copies(service).kept_size(service.instance, token)
         size = inside + self._tools.system.tree_size(files)
         version = service.probe.version if service.probe and service.probe.version else service.server.version
-        return Part(version, service.runtime, service.generation, size)
+        return Part(version, service.runtime, service.generation, size, self._tools.system.tree_digests(files))
 
     def _revision(self) -> str:
         git, root = Git(self._tools.system), self._tools.project.root
         return (git.revision(root) or "")[:12] if git.is_checkout(root) else ""
+
+
+def _without(owed: Mapping[str, str], name: str) -> dict[str, str]:
+    return {task: snapshot for task, snapshot in owed.items() if snapshot != name}
 
 
 def _copies(service: ServiceState) -> Copies:

@@ -74,13 +74,12 @@ class TransferPerformers:
             source = self._copying(service, folder / name)
             self._copies(service).adopt(service.instance, service.server, source, part.version, kept)
         parts = {name: self._part(services[name], key, token) for name in packed.services}
-        self._snapshots.finish(Manifest(
+        manifest = Manifest(
             action.name, token, self._tools.system.now(), packed.revision, f"imported from {action.file}", "imported",
             "", parts, self._done(packed),
-        ))  # fmt: skip
-        for old in self._snapshots.every():
-            if old.name == action.name and old.token != token:
-                self._snapshots.remove(old.key)
+        )  # fmt: skip
+        self._snapshots.finish(manifest)
+        self._snapshots.replaced(manifest)
         self._tools.system.remove_tree(folder)
 
     def _done(self, packed: Packed) -> dict[str, str]:
@@ -94,9 +93,10 @@ class TransferPerformers:
         return found
 
     def _part(self, service: ServiceState, key: str, token: str) -> Part:
-        files = self._tools.system.tree_size(self._snapshots.files(key, service.instance.name))
-        inside = self._copies(service).kept_size(service.instance, token)
-        return Part(service.server.version, service.runtime, service.generation, files + inside)
+        files = self._snapshots.files(key, service.instance.name)
+        size = self._tools.system.tree_size(files) + self._copies(service).kept_size(service.instance, token)
+        digests = self._tools.system.tree_digests(files)
+        return Part(service.server.version, service.runtime, service.generation, size, digests)
 
     def _copying(self, service: ServiceState, folder: Path) -> Copying:
         return Copying(self._tools, self._state.stack, service, folder)

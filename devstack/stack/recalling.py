@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from devstack.profile import graph
 from devstack.profile.model import Profile
+from devstack.services import kind_of
 from devstack.snapshots import Manifest, Part
 from devstack.state import Record
 
@@ -18,17 +19,18 @@ def recalled(profile: Profile, record: Record, manifest: Manifest, parts: Mappin
     # what was made anew inside of the same data since then is gone again
     again = {name: f"+{rest}" for name, part in parts.items() if (rest := part.generation.partition("+")[2])}
     generations = {name: value for name, value in record.generations.items() if name not in parts}
-    whole = set(parts) >= set(profile.services)
+    whole = set(parts) >= {name for name, one in profile.services.items() if kind_of(name, one).copies}
     branch = manifest.branch or record.branch if whole else record.branch
-    return replace(
-        record, tasks=tasks, generations=generations | again, branch=branch, pending="" if whole else record.pending
-    )
+    owed = {name: snapshot for name, snapshot in record.owed.items() if not _works_on(profile, name, parts)}
+    record = replace(record, owed=owed, tasks=tasks, generations=generations | again, branch=branch)
+    return replace(record, pending="") if whole else record
 
 
 def emptied(profile: Profile, record: Record, services: Collection[str]) -> Record:
     """Whatever was done with these services' data has to be done again."""
     tasks = {name: key for name, key in record.tasks.items() if not _works_on(profile, name, services)}
-    return replace(record, tasks=tasks)
+    owed = {name: snapshot for name, snapshot in record.owed.items() if name in tasks}
+    return replace(record, tasks=tasks, owed=owed)
 
 
 def _works_on(profile: Profile, task: str, services: Collection[str]) -> bool:

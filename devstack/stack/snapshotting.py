@@ -75,6 +75,7 @@ class Snapshotting:
             raise DataError(
                 "snapshot-lost", f"the snapshot {name} can't be restored", why=lost, fix="devstack snapshot list"
             )
+        self.snapshots.ensure_whole(manifest)
         return manifest
 
     def empty(self, services: tuple[str, ...], before: str, *, queues: bool = False) -> Run | None:

@@ -194,6 +194,7 @@ def held(system: System, project: Project) -> Iterator[None]:
         own = system.identity(system.process_id())
         holder = {"pid": system.process_id(), "start": own.start if own else "", "command": command}
         system.write(owner, json.dumps(holder | {"since": system.now()}))
+        system.sweep_folder(project.folder, depth=2)
         try:
             yield
         finally:

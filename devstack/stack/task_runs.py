@@ -45,7 +45,7 @@ class TaskRunner:
         resolved = programs.with_words(resolved, action.words, shell=task.shell)
         ensure_executable(self.tools.system, f"task {name}", resolved)
         if task.unless is not None and not action.is_forced and self._is_done(name, task, resolved):
-            self._remember(name)
+            self._remember(action)
             raise UnneededError(f"`{task.unless}` says that it is done")
         log = self.tools.project.logs / f"{name}.log"
         self.tools.system.private_folder(log.parent)
@@ -59,7 +59,7 @@ class TaskRunner:
                 evidence=done.last_lines(_LINES),
             )
         if not action.words:
-            self._remember(name)
+            self._remember(action)
 
     def _is_done(self, name: str, task: Task, resolved: programs.Resolved) -> bool:
         answer = lookup(self.tools.profile, self.state)
@@ -86,11 +86,12 @@ class TaskRunner:
                 cwd=Path(resolved.cwd), log=log, on_line=report.say if report else None,
             )
 
-    def _remember(self, name: str) -> None:
+    def _remember(self, action: RunTask) -> None:
         """What the task needed may have begun anew in this very run: the key is that of the data it worked on."""
+        name, owed = action.task, action.snapshot or None
         record = self.tools.store.load()
         key = self.observer.task_state(self.observer.with_data(self.state), record, name).key
-        self.tools.store.update(lambda record: record.with_entry("tasks", name, key))
+        self.tools.store.update(lambda record: record.with_entry("tasks", name, key).with_entry("owed", name, owed))
         if branches.works_on(self.tools.profile, self.state, name):
             branching.remember(self.tools, self.state.branch, name)
 

@@ -183,6 +183,7 @@ def test_an_empty_folder_is_used_and_a_full_one_is_kept(git: Git, shop: Path, wo
     assert names(work) == ["empty", "full"]
 
 
+@pytest.mark.fault("K5")
 def test_an_empty_repository_is_cloned(git: Git, work: Path, tmp_path: Path, run: Run) -> None:
     (tmp_path / "new").mkdir()
     run(tmp_path / "new", "init", "-q")
@@ -229,6 +230,7 @@ def test_a_repository_that_lacks_an_object_is_not_taken_for_the_network(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.fault("K4")
 def test_a_repository_of_somebody_else_is_told_with_the_command(
     git: Git, shop: Path, work: Path
 ) -> None:
@@ -555,6 +557,7 @@ def test_an_existing_checkout_follows_its_remote(git: Git, shop: Path, work: Pat
     assert caught.value.id == "no-such-ref"
 
 
+@pytest.mark.fault("K1")
 def test_work_that_is_not_committed_is_never_touched(git: Git, shop: Path, work: Path) -> None:
     """Changed and staged files refuse; a new file of one's own doesn't matter."""
     git.clone(str(shop), work / "shop", Wish(), quiet)

@@ -74,6 +74,7 @@ def test_they_are_pulled_and_seen_to_be_there(system: Hasty, movies: Path, tmp_p
     assert large_files.pointers(git, movies) == ()
 
 
+@pytest.mark.fault("K3")
 def test_a_pull_that_does_nothing_and_says_it_is_done(system: Hasty, movies: Path, tmp_path: Path) -> None:
     git = with_lfs(system, tmp_path, "echo 'nothing to do'")
     with pytest.raises(PrerequisiteError) as caught:
@@ -93,6 +94,7 @@ def test_a_pull_that_fails(system: Hasty, movies: Path, tmp_path: Path) -> None:
     assert (movies / "media/film.bin").read_text().startswith("version ")
 
 
+@pytest.mark.fault("K3")
 def test_without_git_lfs(git: Git, movies: Path) -> None:
     if git.which("git-lfs"):
         pytest.skip("git-lfs is installed here")

@@ -132,6 +132,7 @@ def test_a_commit_that_no_branch_has_any_more(git: Git, shop: Path, work: Path, 
         assert git.revision(work / "shop" / ref[:4]) == lost
 
 
+@pytest.mark.fault("K5")
 def test_a_renamed_default_branch(git: Git, shop: Path, work: Path, run: Run) -> None:
     """Of an existing checkout the new name can be asked for, and the old one stays as it is."""
     git.clone(str(shop), work / "shop", Wish(), quiet)
@@ -154,6 +155,7 @@ def test_a_default_branch_that_is_not_there(git: Git, shop: Path, work: Path, ru
     git.clone(str(shop), work / "shop", Wish("main"), quiet)
 
 
+@pytest.mark.fault("K5")
 def test_a_shallow_repository_and_a_detached_one(git: Git, shop: Path, work: Path, tmp_path: Path, run: Run) -> None:
     run(tmp_path, "clone", "-q", "--depth", "1", f"file://{shop}", "shallow")
     run(tmp_path / "shallow", "checkout", "-q", "--detach")

@@ -47,6 +47,7 @@ def get(git: Git, root: Path) -> None:
     submodules.get(git, root, (*wanted.paths, *wanted.moved), quiet, quiet)
 
 
+@pytest.mark.fault("K2")
 def test_they_are_got_with_theirs(git: Git, clone: Path) -> None:
     assert submodules.missing(git, clone) == Wanted(("vendor/lib",))
 
@@ -100,6 +101,7 @@ def test_after_a_pull_it_follows_the_project(git: Git, app: Path, clone: Path, r
 
 
 @pytest.mark.parametrize("how", ["changed", "committed", "branch"])
+@pytest.mark.fault("K1", "K2")
 def test_one_that_somebody_works_on_is_left_alone(git: Git, app: Path, clone: Path, run: Run, how: str) -> None:
     get(git, clone)
     folder = clone / "vendor/lib"
@@ -130,6 +132,7 @@ def test_one_that_is_not_wanted_is_not_missing(git: Git, clone: Path, run: Run, 
     assert submodules.missing(git, clone) == Wanted()
 
 
+@pytest.mark.fault("K2")
 def test_one_that_fails_is_named(system: Hasty, git: Git, app: Path, clone: Path) -> None:
     (app.parent / "lib").rename(app.parent / "gone")
     with pytest.raises(NetworkError) as caught:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 import devstack
 
 _WAITING = """
@@ -46,6 +48,7 @@ def _end(child: subprocess.Popen[str]) -> str:
         child.wait()
 
 
+@pytest.mark.fault("I8")
 def test_a_terminal_that_hangs_up_many_times_over_does_not_lock_it_up(private_environ: dict[str, str]) -> None:
     """The shell and the kernel both send SIGHUP when a terminal is closed: one handler interrupts the other."""
     child = _waiting(private_environ)
@@ -54,6 +57,7 @@ def test_a_terminal_that_hangs_up_many_times_over_does_not_lock_it_up(private_en
     assert _end(child) == "interrupted\n"
 
 
+@pytest.mark.fault("I7")
 def test_asking_once_ends_it_in_order(private_environ: dict[str, str]) -> None:
     child = _waiting(private_environ)
     child.send_signal(signal.SIGTERM)
@@ -61,6 +65,7 @@ def test_asking_once_ends_it_in_order(private_environ: dict[str, str]) -> None:
     assert child.returncode == 0
 
 
+@pytest.mark.fault("I7")
 def test_asking_twice_ends_it_at_once(private_environ: dict[str, str]) -> None:
     child = _waiting(private_environ)
     child.send_signal(signal.SIGSTOP)

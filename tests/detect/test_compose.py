@@ -482,6 +482,7 @@ services:
   web: {build: ., command: gunicorn shop.wsgi, ports: ["8000:8000"], depends_on: [db]}
   jobs: {build: ., command: celery -A shop worker, depends_on: [db]}
   db: {image: "postgres:16"}
+  pages: {image: "node:22", depends_on: [web]}
 """
 
 
@@ -493,12 +494,14 @@ def test_what_an_entrypoint_would_migrate_is_a_task_once(files: dict[str, str], 
     found = profile_of(imported({"compose.yaml": TWO, "Dockerfile": PYTHON, **files}))
     ((name, task),) = found.tasks.items()
     assert (name, task.run) == ("migrate", run)
-    assert all("migrate" in (process.needs or ()) for process in found.processes.values())
+    waiting = {name for name, process in found.processes.items() if "migrate" in (process.needs or ())}
+    assert waiting == {"web", "jobs"}
 
 
 @pytest.mark.parametrize("text", [
     # it does so itself
     TWO.replace("gunicorn shop.wsgi", "sh -c 'python manage.py migrate && gunicorn shop.wsgi'"),
+    TWO.replace("gunicorn shop.wsgi", "sh -c 'cd x; python manage.py migrate; (gunicorn shop.wsgi)'"),
     # only with a profile of compose's
     TWO.replace("build: .,", "build: ., profiles: [all],"),
 ])
@@ -521,6 +524,9 @@ SETTINGS = """
 HOST = os.getenv("DB_HOST", "db")
 PORT = int(os.environ.get("DB_PORT", 5432))
 NAME = env("DB_NAME", default="shop")
+USER = os.environ["DB_USER"]
+PASSWORD = os.getenv("DB_PASSWORD", USER)
+KEY = os.environ["API_KEY"]
 OTHER = os.getenv("CACHE_HOST", "db.example.org")
 BROKER = os.environ.get("BROKER_URL") or "redis://queue:6379/0"
 DEBUG = os.getenv("DEBUG", "false")
@@ -535,6 +541,7 @@ class Settings(BaseSettings):
 @pytest.mark.parametrize(("code", "env"), [
     (SETTINGS, {
         "DB_HOST": "${services.db.host}", "DB_PORT": "${services.db.port}", "DB_NAME": "${services.db.database}",
+        "DB_USER": "${services.db.user}", "DB_PASSWORD": "${services.db.password}",
         "BROKER_URL": "${services.queue.url}",
     }),
     (FIELDS, {"DB_HOST": "${services.db.host}"}),
@@ -555,3 +562,25 @@ def test_what_the_compose_file_says_wins_over_the_code() -> None:
     """
     found = convert(("compose.yaml",), {"compose.yaml": text, "Dockerfile": PYTHON}.get, {}, "shop", (SETTINGS,))
     assert profile_of(found).env["DB_HOST"] == "elsewhere"
+
+
+@pytest.mark.parametrize(("line", "env"), [
+    ('ENV PYTHONPATH="." FLASK_APP=shop.app', {"PYTHONPATH": ".", "FLASK_APP": "shop.app"}),
+    ("ENV DJANGO_SETTINGS_MODULE shop.settings", {"DJANGO_SETTINGS_MODULE": "shop.settings"}),
+    ("ENV PYTHONPATH=/app:/app/src DATA=/app/data", {"PYTHONPATH": "./:./src", "DATA": "./data"}),
+    ("ARG MODE=dev\nENV MODE=${MODE}", {"MODE": "dev"}),
+    # of the image alone
+    ("ENV PATH=/x:$PATH PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1 CACHE=/var/cache A=$UNKNOWN", {}),
+    ("ENV URL=https://example.org/x", {"URL": "https://example.org/x"}),
+    ('ENV A="', {}),
+])
+def test_what_an_image_sets_for_the_application_is_set_here(line: str, env: dict[str, str]) -> None:
+    dockerfile = PYTHON.replace("COPY", f"{line}\nCOPY")
+    found = profile_of(imported({"compose.yaml": TWO, "Dockerfile": dockerfile}))
+    assert dict(found.env) == env
+
+
+def test_a_value_of_the_compose_file_wins_over_the_images() -> None:
+    text = TWO.replace("build: .,", "build: ., environment: {MODE: live},")
+    found = profile_of(imported({"compose.yaml": text, "Dockerfile": PYTHON.replace("COPY", "ENV MODE=dev\nCOPY")}))
+    assert dict(found.env) == {"MODE": "live"}

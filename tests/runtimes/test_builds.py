@@ -12,7 +12,7 @@ from devstack.errors import DevstackError, InterruptedRunError, ProcessError, Us
 from devstack.profile.model import Build
 from devstack.runtimes import builds
 from devstack.runtimes.docker import Engine
-from devstack.runtimes.engine_answers import STACK
+from devstack.runtimes.engine_answers import IMAGE_STACK, Owner
 from devstack.stack.inputs import Inputs
 from tests.engine_bench import ensure_image, new_stack, this_machines_engine
 
@@ -38,7 +38,7 @@ class Yard:
 
     def make(self, build: Build | None = None, **args: str) -> str:
         name = f"devstack-{self.stack[:12]}:{self.key(build, **args)}"
-        wanted = builds.Wanted(name, "web", build or Build(), args, {STACK: self.stack})
+        wanted = builds.Wanted(name, "web", build or Build(), args, Owner(self.stack, str(self.root), 0))
         builds.build(self.engine, Inputs(self.root), wanted, self.said.append)
         return name
 
@@ -54,7 +54,7 @@ class Yard:
         return output.decode()
 
     def names(self) -> set[str]:
-        found = self.engine.api.images(filters={"label": [f"{STACK}={self.stack}"]})
+        found = self.engine.api.images(filters={"label": [f"{IMAGE_STACK}={self.stack}"]})
         return {name for one in found for name in one["RepoTags"] or ()}
 
 
@@ -73,8 +73,10 @@ def yard(folder: Path) -> Iterator[Yard]:
     ensure_image(engine, "busybox:latest")
     made = Yard(folder, engine, new_stack(), [])
     yield made
-    for one in engine.api.images(filters={"label": [f"{STACK}={made.stack}"]}):
-        engine.api.remove_image(one["Id"], force=True)
+    for one in engine.api.images(filters={"label": [f"{IMAGE_STACK}={made.stack}"]}):
+        # by its names: another one may be built upon it
+        for name in one["RepoTags"] or (one["Id"],):
+            engine.api.remove_image(name, force=True)
 
 
 def _key(folder: Path) -> str:
@@ -152,7 +154,7 @@ def test_a_failing_step_is_named_with_its_last_lines(yard: Yard) -> None:
     error = caught.value
     assert (error.id, error.what) == ("build-failed", "the image of web can't be built")
     # the labels are a step of the engine's own
-    assert error.why.startswith("step 3/4 `RUN echo looking; echo no compiler here >&2; exit 7`:")
+    assert error.why.startswith("step 3/6 `RUN echo looking; echo no compiler here >&2; exit 7`:")
     assert error.why.endswith(" 7")
     # two streams of the engine's: in whatever order
     assert set(error.evidence[-2:]) == {"looking", "no compiler here"}
@@ -182,7 +184,7 @@ def test_a_run_that_is_cancelled_ends_the_build(yard: Yard) -> None:
         if line == "begun":
             yard.engine.system.cancel()
 
-    wanted = builds.Wanted(f"devstack-{yard.stack[:12]}:x", "web", Build(), {}, {STACK: yard.stack})
+    wanted = builds.Wanted(f"devstack-{yard.stack[:12]}:x", "web", Build(), {}, Owner(yard.stack, str(yard.root), 0))
     try:
         with pytest.raises(InterruptedRunError):
             builds.build(yard.engine, Inputs(yard.root), wanted, hear)
@@ -202,3 +204,15 @@ def test_images_of_before_are_kept_for_a_while_and_then_removed(yard: Yard) -> N
     assert names[0] in yard.names()
     builds.discard(yard.engine, yard.stack, kept=frozenset(), spare=0)
     assert yard.names() == set()
+
+
+def test_what_a_stranger_made_of_an_image_stays(yard: Yard) -> None:
+    """A name that somebody else gave it, and an image that somebody else built on it: that has its labels too."""
+    own, other = yard.make(Build(target="other")), f"stranger-{yard.stack}"
+    yard.engine.api.tag(own, other, "mine")
+    (yard.root / "Dockerfile").write_text(f"FROM {own}\nENV A=1\n")
+    list(yard.engine.api.build(path=str(yard.root), tag=f"{other}:upon", rm=True, decode=True))
+
+    builds.discard(yard.engine, yard.stack, kept=frozenset(), spare=0)
+
+    assert yard.names() == {f"{other}:mine", f"{other}:upon"}

@@ -65,6 +65,7 @@ def test_a_failed_initialisation_leaves_nothing_and_shows_its_last_lines(bench: 
     "killed_at", ["Seeds._make", "Seeds.copy_to", "Native._fill", "Native._mark 1", "Native._mark 2", "Native._lay_out"]
 )
 @pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.fault("G4")
 def test_killed_anywhere_while_preparing_the_next_run_does_the_rest(bench: Bench, killed_at: str, when: str) -> None:
     script = prepare_script(bench.data, bench.cache, killed=f"{killed_at} {when}")
     environ = {**bench.system.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -120,6 +121,7 @@ def test_another_server_than_the_asked_one_is_not_blamed_on_the_version(bench: B
     assert "version =" not in caught.value.fix
 
 
+@pytest.mark.fault("G5")
 def test_damaged_data_is_kept_and_named(bench: Bench) -> None:
     bench.prepare()
     (bench.cluster / "base/1").write_text("")
@@ -173,6 +175,7 @@ def test_files_folders_and_links_are_made_private_and_only_when_they_change(benc
     assert conf.read_text() == "port=1\n"
 
 
+@pytest.mark.fault("C11")
 def test_data_that_others_may_read_is_made_private_again(bench: Bench) -> None:
     bench.prepare()
     bench.cluster.chmod(0o755)
@@ -196,6 +199,7 @@ def test_a_process_left_in_the_data_folder_is_ended_and_its_pid_file_removed(
     assert len(cleared) == 2
 
 
+@pytest.mark.fault("E1")
 def test_strangers_live_whether_a_pid_file_names_them_or_they_stand_in_the_folder(
     bench: Bench, started: list[int], tmp_path: Path
 ) -> None:
@@ -271,6 +275,7 @@ def test_an_ordinary_user_prepares_data_in_a_folder_with_a_space(
     assert (nobodys_home / "data/cluster/base/1").stat().st_uid == 65534
 
 
+@pytest.mark.fault("C9")
 def test_data_of_another_user_is_refused_with_the_command_that_gives_it_back(
     nobodys_home: Path, as_nobody: tuple[str, ...]
 ) -> None:

@@ -16,6 +16,7 @@ from devstack.runtimes.servers import Servers
 from tests.runtimes.toys import Bench, spawn
 
 
+@pytest.mark.fault("E1", "G6")
 def test_postgres_starts_again_after_kill_9_with_a_stale_pid_file(
     bench: Bench, started: list[int], shared_servers: Path, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from devstack.contained import container_name
 from devstack.runtimes.docker import Engine
-from devstack.runtimes.engine_answers import STACK
+from devstack.runtimes.engine_answers import IMAGE_STACK, STACK
 from tests.engine_bench import ensure_image, sweep, this_machines_engine
 from tests.scenarios.machine import Machine, Project
 
@@ -45,7 +45,7 @@ class Crate:
 
     def images(self) -> list[str]:
         """Names of what was built for the stack."""
-        found = self.engine.api.images(filters={"label": [f"{STACK}={self.stack}"]})
+        found = self.engine.api.images(filters={"label": [f"{IMAGE_STACK}={self.stack}"]})
         return [name for one in found for name in one["RepoTags"] or ()]
 
     def containers(self) -> list[dict[str, Any]]:
@@ -91,5 +91,5 @@ def _clear(made: Crate) -> None:
         assert not made.engine.look(stack).has_network
     finally:
         sweep(made.engine, stack)
-        for one in made.engine.api.images(filters={"label": [f"{STACK}={stack}"]}):
+        for one in made.engine.api.images(filters={"label": [f"{IMAGE_STACK}={stack}"]}):
             made.engine.api.remove_image(one["Id"], force=True)

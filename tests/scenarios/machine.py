@@ -43,6 +43,13 @@ while not pathlib.Path("var/go").exists():
     time.sleep(0.02)"""
 
 
+_SHIFTED = """
+import os, time
+_time, _shift = time.time, float(os.environ.get("SHIFT", "0"))
+time.time = lambda: _time() + _shift
+"""
+
+
 @dataclass(frozen=True)
 class Done:
     """A finished command."""
@@ -70,6 +77,10 @@ class Done:
         assert error["what"], error
         assert error["fix"], error
         return error
+
+
+#: how the commands of the running test have ended, for a report
+ENDS: list[Done] = []
 
 
 @dataclass
@@ -110,6 +121,13 @@ class Machine:
         project = Project(self, root)
         self.projects.append(project)
         return project
+
+    def with_clock(self, shift: float) -> dict[str, str]:
+        """The environment of a devstack whose clock is so many seconds ahead."""
+        folder = self.folder / "clock"
+        folder.mkdir(exist_ok=True)
+        (folder / "sitecustomize.py").write_text(_SHIFTED)
+        return {"PYTHONPATH": f"{folder}:{self.environ['PYTHONPATH']}", "SHIFT": str(shift)}
 
     def new_project(self, root: Path | None = None, *, trusted: bool = True) -> Project:
         """The small project as a git repository of its own, cloned by nobody yet."""
@@ -260,6 +278,7 @@ def finish(child: subprocess.Popen[str], words: tuple[str, ...] = (), code: int 
         out, err = child.communicate()
         raise AssertionError(f"devstack {' '.join(words)} did not end\n{out}\n{err}") from None
     done = Done(child.returncode, out, err)
+    ENDS.append(done)
     assert "Traceback" not in done.text, done.text
     assert code is None or done.code == code, f"devstack {' '.join(words)}: {done.code}, not {code}\n{done.text}"
     return done

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from devstack.contained import container_name
-from tests.engine_bench import ensure_image, kill_9, strange_container
+from tests.engine_bench import kill_9, strange_container
 from tests.scenarios.boxed import Boxed
 from tests.scenarios.machine import below, sockets, stranger
 from tests.scenarios.test_secrecy import command_lines
-from tests.stub_registry import serve
 
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
@@ -257,39 +256,17 @@ def test_a_service_that_has_another_name_by_now_leaves_no_container_behind(boxed
     assert {one.service for one in boxed.look.volumes} == {"redis", "cache"}, "nobody asked to remove data"
 
 
-@pytest.mark.fault("G1")
-def test_data_of_another_major_version_is_refused_and_kept(boxed: Boxed) -> None:
-    ensure_image(boxed.engine, "postgres:15")
+@pytest.mark.fault("H7")
+def test_an_engine_whose_clock_is_another_one_is_told_by_doctor(boxed: Boxed) -> None:
     project = boxed.project
-    project.replace("[services.redis]\n", '[services.redis]\n\n[services.postgres]\nversion = "15"\n')
     project.run("up")
+    assert project.run("doctor", "--json").document == {"findings": []}
+    for shift, said in ((30, "30 s behind this machine's"), (-3600, "3600 s ahead of this machine's")):
+        [found] = project.run("doctor", "--json", env=project.machine.with_clock(shift)).document["findings"]
+
+        assert (found["id"], found["severity"]) == ("clock-skew", "warning")
+        assert found["what"] == f"the clock of the container engine is {said}"
+        assert found["fix"]
+    assert project.run("doctor", "--json", env=project.machine.with_clock(4)).document == {"findings": []}
     project.run("down")
-    [volume] = [one.name for one in boxed.look.volumes if one.service == "postgres"]
-    version = "/data/devstack/PG_VERSION"
-    boxed.in_volume(volume, "sh", "-c", f"cp -p {version} /data/was; echo 14 > {version}")
-
-    error = project.run("up", "--json", code=7).error
-
-    assert error["id"] == "data-version"
-    assert "postgres 14" in error["what"]
-    assert error["fix"] == 'version = "14" under [services.postgres] in the profile'
-    project.run("down")
-    boxed.in_volume(volume, "mv", "/data/was", version)
-    project.run("up")
-    project.assert_up()
-    assert project.seeded() == 1, "the data is the same"
-
-
-@pytest.mark.fault("B15")
-def test_an_image_for_another_processor_is_told(boxed: Boxed) -> None:
-    project = boxed.project
-    with serve() as registry:
-        registry.fill(1, 100_000, architecture="arm64", program="usr/bin/redis-server")
-        project.replace("[services.redis]", f'[services.redis]\nimage = "{registry.image}"')
-        try:
-            error = project.run("up", "--json", code=3).error
-        finally:
-            project.run("down")
-            boxed.engine.api.remove_image(registry.image, force=True)
-    assert error["id"] == "image-platform"
-    assert "another kind of processor" in error["what"]
+    assert project.run("doctor", "--json").document == {"findings": []}

@@ -35,6 +35,7 @@ def kill_at(project: Project, line: int) -> bool:
 
 
 @pytest.mark.parametrize("share", range(_SHARES))
+@pytest.mark.fault("I9")
 def test_up_killed_at_any_point_converges(machine: Machine, share: int) -> None:
     first = share * _STRIDE // _SHARES + 1
     killed = 0
@@ -62,6 +63,7 @@ def test_up_killed_at_any_point_converges(machine: Machine, share: int) -> None:
     assert killed > 1
 
 
+@pytest.mark.fault("I9")
 def test_down_killed_half_way_is_ended_by_the_next(mini: Project) -> None:
     mini.run("up")
     mini.redis("SET", "mine", "kept")
@@ -79,6 +81,7 @@ def test_down_killed_half_way_is_ended_by_the_next(mini: Project) -> None:
     assert mini.redis("GET", "mine") == b"kept"
 
 
+@pytest.mark.fault("I9")
 def test_a_task_whose_devstack_was_killed_never_runs_beside_its_next_run(mini: Project) -> None:
     mini.hold()
     child = mini.popen("up")
@@ -124,6 +127,7 @@ def test_a_clone_that_was_killed_is_begun_again(machine: Machine) -> None:
 
 @pytest.mark.parametrize("verb", ["up", "down"])
 @pytest.mark.fault("D3")
+@pytest.mark.fault("E3", "I5")
 def test_a_killed_supervisord_leaves_no_orphan_and_no_duplicate(mini: Project, verb: str) -> None:
     mini.run("up")
     before = mini.programs()
@@ -176,6 +180,7 @@ def test_a_killed_server_is_started_again_with_its_data(mini: Project) -> None:
     mini.assert_single()
 
 
+@pytest.mark.fault("G6")
 def test_a_killed_postgres_loses_no_committed_row(mini: Project) -> None:
     import psycopg
 
@@ -209,6 +214,7 @@ def _supervisord(project: Project) -> str:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.fault("I7")
 def test_up_that_is_interrupted_ends_calmly_and_goes_on_later(mini: Project, number: int, code: int) -> None:
     go = mini.hold()
     child = mini.popen("up")
@@ -227,6 +233,7 @@ def test_up_that_is_interrupted_ends_calmly_and_goes_on_later(mini: Project, num
     assert mini.seeded() == 1
 
 
+@pytest.mark.fault("I7")
 def test_asked_twice_it_ends_at_once(mini: Project) -> None:
     go = mini.hold()
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"

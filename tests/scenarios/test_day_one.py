@@ -67,6 +67,7 @@ def test_a_repository_without_a_profile_comes_up_with_one_that_is_given_and_reme
     assert project.run("plan", "--json").document["steps"] == []
 
 
+@pytest.mark.fault("E5")
 def test_a_second_up_does_nothing_and_a_plan_says_so(mini: Project) -> None:
     planned = mini.run("plan", "--exit-code", "--json", code=10).document
     mini.run("up")
@@ -240,6 +241,7 @@ def test_down_stops_everything_and_keeps_data_and_addresses(mini: Project) -> No
     assert mini.seeded() == 1
 
 
+@pytest.mark.fault("G17")
 def test_data_is_discarded_only_with_a_yes_and_into_the_trash(mini: Project) -> None:
     mini.run("up")
     mini.redis("SET", "mine", "kept")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from devstack.contained import container_name
 from tests.engine_bench import sweep
 from tests.own_engine import OwnEngine, own_engine
 from tests.scenarios.machine import CHECKOUT, Machine, Project, give, until
@@ -157,6 +160,91 @@ def test_down_says_what_it_could_not_stop(engine: OwnEngine, here: Project) -> N
     here.run("down")
     stack = here.state["stack"]
     assert not engine.connected.api.containers(all=True, filters={"label": [f"devstack.stack={stack}"]})
+
+
+BOX = """
+[processes.box]
+image = "busybox"
+run = "sh -c 'n=0; while sleep 0.05; do echo out $n; echo err $n >&2; n=$((n+1)); done'"
+ready = { log = "out" }
+"""
+
+
+@dataclass(frozen=True)
+class Following:
+    """`logs -f` of a project's box: what it prints, and what it says."""
+
+    child: subprocess.Popen[bytes]
+    heard: Path
+    told: Path
+
+    @property
+    def lines(self) -> list[str]:
+        return [line.partition("|")[2].strip() for line in self.heard.read_text().splitlines()]
+
+    def begins(self, times: int) -> bool:
+        """Wait for the first line of so many lives of the box."""
+        return until(lambda: self.lines.count("out 0") == times, 60)
+
+    def misses(self, times: int) -> bool:
+        """Wait until it has said so often that the engine doesn't answer."""
+        return until(lambda: self.told.read_text().count("nothing of containers") == times, 60)
+
+
+@contextlib.contextmanager
+def following(project: Project, folder: Path, count: str) -> Iterator[Following]:
+    machine, heard, told = project.machine, folder / "heard", folder / "told"
+    words = [*machine.prefix, *machine.command, "logs", "-f", "-n", count, "box"]
+    with heard.open("w") as output, told.open("w") as warnings, subprocess.Popen(
+        words, cwd=project.root, env=machine.environ, stdout=output, stderr=warnings, start_new_session=True
+    ) as child:
+        try:
+            yield Following(child, heard, told)
+            child.send_signal(signal.SIGINT)
+            assert child.wait(30) == 130
+        finally:
+            child.kill()
+
+
+@pytest.fixture
+def with_box(engine: OwnEngine, here: Project) -> Project:
+    """The project is up, with a process in a container that counts on both of its streams."""
+    engine.load("busybox:latest")
+    here.write("devstack.toml", here.read("devstack.toml") + BOX)
+    here.trust()
+    here.run("up")
+    return here
+
+
+@pytest.mark.fault("H4")
+@pytest.mark.parametrize("end", [OwnEngine.stop, OwnEngine.kill])
+def test_following_goes_on_through_the_end_and_return_of_an_engine(
+    engine: OwnEngine, with_box: Project, end: Callable[[OwnEngine], None], tmp_path: Path
+) -> None:
+    container = container_name(with_box.state["stack"], "box")
+    with following(with_box, tmp_path, "100000") as follower:
+        assert follower.begins(1), follower.told.read_text()
+        for number in (1, 2):
+            end(engine)
+            assert follower.misses(number), follower.told.read_text()
+            engine.start()
+            assert follower.begins(number + 1), follower.told.read_text()
+        engine.connected.api.stop(container, timeout=1)
+        kept = engine.connected.api.logs(container).decode().splitlines()
+        assert until(lambda: len(follower.lines) >= len(kept), 20)
+    # two streams of the engine's: in whatever order
+    assert sorted(follower.lines) == sorted(kept), "none is lost, none comes twice"
+
+
+def test_following_that_begins_without_an_engine_begins_with_the_last_lines(
+    engine: OwnEngine, with_box: Project, tmp_path: Path
+) -> None:
+    engine.stop()
+    with following(with_box, tmp_path, "1") as follower:
+        assert follower.misses(1)
+        engine.start()
+        assert until(lambda: len(follower.lines) > 10, 60)
+    assert follower.lines.count("out 0") <= 1, "what the box printed in its first life isn't new"
 
 
 SERVE = """

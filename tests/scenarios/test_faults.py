@@ -249,6 +249,7 @@ def test_a_port_is_leased_anew_though_its_program_runs_without_it(mini: Project)
 # --- processes -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("I1")
 def test_a_process_that_dies_at_once_is_told_with_its_last_lines(mini: Project) -> None:
     mini.write("web.py", "print('before'); raise SystemExit('cannot open the shop')")
 
@@ -272,6 +273,7 @@ def test_a_process_that_dies_for_a_module_that_once_came_along_says_what_brings_
     ("pythn", "add what brings pythn to packages below [python], or correct `run`"),
     ("gunicorn", 'packages = ["gunicorn"] below [python], or correct `run`'), ("bin/web", "correct `run`"),
 ])
+@pytest.mark.fault("I2")
 def test_a_command_that_is_not_there_is_a_mistake_of_the_profile(mini: Project, command: str, fix: str) -> None:
     mini.replace('run = "python web.py"', f'run = "{command} web.py"')
 
@@ -281,6 +283,7 @@ def test_a_command_that_is_not_there_is_a_mistake_of_the_profile(mini: Project, 
     assert command in error["what"]
 
 
+@pytest.mark.fault("I16")
 def test_a_process_that_never_gets_ready_is_told_with_the_last_answer(mini: Project) -> None:
     mini.replace('{ http = "/health" }', '{ http = "/not-there", grace = 2 }')
 
@@ -309,6 +312,7 @@ def test_a_process_that_never_gets_ready_is_told_with_what_its_log_says_of_it(mi
 @pytest.mark.parametrize(
     ("damage", "running"), [("empty", True), ("garbage", False), ("truncated", True), ("gone", True), ("gone", False)]
 )
+@pytest.mark.fault("E8")
 def test_a_damaged_state_file_loses_nothing(mini: Project, damage: str, running: bool) -> None:
     mini.run("up")
     mini.redis("SET", "mine", "kept")
@@ -329,6 +333,7 @@ def test_a_damaged_state_file_loses_nothing(mini: Project, damage: str, running:
     mini.assert_single()
 
 
+@pytest.mark.fault("E9")
 def test_the_state_of_a_newer_devstack_is_left_alone(mini: Project) -> None:
     mini.run("up")
     mini.run("down")
@@ -354,6 +359,7 @@ def test_an_environment_that_somebody_else_made_is_left_alone_and_told(mini: Pro
 
 
 @_NEEDS_ROOT
+@pytest.mark.fault("C1")
 def test_a_full_disk_is_told_as_one_and_mended_by_room(mini: Project) -> None:
     script = """
         mkdir ../disk && mount -t tmpfs -o size=300k tmpfs ../disk && cp -a . ../disk && cd ../disk || exit 1
@@ -372,6 +378,7 @@ def test_a_full_disk_is_told_as_one_and_mended_by_room(mini: Project) -> None:
 
 
 @_NEEDS_ROOT
+@pytest.mark.fault("C8")
 def test_a_read_only_project_is_told_as_one(mini: Project) -> None:
     script = 'mount --bind . . && mount -o remount,bind,ro . && cd . && cd "$PWD" && exec "$@"'
 
@@ -383,6 +390,7 @@ def test_a_read_only_project_is_told_as_one(mini: Project) -> None:
 # --- two at once -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("E7")
 def test_a_stack_that_another_devstack_works_on_is_busy(mini: Project) -> None:
     go = mini.hold()
     first = mini.popen("up")

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from devstack.runtimes.docker import Engine
+from devstack.runtimes.engine_answers import IMAGE_STACK
 from devstack.stack.leftovers import _is_deleted
-from tests.engine_bench import ensure_image, sweep, this_machines_engine
+from tests.engine_bench import ensure_image, strange_container, sweep, this_machines_engine
 from tests.scenarios.machine import Machine, Project, below
 
 PROFILE = 'name = "one"\n[services.redis]\nruntime = "docker"\n[processes.loop]\nrun = "python loop.py"\n'
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """A user has one engine: what another test's deleted project left would be found too."""
+    with FileLock(Path(tempfile.gettempdir()) / f"devstack-tests-gc-{_user()}.lock"):
+        yield
 
 
 @pytest.fixture
@@ -76,6 +87,89 @@ def test_what_a_deleted_project_left_is_shown_then_removed(pair: tuple[Project, 
     kept.assert_up()
     assert kept.run("gc", "--yes", "--json").document == {"removed": [], "bytes": 0}
     assert [one["root"] for one in kept.run("list", "--json").document["stacks"]] == [str(kept.root)]
+
+
+BUILT = """
+name = "built"
+[python]
+install = []
+[processes.web]
+build = "."
+run = "sleep 600"
+"""
+
+
+@pytest.fixture
+def builders(
+    machine: Machine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Project, Project, list[str], Engine]]:
+    """Two projects that are up, whose processes run of images that were built for them, and the names of those."""
+    engine = this_machines_engine()
+    ensure_image(engine, "busybox:latest")
+    machine.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("own-state"))
+    made = []
+    for name in ("deleted", "kept"):
+        project = machine.project(machine.folder / name)
+        project.write("devstack.toml", BUILT)
+        project.write("Dockerfile", f"FROM busybox:latest\nCOPY part /{name}\n")
+        (project.root / "part").write_bytes(os.urandom(300_000))
+        project.trust()
+        project.run("up")
+        made.append(project)
+    stacks = [str(project.state["stack"]) for project in made]
+    names = [name for stack in stacks for name in _images(engine, stack)]
+    assert len(names) == 2
+    yield made[0], made[1], names, engine
+    made[1].run("down")
+    for stack in stacks:
+        sweep(engine, stack)
+        for name in _images(engine, stack):
+            engine.api.remove_image(name, force=True)
+
+
+def _images(engine: Engine, stack: str) -> list[str]:
+    found = engine.api.images(filters={"label": [f"{IMAGE_STACK}={stack}"]})
+    return [name for one in found for name in one["RepoTags"] or ()]
+
+
+@pytest.mark.fault("E12")
+def test_images_built_for_a_deleted_project_go_and_nobody_elses(
+    builders: tuple[Project, Project, list[str], Engine]
+) -> None:
+    gone, kept, names, engine = builders
+    stack = str(gone.state["stack"])
+    engine.api.tag(names[0], f"stranger-{stack}", "mine")
+    shutil.rmtree(gone.root)
+
+    listed = kept.run("gc", code=2).text
+    assert names[0] in listed
+    assert names[1] not in listed
+    removed = kept.run("gc", "--yes", "--json").document["removed"]
+
+    [image] = [one for one in removed if one["kind"] == "image"]
+    assert (image["name"], image["root"]) == (names[0], str(gone.root))
+    assert 300_000 <= image["size"] < 1_000_000, "without what it shares with busybox"
+    assert _images(engine, stack) == [f"stranger-{stack}:mine"]
+    assert engine.image(names[1])
+    kept.assert_up()
+    assert kept.run("gc", "--yes", "--json").document == {"removed": [], "bytes": 0}
+
+
+@pytest.mark.fault("E12")
+def test_an_image_that_a_strangers_container_uses_stays(
+    builders: tuple[Project, Project, list[str], Engine]
+) -> None:
+    gone, kept, names, engine = builders
+    with strange_container(engine, f"stranger-{gone.state['stack']}", image=names[0]) as container:
+        shutil.rmtree(gone.root)
+
+        removed = kept.run("gc", "--yes", "--json").document["removed"]
+
+        assert "container" in {one["kind"] for one in removed}
+        assert "image" not in {one["kind"] for one in removed}
+        assert engine.api.inspect_container(container)["State"]["Running"]
+        assert engine.image(names[0])
+    assert [one["name"] for one in kept.run("gc", "--yes", "--json").document["removed"]] == [names[0]]
 
 
 def test_the_trash_goes_only_if_a_person_says_so(pair: tuple[Project, Project], engine: Engine) -> None:

@@ -37,6 +37,7 @@ def test_two_clones_live_side_by_side(machine: Machine) -> None:
     assert two.state["ports"] == ports
 
 
+@pytest.mark.fault("E10")
 def test_a_moved_project_keeps_its_data(mini: Project) -> None:
     mini.run("up")
     mini.redis("SET", "mine", "kept")
@@ -52,6 +53,7 @@ def test_a_moved_project_keeps_its_data(mini: Project) -> None:
     moved.assert_single()
 
 
+@pytest.mark.fault("E11")
 def test_a_project_copied_while_it_is_up_is_another_stack(mini: Project) -> None:
     mini.run("up")
     mini.redis("SET", "whose", "original")

@@ -82,6 +82,7 @@ def test_a_fix_is_a_command_that_works_from_where_the_person_is(machine: Machine
 # --- questions -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("I8")
 def test_a_question_that_is_not_answered_changes_nothing(machine: Machine) -> None:
     mini = machine.new_project(trusted=False)
     with terminal(mini, "up") as screen:

@@ -57,6 +57,7 @@ def _names(project: Project) -> list[str]:
     return [one["name"] for one in project.run("snapshot", "list", "--json").document["snapshots"]]
 
 
+@pytest.mark.fault("G14")
 def test_everything_goes_back_and_what_was_there_can_be_had_again(stack: Trio) -> None:
     project = stack.project
     stack.fill()
@@ -98,6 +99,7 @@ def _copies(stack: Trio) -> int:
 
 @pytest.mark.parametrize("stack", ["native"], indirect=True)
 @pytest.mark.parametrize(("verb", "after"), [("save", 0.0), ("save", 0.3), ("restore", 0.1), ("restore", 0.5)])
+@pytest.mark.fault("G11", "G13")
 def test_what_is_cut_short_is_never_listed_or_taken_up(stack: Trio, verb: str, after: float) -> None:
     """Killed while data is copied or exchanged; `after`: seconds since that began."""
     project = stack.project
@@ -138,6 +140,7 @@ def _wait(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("stack", ["native"], indirect=True)
+@pytest.mark.fault("G14", "G17")
 def test_reset_goes_back_to_what_the_task_has_left_and_keeps_the_files(stack: Trio) -> None:
     project = stack.project
     project.write("seed.py", COUNTED)

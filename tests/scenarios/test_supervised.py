@@ -79,6 +79,7 @@ def test_a_process_that_may_end_is_done_and_not_started_again(bare: Project) -> 
     assert (starts(bare, "once"), starts(bare, "after")) == (2, 1)
 
 
+@pytest.mark.fault("I1", "I3")
 def test_a_process_that_ends_as_it_must_not_is_told_by_how_it_ended(bare: Project) -> None:
     bare.write("dies.py", DIES)
     bare.write("daemon.py", DAEMON)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
+
 from tests.scenarios.machine import Project
 
 
@@ -51,6 +53,7 @@ def test_a_task_runs_again_when_the_data_was_removed_by_hand(mini: Project) -> N
     mini.assert_up()
 
 
+@pytest.mark.fault("G15")
 def test_after_a_failed_task_is_mended_up_goes_on_from_there(mini: Project) -> None:
     good = mini.read("seed.py")
     mini.write("seed.py", "for n in range(30): print('line', n)\nraise SystemExit('no goods today')\n")

@@ -162,6 +162,7 @@ def test_data_survives_an_image_that_declares_its_volume_elsewhere(make_bench: M
 
 
 @BOTH
+@pytest.mark.fault("G6")
 def test_kill_9_loses_no_committed_row(make_bench: MakeBench) -> None:
     bench = make_bench("postgres")
     bench.up()
@@ -194,6 +195,7 @@ def test_an_extension_that_the_build_lacks_is_named(make_bench: MakeBench) -> No
     assert "no_such_extension" in caught.value.what
 
 
+@pytest.mark.fault("G16")
 def test_a_database_of_another_encoding_is_left_for_a_person(make_bench: MakeBench) -> None:
     bench = make_bench("postgres", databases=["shop"])
     bench.up()

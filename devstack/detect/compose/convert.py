@@ -201,7 +201,8 @@ class _Conversion:
                 found |= {name: text} if text != _same(env[name]) else {}
                 continue
             value = part.env[name]
-            is_own = name in part.service.environment or not has_files
+            is_of_image = is_here and part.stage.env.get(name) == value
+            is_own = name in part.service.environment or is_of_image or not has_files
             if text == _same(value):
                 secret = self.secrets.replaced(part.service.name, name, value) if is_own else None
                 if secret is None and is_own:

@@ -14,6 +14,8 @@ _CALL = re.compile(
 )
 #: `os.environ.get("DB_HOST") or "db"`
 _OR = re.compile(rf"\b(?:getenv|environ\.get)\(\s*{_NAME.format('name')}\s*\)\s*or\s*" + _TEXT.format("text"))
+#: anything else that reads one: without a default that can be seen
+_READ = re.compile(rf"\b(?:getenv|environ\.get|env(?:\.\w+)?|config|environ)[\[(]\s*{_NAME.format('name')}")
 #: `db_host: str = "db"` of a class of pydantic's
 _FIELD = re.compile(
     r"^[ \t]+(?P<name>[A-Za-z][A-Za-z0-9_]*)\s*:\s*[\w.\[\] |]+=\s*" + _TEXT.format("text") + r"\s*(?:#.*)?$",
@@ -22,12 +24,15 @@ _FIELD = re.compile(
 
 
 def defaults(texts: Iterable[str]) -> dict[str, str]:
-    """texts: of Python files. The first default of each variable; where files disagree, the first file's."""
+    """texts: of Python files. The first default of each variable, of the first file that has one; "" for one that
+    is read without any."""
     found: dict[str, str] = {}
+    read: dict[str, str] = {}
     for text in texts:
+        read |= {one["name"]: "" for one in _READ.finditer(text)}
         patterns = (_CALL, _OR, _FIELD) if "BaseSettings" in text else (_CALL, _OR)
         for pattern in patterns:
             for one in pattern.finditer(text):
                 value = one["text"] if one["text"] is not None else one["text_number"]
                 found.setdefault(one["name"].upper(), value)
-    return found
+    return {**read, **found}

@@ -7,17 +7,26 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 _LINE = re.compile(r"^\s*([A-Za-z]+)\s+(.*)$", re.DOTALL)
 _FROM = re.compile(r"(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
 _PYTHON = re.compile(r"(?:.*/)?python:(\d+\.\d+)")
 _REQUIREMENTS = re.compile(r"pip3?\s+install\b[^&|;]*?(?:-r|--requirement)[=\s]+(\S+)")
 
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+#: of the image and its tools, none of the application's business
+_OF_IMAGES = re.compile(
+    r"PATH|HOME|USER|SHELL|TERM|DEBIAN_FRONTEND|LANG(UAGE)?|LC_\w+|(PIP|UV|POETRY|PDM|PIPENV|VIRTUAL_ENV|NODE)\w*"
+    r"|PYTHON(UNBUFFERED|DONTWRITEBYTECODE|HASHSEED|FAULTHANDLER|OPTIMIZE|HOME|IOENCODING|UTF8)"
+)
+
 
 @dataclass(frozen=True)
 class Stage:
     """The stage that is built. python: version of its base image, "" for another. command, entrypoint: None where the
-    file says none. requirements: files that its pip installs, as the file names them."""
+    file says none. requirements: files that its pip installs, as the file names them. env: what the application reads,
+    paths relative to `folder`; args: defaults of what a build may be given."""
 
     python: str = ""
     folder: str = "/"
@@ -26,6 +35,7 @@ class Stage:
     requirements: tuple[str, ...] = ()
     port: int = 0
     env: Mapping[str, str] = field(default_factory=dict)
+    args: Mapping[str, str] = field(default_factory=dict)
 
 
 def stage(text: str, target: str = "") -> Stage:
@@ -55,19 +65,55 @@ def _instructions(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _after(now: Stage, word: str, rest: str) -> Stage:
-    if word == "WORKDIR":
-        folder = rest.strip("\"'")
-        return replace(now, folder=folder if folder.startswith("/") else f"{now.folder.rstrip('/')}/{folder}")
-    if word == "CMD":
-        return replace(now, command=_words(rest))
-    if word == "ENTRYPOINT":
-        # a new entrypoint takes the base's command away
-        return replace(now, entrypoint=_words(rest), command=None)
-    if word == "EXPOSE" and (port := re.match(r"\d+", rest)):
-        return replace(now, port=now.port or int(port[0]))
-    if word == "RUN":
-        return replace(now, requirements=(*now.requirements, *_REQUIREMENTS.findall(rest)))
-    return now
+    change: dict[str, Any] = {}
+    match word:
+        case "WORKDIR":
+            folder = rest.strip("\"'")
+            change["folder"] = folder if folder.startswith("/") else f"{now.folder.rstrip('/')}/{folder}"
+        case "CMD":
+            change["command"] = _words(rest)
+        case "ENTRYPOINT":
+            # a new entrypoint takes the base's command away
+            change |= {"entrypoint": _words(rest), "command": None}
+        case "EXPOSE" if port := re.match(r"\d+", rest):
+            change["port"] = now.port or int(port[0])
+        case "ARG" if "=" in rest:
+            change["args"] = {**now.args, **dict(_assignments(rest))}
+        case "ENV":
+            change["env"] = {**now.env, **_environment(now, rest)}
+        case "RUN":
+            change["requirements"] = (*now.requirements, *_REQUIREMENTS.findall(rest))
+    return replace(now, **change)
+
+
+def _environment(now: Stage, rest: str) -> dict[str, str]:
+    """What of it holds outside of the image too."""
+    known = {**now.args, **now.env}
+    found: dict[str, str] = {}
+    for name, text in _assignments(rest):
+        value = _VARIABLE.sub(lambda one: known.get(one[1] or one[2], "\0"), text)
+        if now.folder != "/":
+            value = re.sub(rf"(?<![\w/]){re.escape(now.folder)}(/|(?=[:,\s]|$))", "./", value)
+        is_elsewhere = "\0" in value or re.search(r"(?<![\w.:/])/", value)
+        if not (is_elsewhere or _OF_IMAGES.fullmatch(name)):
+            found[name] = value
+    return found
+
+
+def _assignments(rest: str) -> Iterator[tuple[str, str]]:
+    """`A=1 B="2 3"`, or the older `A 1`."""
+    if not re.match(r"[A-Za-z_][A-Za-z0-9_]*=", rest):
+        name, _, value = rest.partition(" ")
+        yield name, value.strip()
+        return
+    try:
+        words = shlex.split(rest)
+    except ValueError:
+        return
+    for word in words:
+        name, is_set, value = word.partition("=")
+        if is_set:
+            yield name, value
 
 
 def _words(rest: str) -> tuple[str, ...]:

@@ -83,6 +83,7 @@ class Sorter:
         if build and parsed.main and parsed.is_python and is_inside(str(build.get("context") or ".")):
             is_task = service.name in self._awaited or (commands.is_task(parsed.main) and not service.ports)
             form = "task" if is_task else "process"
+            env = {**made.env, **env}
         elif not build and not self._is_app(service, env):
             form = "container"
         return Part(service, form, name, env, missing, parsed, made, build, port, is_off, role)

@@ -89,6 +89,8 @@ class Processes:
         self._taken = {part.name for part in parts}
         #: command and folder of each task
         self._tasks: dict[str, tuple[str, str]] = {}
+        #: those that the file doesn't say: only processes of this machine wait for them
+        self._implied: set[str] = set()
 
     def made(self) -> list[Converted]:
         found: list[Converted] = []
@@ -128,10 +130,13 @@ class Processes:
     def _migration(self, part: Part) -> Iterator[Converted]:
         """Without its schema an application doesn't answer."""
         table = migration(self._folder(part), self._read)
-        if table is None or any(re.search(r"\bmigrate\b|\balembic upgrade\b", run) for run, _ in self._tasks.values()):
+        runs = [run for run, _ in self._tasks.values()]
+        runs += [" ".join(one.service.command or ()) for one in self._parts]
+        if table is None or any(re.search(r"\bmigrate\b|\balembic upgrade\b", run) for run in runs):
             return
         name = self._free("migrate")
         self._tasks[name] = (table["run"], self._folder(part))
+        self._implied.add(name)
         said = "The compose file leaves it to an entrypoint, or to a person."
         yield Converted("tasks", name, table, self._environment_of(part), comments=(said,))
 
@@ -271,7 +276,8 @@ class Processes:
         # who merely names another process doesn't wait for it: they may name each other
         found = [name for name in (*declared, *(one for one in named if one not in processes)) if name in known]
         found = [name for name in found if not (known[name].is_off or name == part.name)]
-        return list(dict.fromkeys((*found, *self._tasks)))
+        tasks = [name for name in self._tasks if part.form == "process" or name not in self._implied]
+        return list(dict.fromkeys((*found, *tasks)))
 
     def _env_files(self, part: Part) -> dict[str, Any]:
         found: list[Any] = []

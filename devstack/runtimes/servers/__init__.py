@@ -252,7 +252,7 @@ class Servers:
         final = self._trees.path(recipe.tree)
         server = self._server(recipe, Manifest(recipe.source.name, version, "", 0, {}))
         program = tree / Path(server.program).relative_to(final)
-        if os.statvfs(tree).f_flag & getattr(os, "ST_NOEXEC", 0):
+        if self._system.is_noexec(tree):
             raise StorageError(
                 "mounted-noexec", f"programs in {self._trees.folder} can't run",
                 why="its file system is mounted noexec", fix="XDG_CACHE_HOME=FOLDER devstack up",
