@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from devstack.profile.model import Build
 from devstack.project_files import ProjectFile
@@ -238,20 +238,54 @@ class LoadData(Action):
 
 @dataclass(frozen=True)
 class SaveSnapshot(Action):
-    """Keep what all data services hold, under a name. why: what made it, "" for a person."""
+    """Keep what all data services hold, under a name. why, origin: as of a `Manifest`. tasks: made before these run."""
 
     verb: ClassVar[str] = "save"
     name: str
     why: str = ""
+    origin: Literal["", "task", "replaced", "automatic"] = ""
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class RestoreSnapshot(Action):
-    """Bring back what is kept under a name; what is there becomes the snapshot `before`."""
+    """Bring back what is kept under a name; what is there becomes the snapshot `before`. only: of these services, ()
+    for all that it has."""
 
     verb: ClassVar[str] = "restore"
     name: str
     before: str
+    only: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExportSnapshot(Action):
+    """Write a snapshot into a file that other machines read. file: its absolute path."""
+
+    verb: ClassVar[str] = "export"
+    name: str
+    file: str
+
+
+@dataclass(frozen=True)
+class ImportSnapshot(Action):
+    """Make a snapshot of such a file, verified and unpacked into `folder` before. file: as the person named it."""
+
+    verb: ClassVar[str] = "import"
+    name: str
+    folder: str
+    file: str
+
+
+@dataclass(frozen=True)
+class EmptyData(Action):
+    """Let the data of these services go; what is there becomes the snapshot `before`. queues: only what waits in
+    queues."""
+
+    verb: ClassVar[str] = "empty"
+    services: tuple[str, ...]
+    before: str
+    queues: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from devstack.actions import KeepSeed, MakeSpare, PlantSeed, RestoreSnapshot, SaveSnapshot, stop_of
-from devstack.plan import Draft, Up
+from devstack.actions import EmptyData, KeepSeed, MakeSpare, PlantSeed, RestoreSnapshot, SaveSnapshot, stop_of
+from devstack.plan import Draft, Up, few
 from devstack.profile import graph
 from devstack.profile.model import Profile
 from devstack.state import ProgramState, State
@@ -14,7 +14,7 @@ from devstack.state import ProgramState, State
 #: target of the steps
 DATA = "data"
 #: whoever uses data comes after these
-DONE = (f"{DATA}:save", f"{DATA}:restore", f"{DATA}:seed")
+DONE = (f"{DATA}:save", f"{DATA}:restore", f"{DATA}:empty", f"{DATA}:seed")
 
 
 def why_anew(goal: Up, now: ProgramState) -> str:
@@ -24,15 +24,9 @@ def why_anew(goal: Up, now: ProgramState) -> str:
     return "nobody may write while data is copied" if goal.save else "nobody may write while data is exchanged"
 
 
-def foreseen(state: State, done: Mapping[str, str]) -> State:
-    """The state once data is restored with which these tasks were done."""
-    tasks = {name: replace(task, done=done.get(name, "")) for name, task in state.tasks.items()}
-    return replace(state, tasks=tasks)
-
-
 def late(profile: Profile, state: State, goal: Up) -> Up:
     """The goal, with the snapshot that a task was given after it had been done: `reset` is to go to it from now on."""
-    if goal.names or goal.calm or goal.save or goal.restore or goal.foreground or not goal.start:
+    if goal.names or goal.calm or goal.save or goal.restore or goal.transfer or goal.foreground or not goal.start:
         return goal
     name = reset_to(profile)
     if not name or name in state.snapshots or not all(service.has_data for service in state.services.values()):
@@ -46,7 +40,7 @@ def late(profile: Profile, state: State, goal: Up) -> Up:
 
 def calm(draft: Draft, goal: Up, state: State) -> None:
     """End every process, then save or restore what the services hold."""
-    if not (goal.save or goal.restore):
+    if not (goal.save or goal.restore or goal.empty):
         return
     cause = "nobody may write while data is copied" if goal.save else "nobody may write while data is exchanged"
     stops = [
@@ -57,9 +51,26 @@ def calm(draft: Draft, goal: Up, state: State) -> None:
     if goal.save:
         cause = goal.why or f"the snapshot {goal.save} was asked for"
         draft.add(DATA, SaveSnapshot(goal.save, goal.why), cause, needs=needs)
+    of = f" of {few(goal.only)}" if goal.only else ""
     if goal.restore:
-        action = RestoreSnapshot(goal.restore, goal.before)
-        draft.add(DATA, action, f"back to {goal.restore}; what is there becomes {goal.before}", needs=needs)
+        restored = RestoreSnapshot(goal.restore, goal.before, goal.only)
+        draft.add(DATA, restored, f"back to {goal.restore}{of}; what is there becomes {goal.before}", needs=needs)
+    if goal.empty:
+        what = f"what waits in the queues{of}" if goal.empty == "queues" else f"the data{of}"
+        emptied = EmptyData(goal.only, goal.before, queues=goal.empty == "queues")
+        draft.add(DATA, emptied, f"{what} goes, and is kept as {goal.before}", needs=needs)
+
+
+def first(draft: Draft, save: SaveSnapshot, state: State, units: Iterable[str]) -> None:
+    """Before anything of this run changes data that is there; a snapshot that can't be made stops nobody."""
+    needs = [*(f"{name}:stop" for name in units if name not in state.services), *state.services]
+    draft.add(DATA, save, f"{save.why}: as it is now it becomes {save.name}", needs=needs, optional=True)
+
+
+def transfer(draft: Draft, goal: Up, state: State) -> None:
+    """A snapshot's file is written, or read, beside whatever runs: nobody uses what is kept."""
+    if goal.transfer is not None:
+        draft.add(DATA, goal.transfer, "asked for", needs=state.services)
 
 
 def covered(profile: Profile, name: str) -> tuple[str, ...]:
@@ -86,7 +97,7 @@ def after(draft: Draft, profile: Profile, state: State, name: str, needs: Iterab
     task's own step, or what it needs where it is done and was only cut short, and the services."""
     snapshot, seeding = profile.tasks[name].snapshot or "", state.seeding
     cause = f"{name} has run" if f"{name}:run" in draft else "it was cut short"
-    action = SaveSnapshot(snapshot, why=f"the data as the task {name} leaves it")
+    action = SaveSnapshot(snapshot, why=f"the data as the task {name} leaves it", origin="task")
     step = draft.add(f"snapshot {snapshot}", action, cause, needs=needs)
     if name not in seeding.keys or name == seeding.task:
         return step

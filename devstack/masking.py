@@ -32,6 +32,11 @@ def _secrets(state: State) -> Iterator[Secret]:
     yield from (value for value in state.decided.values() if isinstance(value, Secret))
 
 
+def is_telling(name: str) -> bool:
+    """Does a variable of this name hold a secret, whoever set it?"""
+    return _TELLING.search(name) is not None
+
+
 def shown(name: str, value: str | Secret, secrets: Iterable[str]) -> str:
     """A variable's value. Of one that is made from secrets, such as a URL, the rest can be read."""
     if isinstance(value, Secret):
@@ -41,6 +46,6 @@ def shown(name: str, value: str | Secret, secrets: Iterable[str]) -> str:
                 return MASK
             hidden = hidden.replace(secret, MASK) if secret else hidden
         return MASK if hidden == text and text else hidden
-    if value and _TELLING.search(name):
+    if value and is_telling(name):
         return MASK
     return _LOGIN.sub(rf"\1:{MASK}@", value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from devstack.actions import Action
 
@@ -22,7 +23,9 @@ class Up:
     foreground: the program that is kept, or taken, out of supervisord's hands, to be run on this terminal when all else
     is ready; "" for none. dump: services whose data is copied out once they answer; load: those that get it. calm: only
     services run, processes end and stay so. save, restore: names of snapshots, "" for none: processes end meanwhile;
-    why: of a save that no person asked for; before: the name of what a restore replaces.
+    why: of a save that no person asked for; before: the name of what a restore replaces. only: services that a restore
+    is about, () for all. empty: what of them is let go instead, "" for nothing. transfer: a snapshot to be written into
+    a file or made of one, once the services answer.
     """
 
     names: tuple[str, ...] = ()
@@ -38,6 +41,9 @@ class Up:
     why: str = ""
     restore: str = ""
     before: str = ""
+    only: tuple[str, ...] = ()
+    empty: Literal["", "data", "queues"] = ""
+    transfer: Action | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,10 @@ class Draft:
     @property
     def ids(self) -> tuple[str, ...]:
         return tuple(self._steps)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(self._steps.values())
 
     def __contains__(self, step: str) -> bool:
         return step in self._steps

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from devstack import contained, images, keeping, project_files, watching
+from devstack import branches, contained, images, keeping, project_files, watching
 from devstack.actions import (
     AwaitProgram,
     AwaitService,
@@ -33,12 +33,13 @@ from devstack.actions import (
 from devstack.away import Away
 from devstack.completing import PROJECT, checkout, complete, completion
 from devstack.contained import Contained
+from devstack.due import why_due
 from devstack.plan import Draft, Goal, Plan, Up, few
 from devstack.profile import graph
-from devstack.profile.model import Profile, Task
+from devstack.profile.model import Profile
 from devstack.programs import all_programs, layout, owners, processes, selected
 from devstack.render import Program, RenderedFile, render
-from devstack.state import ProgramState, ServiceState, State, TaskState
+from devstack.state import ProgramState, ServiceState, State
 from devstack.taking_down import SUPERVISOR, down
 
 #: whoever has died so often is started anew: what made it die may be mended
@@ -78,6 +79,7 @@ class _Up:
         self.wanted = selected(profile, named) - self.away.stranded.keys()
         if watching.NAME in changed or self.wanted.intersection(watching.watched(profile)):
             self.wanted |= {watching.NAME}
+        self.kept = branches.before(profile, state, goal, self.wanted)
         self.started: list[str] = []
 
     def plan(self) -> Plan:
@@ -102,6 +104,9 @@ class _Up:
         if self.goal.calm:
             return self._finished()
         self._seed = keeping.plant(self.draft, self.state, self.profile, self.wanted)
+        keeping.transfer(self.draft, self.goal, self.state)
+        if self.kept:
+            keeping.first(self.draft, self.kept, self.state, self.units)
         for name in graph.order(self.profile):
             if name in self.wanted and name in self.profile.tasks:
                 self._task(name)
@@ -122,7 +127,8 @@ class _Up:
         lacks = (f"this machine lacks {python.lacks}: {python.remedy}",) if python and python.lacks else ()
         others = (*(foreign if python and python.foreign else ()), *lacks)
         lasting = (*self.state.warnings, *self.state.parts.warnings, *edited, *parity, *others)
-        return self.draft.finished((*lasting, *self.away.warnings), lasting)
+        news = branches.notes(self.state.branch, self.draft.steps)
+        return self.draft.finished((*lasting, *self.away.warnings, *news), lasting)
 
     # --- before anything runs ----------------------------------------------------------------------------------------
 
@@ -216,7 +222,7 @@ class _Up:
         if name in self.goal.force or self._owner(name) in self.goal.force:
             return "restart was asked for"
         if name not in self.state.services:
-            return keeping.why_anew(self.goal, now)
+            return keeping.why_anew(self.goal, now) or branches.why_anew(self.kept, is_running=now.is_running)
         gone = "its first start was cut short" if name in self.containers else "its data is gone"
         return "" if self.state.services[name].has_data else gone
 
@@ -307,7 +313,7 @@ class _Up:
 
     def _task(self, name: str) -> None:
         task, state = self.profile.tasks[name], self.state.tasks[name]
-        cause = "asked for" if name in self.goal.force else _task_cause(task, state)
+        cause = "asked for" if name in self.goal.force else why_due(task, state)
         snapshot = task.snapshot or "" if self.wanted.issuperset(self.profile.services) else ""
         services = tuple(self.profile.services)
         if not cause:
@@ -374,17 +380,6 @@ class _Up:
                 program, ReleaseProgram(program), "it runs on this terminal when all else is ready",
                 needs=[*before, *ready],
             )
-
-
-def _task_cause(task: Task, state: TaskState) -> str:
-    """Why a task has to run; "" where it is done (decision 0006)."""
-    if not state.done:
-        return "not done yet with this data"
-    if state.missing:
-        return f"not there any more: {few(state.missing)}"
-    if task.once:
-        return "" if state.has_same_data else "the data it was done with began anew"
-    return "" if state.done == state.key else "its inputs, command, environment or data changed"
 
 
 def digest(file: RenderedFile) -> str:

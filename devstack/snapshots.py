@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from devstack.errors import DataError, UsageError
 from devstack.profile.model import NAME
@@ -23,6 +24,8 @@ _UNDER_WAY = "restoring.json"
 _REMOVED = ".removed"
 #: begins the names of those that devstack makes itself
 BEFORE = "before-"
+#: task: as it leaves the data; replaced: by a restore or a reset; automatic: before a task; imported: from a file
+Origin = Literal["", "task", "replaced", "automatic", "imported"]
 #: ends the name of such a one when the next of its name has taken its place
 _EARLIER = "-earlier"
 
@@ -42,14 +45,16 @@ class Part:
 @dataclass(frozen=True)
 class Manifest:
     """One snapshot. token: the servers know their copies by it. made: seconds since the epoch. revision: git's, "" for
-    none. why: what made it, "" for a person. tasks: what was done with the data, as in the record. folder: the name of
-    its folder where that isn't made of its own."""
+    none. why: what made it; origin: what for; both "" for a person. branch, tasks: whose data it is, and what was done
+    with it, as in the record. folder: the name of its folder where that isn't made of its own."""
 
     name: str
     token: str
     made: float
     revision: str = ""
     why: str = ""
+    origin: Origin = ""
+    branch: str = ""
     services: Mapping[str, Part] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
     folder: str = ""
@@ -60,18 +65,30 @@ class Manifest:
         return self.folder or f"{self.name}-{self.token}"
 
     @property
+    def is_replaced(self) -> bool:
+        """It holds what a restore or a reset has replaced."""
+        return self.origin == "replaced"
+
+    @property
     def size(self) -> int:
         return sum(part.size for part in self.services.values())
 
 
 @dataclass(frozen=True)
 class Restore:
-    """A restore that has begun: key of the snapshot that it goes to; name and token of the one that what was there
-    becomes."""
+    """A restore that has begun: key of the snapshot that it goes to, "" where data only goes; name and token of the one
+    that what was there becomes. only: services that it is about, () for all. queues: only what waits in queues goes."""
 
     key: str
     before: str
     token: str
+    only: tuple[str, ...] = ()
+    queues: bool = False
+
+    @property
+    def kept(self) -> str:
+        """The name of the folder of what was there."""
+        return f"{self.before}-{self.token}"
 
 
 class Snapshots:
@@ -128,7 +145,7 @@ class Snapshots:
     def sweep(self) -> None:
         """Remove what was cut short and nobody will finish."""
         under_way = self.under_way
-        kept = {one.key for one in self.every()} | ({f"{under_way.before}-{under_way.token}"} if under_way else set())
+        kept = {one.key for one in self.every()} | ({under_way.kept} if under_way else set())
         for path in self._folder.glob("*-*"):
             if path.is_dir() and path.name not in kept:
                 self._system.remove_tree(path)
@@ -158,7 +175,7 @@ class Snapshots:
         for old in reversed(self.every()):
             if old.name != new.name or old.token == new.token:
                 continue
-            if old.why and old.name.startswith(BEFORE) and not old.name.endswith(_EARLIER):
+            if old.is_replaced and not old.name.endswith(_EARLIER):
                 earlier = replace(old, name=f"{old.name}{_EARLIER}", folder=old.key)
                 self.finish(earlier)
                 self.replaced(earlier)
@@ -174,8 +191,9 @@ class Snapshots:
     def under_way(self) -> Restore | None:
         """A restore that was begun and isn't done."""
         try:
-            return Restore(**json.loads(self._system.read(self._folder / _UNDER_WAY) or "null"))
-        except (ValueError, TypeError):
+            found = json.loads(self._system.read(self._folder / _UNDER_WAY) or "null")
+            return Restore(**{**found, "only": tuple(found.get("only", ()))})
+        except (ValueError, TypeError, AttributeError):
             return None
 
     def restore_begins(self, restore: Restore) -> None:

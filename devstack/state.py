@@ -188,6 +188,18 @@ class Parts:
 
 
 @dataclass(frozen=True)
+class Branch:
+    """now: that is checked out, "" where there is no git. before: whose data it is, as of the record. pending: the
+    snapshot that was made before tasks which haven't ended well since. kept: by task that is due, the snapshot of the
+    data as it was when the task was done as it would be now."""
+
+    now: str = ""
+    before: str = ""
+    pending: str = ""
+    kept: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class State:
     """Everything the planner may know.
 
@@ -249,6 +261,7 @@ class State:
     seeding: Seeding = Seeding()
     snapshots: frozenset[str] = frozenset()
     """Names of those that there are, or that a person has removed."""
+    branch: Branch = Branch()
 
     @property
     def live(self) -> dict[str, ProgramState]:
@@ -272,7 +285,8 @@ class Record:
     its source. scale: replicas by process, where `devstack scale` said so. told: lasting warnings that were shown
     already, as its keys. runtimes: where each service was put. volumes: the token in the names of each service's
     volumes; with a `?` behind it nobody was let at them yet. owed: by task, the snapshot that it asks for and that
-    isn't saved yet.
+    isn't saved yet. branch: whose data it is, with a `+` behind it where tasks of another branch have worked on it too.
+    pending: see `Branch`.
     """
 
     stack: str
@@ -280,6 +294,8 @@ class Record:
     version: int = VERSION
     runtime: str = ""
     profile: str = ""
+    branch: str = ""
+    pending: str = ""
     ports: Mapping[str, int] = field(default_factory=dict)
     generations: Mapping[str, str] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
@@ -339,7 +355,7 @@ def parse(text: str) -> Record | None:
         values[name] = table
     if not all(0 < port < 65536 for port in values["ports"].values()):
         return None
-    texts = {name: raw.get(name, "") for name in ("stack", "root", "runtime", "profile")}
+    texts = {name: raw.get(name, "") for name in ("stack", "root", "runtime", "profile", "branch", "pending")}
     if not all(isinstance(text, str) for text in texts.values()) or not texts["stack"]:
         return None
     return Record(**texts, **values)

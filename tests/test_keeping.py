@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from devstack import keeping
 from devstack.actions import PlantSeed, RunTask
 from devstack.plan import Up
 from devstack.profile.model import Profile
@@ -51,7 +50,8 @@ def test_what_is_to_stay_down_only_ends(seeded: Desk) -> None:
 
 def test_a_task_that_was_not_done_with_the_restored_data_runs(seeded: Desk) -> None:
     state = seeded.settled
-    state = keeping.foreseen(state, {"migrate": "another key", "seed": state.tasks["seed"].key})
+    tasks = {**state.tasks, "migrate": replace(state.tasks["migrate"], done="another key")}
+    state = replace(state, tasks=tasks)
     steps = {step.id: step for step in seeded.plan(state, Up(restore="seeded", before="b")).steps}
     assert "data:restore" in steps["migrate:run"].needs
     assert "seed:run" not in steps

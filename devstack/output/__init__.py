@@ -274,6 +274,14 @@ class Output:
         for note in told:
             self.warn(note)
 
+    def supported(self, titles: Sequence[str], path: str, size: int) -> None:
+        """A report for who helps was written. titles: of its parts. size: bytes."""
+        if self.is_json:
+            self.document({"file": path, "bytes": size, "parts": list(titles)})
+        self.done(f"{path} is written ({size / 1000:.0f} kB)")
+        self.say(f"In it: {', '.join(titles)}.")
+        self.say("Secrets are ***. It was sent to nobody: read it before you pass it on.")
+
     def environment(self, variables: Sequence[Variable], shown: Mapping[str, str], *, is_explained: bool) -> None:
         """shown: what may be shown of each value. is_explained: it is one, and what it wins over is told too."""
         from devstack.output import variables as rendered

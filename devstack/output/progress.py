@@ -24,8 +24,8 @@ _SAID = 120
 DONE = {
     "write": "written", "link": "linked", "make": "made", "reap": "cleared", "create": "created", "start": "started",
     "reload": "reloaded", "prepare": "prepared", "provision": "provisioned", "discard": "discarded",
-    "dump": "copied", "load": "moved", "save": "saved", "restore": "restored", "remove": "removed",
-    "seed": "filled", "keep": "kept",
+    "dump": "copied", "load": "moved", "save": "saved", "restore": "restored", "empty": "emptied",
+    "export": "exported", "import": "imported", "remove": "removed", "seed": "filled", "keep": "kept",
     "fetch": "fetched", "stop": "stopped", "verify": "verified", "clone": "cloned", "get": "there",
     "pull": "pulled", "build": "built", "install": "installed", "release": "released", "run": "done", "await": "ready",
 }  # fmt: skip
@@ -35,8 +35,8 @@ DONE = {
 DOING = {
     "write": "writing", "link": "linking", "make": "making", "reap": "clearing", "create": "creating",
     "start": "starting", "reload": "reloading", "prepare": "preparing", "provision": "provisioning",
-    "dump": "copying", "load": "moving", "save": "saving", "restore": "restoring", "remove": "removing",
-    "seed": "filling", "keep": "keeping",
+    "dump": "copying", "load": "moving", "save": "saving", "restore": "restoring", "empty": "emptying",
+    "export": "exporting", "import": "importing", "remove": "removing", "seed": "filling", "keep": "keeping",
     "discard": "discarding", "fetch": "fetching", "stop": "stopping", "verify": "verifying", "clone": "cloning",
     "get": "getting", "pull": "pulling", "build": "building", "install": "installing", "release": "releasing",
     "run": "running", "await": "waiting",

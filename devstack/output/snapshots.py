@@ -38,7 +38,7 @@ def documents(found: Sequence[Listed]) -> Any:
 def document(manifest: Manifest) -> dict[str, Any]:
     return {
         "name": manifest.name, "made": moment(manifest.made), "revision": manifest.revision or None,
-        "why": manifest.why or None, "size": manifest.size,
+        "why": manifest.why or None, "origin": manifest.origin or None, "size": manifest.size,
         "services": {name: _part(part) for name, part in manifest.services.items()},
     }  # fmt: skip
 

@@ -34,7 +34,7 @@ def dump(instance: Instance, runner: Runner, connect: Connect) -> None:
     names = [name for (name,) in rows]
     runner.save(_ROLES, ("pg_dumpall", "--roles-only", "--no-role-passwords", "--file={file}"), env)
     for number, name in enumerate(names):
-        runner.save(f"{number}.sql", ("pg_dump", "--no-password", f"--dbname={_quoted(name)}", "--file={file}"), env)
+        runner.save(f"{number}.sql", ("pg_dump", "--no-password", f"--dbname={quoted(name)}", "--file={file}"), env)
     runner.write(_INDEX, json.dumps(names).encode())
 
 
@@ -51,7 +51,7 @@ def load(instance: Instance, runner: Runner, connect: Connect) -> None:
                 session.execute(sql.SQL("CREATE DATABASE {} OWNER {} ENCODING 'UTF8' TEMPLATE template0").format(
                     sql.Identifier(name), sql.Identifier(instance.user)
                 ))  # fmt: skip
-        strict = ("-1", "-v", "ON_ERROR_STOP=1", f"--dbname={_quoted(name)}", "-f", "{file}")
+        strict = ("-1", "-v", "ON_ERROR_STOP=1", f"--dbname={quoted(name)}", "-f", "{file}")
         runner.feed(f"{number}.sql", ("psql", *_QUIET, *strict), env)
 
 
@@ -62,7 +62,7 @@ def login(instance: Instance) -> Mapping[str, str]:
     return {"PGHOST": instance.sockets, "PGPORT": str(instance.port), "PGUSER": "postgres"}
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """A database's name where a connection string may stand (libpq, 34.1.1)."""
     escaped = name.replace("\\", "\\\\").replace("'", "\\'")
     return f"dbname='{escaped}'"

@@ -92,6 +92,15 @@ def recall(instance: Instance, runner: Runner, connect: Connect, token: str, bef
         _exchange(session, {one: old[one] for one in known if one in there}, dict(zip(wanted, fresh, strict=True)))
 
 
+def clear(runner: Runner, connect: Connect, token: str) -> None:
+    """Let go of every database: they become the copies of `token`. Cut short, the same call does the rest."""
+    with connect() as session:
+        known: list[str] = json.loads(runner.read(INDEX) or b"null") or _names(session)
+        runner.write(INDEX, json.dumps(known).encode())
+        there = _all(session)
+        _exchange(session, {one: _copy_name(token, number) for number, one in enumerate(known) if one in there}, {})
+
+
 def spare(runner: Runner, connect: Connect, token: str) -> None:
     """Have the server make what is missing of the spares of a copy, by itself: nobody waits for it, and no user of a
     database does."""

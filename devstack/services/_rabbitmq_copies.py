@@ -137,6 +137,19 @@ def plant(instance: Instance, runner: Runner | None, scratch: Runner, control: C
         load(instance, runner, control)
 
 
+def clear(instance: Instance, before: Runner, control: Control, *, only_messages: bool) -> None:
+    """Remove every queue, or what waits in it; `before` gets what was there."""
+    if not before.read(_MESSAGES):
+        dump(instance, before, control)
+    found = json.loads(before.read(_DEFINITIONS))["queues"]
+    # nobody takes what is in a stream, and a broker purges none
+    there = [(one["vhost"], one["name"]) for one in found if not only_messages or one.get("type") != "stream"]
+    for vhost in dict.fromkeys(vhost for vhost, _ in there):
+        with session(instance, vhost, _EACH) as opened:
+            for name in [name for of, name in there if of == vhost]:
+                _empty(opened, name, is_wanted=only_messages)
+
+
 def _empty(opened: Any, queue: str, *, is_wanted: bool) -> None:
     from amqp.exceptions import NotFound
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from devstack.errors import DataError
@@ -16,6 +16,9 @@ from devstack.services import Instance, Runner
 _FILE = "keys.jsonl"
 #: entries of a collection in one command
 _MANY = 500
+_MOST_DATABASES = 1024
+#: key under which a dumped value is read, and milliseconds after which the server drops it whatever happens
+_READ_AS, _READ_MS = b"devstack:exported", 60_000
 #: a client of one database, by its number
 Connect = Callable[[int], Any]
 
@@ -28,15 +31,17 @@ def dump(instance: Instance, runner: Runner, connect: Connect) -> None:
         for key in client.scan_iter(count=1000):
             entry = _entry(client, key)
             if entry is None:
-                raise DataError(
-                    "data-unmovable", f"a key of {instance.name} can't be copied",
-                    why=f"{key!r} in database {number} has the type {_text(client.type(key))}",
-                    fix=f"devstack shell {instance.name}",
-                )
+                raise _unmovable(instance, f"{key!r} in database {number} has the type {_text(client.type(key))}")
             if entry["value"]:
                 lines.append(json.dumps({"db": number, "key": _packed(key), **entry}))
     # never empty: an empty file would look like none
     runner.write(_FILE, "\n".join([*lines, "\n"]).encode())
+
+
+def _unmovable(instance: Instance, why: str) -> DataError:
+    return DataError(
+        "data-unmovable", f"a key of {instance.name} can't be copied", why=why, fix=f"devstack shell {instance.name}"
+    )
 
 
 def recall(instance: Instance, kept: Runner, before: Runner, connect: Connect) -> None:
@@ -46,6 +51,63 @@ def recall(instance: Instance, kept: Runner, before: Runner, connect: Connect) -
         dump(instance, before, connect)
     connect(0).execute_command("FLUSHALL")
     load(kept, connect)
+
+
+def clear(instance: Instance, before: Runner, connect: Connect, databases: Collection[int] | None = None) -> None:
+    """Remove all keys, or those of these databases; `before` gets all that were there."""
+    if not before.read(_FILE):
+        dump(instance, before, connect)
+    if databases is None:
+        connect(0).execute_command("FLUSHALL")
+    for number in databases or ():
+        connect(number).execute_command("FLUSHDB")
+
+
+def adopt(instance: Instance, source: Runner, kept: Runner) -> None:
+    """Take a dump that comes from elsewhere. Raises DataError for what is none."""
+    try:
+        for line in filter(None, source.read(_FILE).splitlines()):
+            _ensure_entry(json.loads(line))
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        raise DataError(
+            "snapshot-file-refused", f"the part of {instance.name} can't be read",
+            why=" ".join(str(error).split()) or type(error).__name__, fix="get the file once more",
+        ) from None
+    kept.write(_FILE, source.read(_FILE))
+
+
+def _ensure_entry(entry: Mapping[str, Any]) -> None:
+    """Raises one of many errors for what isn't as `dump` writes it."""
+    value = [_unpacked(item) for item in entry["value"]]
+    if not list(_commands(_unpacked(entry["key"]), entry["type"], value, entry)):
+        raise ValueError(f"{entry['type']!r} is no type of a key")
+    if not (0 <= int(entry["db"]) < _MOST_DATABASES and isinstance(entry["expires"], int)):
+        raise ValueError(f"{entry['db']} is no database")
+
+
+def export(kept: Runner, target: Runner) -> None:
+    """What is kept can be read by anybody as it is."""
+    target.write(_FILE, kept.read(_FILE))
+
+
+def export_dumped(
+    instance: Instance, entries: Iterable[tuple[int, bytes, int, bytes]], target: Runner, connect: Connect
+) -> None:
+    """entries: database, key, when it expires, and the server's own dump of it: only the server reads that, so each is
+    there for a moment under a name of ours. Raises DataError as `dump` does."""
+    lines = []
+    clients: dict[int, Any] = {}
+    for number, key, expires, value in entries:
+        client = clients[number] = clients.get(number) or connect(number)
+        client.execute_command("RESTORE", _READ_AS, _READ_MS, value, "REPLACE")
+        entry = _entry(client, _READ_AS)
+        client.execute_command("DEL", _READ_AS)
+        if entry is None:
+            raise _unmovable(instance, f"{key!r} in database {number} has a type that only a module knows")
+        if entry["value"]:
+            entry["expires"] = expires or -1
+            lines.append(json.dumps({"db": number, "key": _packed(key), **entry}))
+    target.write(_FILE, "\n".join([*lines, "\n"]).encode())
 
 
 def load(runner: Runner, connect: Connect) -> None:

@@ -48,6 +48,7 @@ local all = cmsgpack.unpack(ARGV[1])
 local answer = redis.pcall('RESTORE', 'devstack:tried', '1', all[3], 'REPLACE')
 return answer.err or ''
 """
+_UNPACK = b"return cmsgpack.unpack(ARGV[1])"
 Connect = Callable[[], AbstractContextManager[Session]]
 
 
@@ -78,6 +79,15 @@ def put(kept: Runner | None, connect: Connect) -> None:
     parts = list(_parts(kept.read(FILE))) if kept else []
     with connect() as session:
         _put(session, parts)
+
+
+def entries(kept: Runner, session: Session) -> Iterator[tuple[int, bytes, int, bytes]]:
+    """Database, key, when it expires (milliseconds since the epoch, 0 for never) and content, as the server dumped it.
+    Raises WireError."""
+    for database, part in _parts(kept.read(FILE)):
+        found = session.one(b"EVAL", _UNPACK, b"0", part)
+        for key, expires, value in zip(found[::3], found[1::3], found[2::3], strict=True):
+            yield database, key, int(expires), value
 
 
 def _put(session: Session, parts: Sequence[tuple[int, bytes]]) -> None:

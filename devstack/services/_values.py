@@ -310,6 +310,25 @@ class Copies(Protocol):
         """Have whatever makes the next `recall` of this copy quick made ahead, without waiting for it. It may be
         missing at any time. Raises DevstackError."""
 
+    def export(self, instance: Instance, server: Server, kept: Kept, target: Runner) -> None:
+        """Write what is kept in files that another stack, the same version or a newer one, reads; no secret of this
+        stack is in them. Raises DevstackError."""
+
+    def adopt(self, instance: Instance, server: Server, source: Runner, version: str, kept: Kept) -> None:
+        """Make of such files, which may come from anybody, a copy as `keep` makes one; what is in use stays untouched.
+        version: of the server that they come from. Raises DevstackError, DataError for what can't be read."""
+
+    def queues(self, declaration: Service, env: Mapping[str, str]) -> tuple[str, ...]:
+        """Names of the parts that hold queues, such as numbers of databases; () where it is no broker. env: variables
+        of the profile that lead to it, as they are written there. Pure."""
+
+    def clear(self, instance: Instance, server: Server, before: Kept) -> None:
+        """Let all data go; `before` becomes what was there. Cut short at any moment, the same call does the rest.
+        Raises DevstackError."""
+
+    def drain(self, instance: Instance, server: Server, parts: Collection[str], before: Kept) -> None:
+        """Let go of what waits in the queues of these parts, as `clear` does with everything."""
+
     def sweep(self, instance: Instance, server: Server, kept: Collection[str], *, is_awaited: bool) -> None:
         """Let go of what the server itself holds of copies with other tokens than these. is_awaited: when this returns
         it is gone; else the server is at it. Raises DevstackError."""

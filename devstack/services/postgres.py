@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,22 +27,19 @@ from devstack.services import (
     Copies,
     Hint,
     Instance,
-    Kept,
     Kind,
     NativeService,
     Prepare,
     Probe,
     Question,
-    Runner,
     Server,
     ServerFile,
     Source,
 )
-from devstack.services import _postgres_snapshots as snapshots
 from devstack.services._postgres_container import VERSION, Wanted, container, image, initial
-from devstack.services._postgres_copies import dump, load
+from devstack.services._postgres_keeping import PostgresCopies
 from devstack.services._postgres_scram import is_verifier_of, verifier_of
-from devstack.services._postgres_sessions import ADMIN, admin, connect, line, translated
+from devstack.services._postgres_sessions import ADMIN, admin, connect, line
 from devstack.services._postgres_sources import HINTS, SOURCES
 from devstack.wire import ask
 
@@ -190,49 +187,7 @@ class PostgresKind:
 
     @property
     def copies(self) -> Copies:
-        return self
-
-    def dump(self, instance: Instance, server: Server, runner: Runner) -> None:
-        with translated(instance):
-            dump(instance, runner, _copying(instance))
-
-    def load(self, instance: Instance, server: Server, runner: Runner) -> None:
-        with translated(instance):
-            load(instance, runner, _copying(instance))
-
-    def seed(self, instance: Instance, server: Server, runner: Runner) -> None:
-        self.dump(instance, server, runner)
-
-    def plant(self, instance: Instance, server: Server, runner: Runner | None, scratch: Runner) -> None:
-        with snapshots.translated(instance):
-            snapshots.empty(_sessions(instance))
-        self.provision(instance, _COPYING)
-        if runner is not None:
-            self.load(instance, server, runner)
-
-    def keep(self, instance: Instance, server: Server, runner: Runner, token: str) -> None:
-        with snapshots.translated(instance):
-            snapshots.keep(runner, _sessions(instance), token)
-
-    def recall(self, instance: Instance, server: Server, kept: Kept, before: Kept) -> None:
-        with snapshots.translated(instance):
-            snapshots.recall(instance, kept.runner, _sessions(instance), kept.token, (before.token, before.runner))
-
-    def spare(self, instance: Instance, server: Server, kept: Kept) -> None:
-        with snapshots.translated(instance):
-            snapshots.spare(kept.runner, _sessions(instance), kept.token)
-
-    def sweep(self, instance: Instance, server: Server, kept: Collection[str], *, is_awaited: bool) -> None:
-        with snapshots.translated(instance):
-            snapshots.sweep(_sessions(instance), kept, is_awaited=is_awaited)
-
-    def kept_size(self, instance: Instance, token: str) -> int:
-        with snapshots.translated(instance):
-            return snapshots.size(_sessions(instance), token)
-
-
-def _sessions(instance: Instance) -> snapshots.Connect:
-    return lambda: snapshots.connect(instance)
+        return PostgresCopies(self.provision, _copying, _COPYING)
 
 
 def _copying(instance: Instance) -> Callable[[str], Session]:

@@ -34,7 +34,7 @@ from devstack.services import (
     ServerFile,
     Source,
 )
-from devstack.services._rabbitmq_copies import Control, dump, load, plant, recall, seed
+from devstack.services._rabbitmq_copies import Control, clear, dump, load, plant, recall, seed
 from devstack.services._rabbitmq_model import (
     ENDING,
     Exchange,
@@ -45,6 +45,7 @@ from devstack.services._rabbitmq_model import (
     session,
     vhosts_of,
 )
+from devstack.services._rabbitmq_portable import adopt, export
 from devstack.services._rabbitmq_sources import SOURCES
 from devstack.wire import ask
 
@@ -258,6 +259,23 @@ class RabbitMQKind:
 
     def spare(self, instance: Instance, server: Server, kept: Kept) -> None:
         """A copy is put back as quickly as it could be exchanged."""
+
+    def export(self, instance: Instance, server: Server, kept: Kept, target: Runner) -> None:
+        export(kept.runner, target)
+
+    def adopt(self, instance: Instance, server: Server, source: Runner, version: str, kept: Kept) -> None:
+        adopt(instance, source, kept.runner)
+
+    def queues(self, declaration: Service, env: Mapping[str, str]) -> tuple[str, ...]:
+        return ("every vhost",)
+
+    def clear(self, instance: Instance, server: Server, before: Kept) -> None:
+        with _translated(instance):
+            clear(instance, before.runner, self._control(instance, server), only_messages=False)
+
+    def drain(self, instance: Instance, server: Server, parts: Collection[str], before: Kept) -> None:
+        with _translated(instance):
+            clear(instance, before.runner, self._control(instance, server), only_messages=True)
 
     def sweep(self, instance: Instance, server: Server, kept: Collection[str], *, is_awaited: bool) -> None:
         """All of a copy is in its files."""

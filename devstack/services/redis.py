@@ -7,6 +7,7 @@ write is in the append-only file before it is answered; only a crash of the mach
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
@@ -39,7 +40,7 @@ from devstack.services import (
     Wheel,
 )
 from devstack.services import _redis_snapshots as snapshots
-from devstack.services._redis_copies import dump, load, recall
+from devstack.services._redis_copies import adopt, clear, dump, export, export_dumped, load, recall
 from devstack.wire import ask
 from devstack.wire.redis import Session
 
@@ -51,8 +52,15 @@ class Redis(Service):
     """Number of the database in the URL."""
     password: bool = True
     """Clients must log in with the generated password; false: whoever reaches 127.0.0.1 is let in."""
+    broker: bool | None = None
+    """Queues of tasks live in it, which `devstack reset --queues` empties; left out: where a variable of the profile
+    whose name speaks of a broker or a queue leads to it, as `CELERY_BROKER_URL` and `RQ_REDIS_URL` do."""
 
 
+#: variables that Celery, RQ, Dramatiq, Huey and the like read their broker from
+_BROKER = re.compile(r"BROKER|QUEUE|(^|_)(RQ|HUEY|DRAMATIQ|ARQ)_", re.IGNORECASE)
+#: a URL's database: `redis://…/3`
+_DATABASE = re.compile(r"^rediss?://\S*/(\d{1,4})$")
 #: seconds that one question may take while data is copied
 _COPYING = 60.0
 #: in a container
@@ -234,6 +242,37 @@ class RedisKind:
 
     def spare(self, instance: Instance, server: Server, kept: Kept) -> None:
         """A copy is put back as quickly as it could be exchanged."""
+
+    def export(self, instance: Instance, server: Server, kept: Kept, target: Runner) -> None:
+        with _translated(instance):
+            if not kept.runner.read(snapshots.FILE):
+                export(kept.runner, target)
+                return
+            with _session(instance) as session:
+                found = snapshots.entries(kept.runner, session)
+                export_dumped(instance, found, target, lambda number: _client(instance, number, _COPYING))
+
+    def adopt(self, instance: Instance, server: Server, source: Runner, version: str, kept: Kept) -> None:
+        adopt(instance, source, kept.runner)
+
+    def queues(self, declaration: Service, env: Mapping[str, str]) -> tuple[str, ...]:
+        """Databases that variables with telling names lead to, else the declared one where it is said to be a broker.
+        """
+        declared = declaration if isinstance(declaration, Redis) else Redis.model_validate(declaration.model_dump())
+        telling = [text for name, text in env.items() if _BROKER.search(name)]
+        if declared.broker is False or not (telling or declared.broker):
+            return ()
+        named = [found[1] if (found := _DATABASE.search(text)) else str(declared.db) for text in telling]
+        return tuple(dict.fromkeys(named or [str(declared.db)]))
+
+    def clear(self, instance: Instance, server: Server, before: Kept) -> None:
+        with _translated(instance):
+            clear(instance, before.runner, lambda number: _client(instance, number, _COPYING))
+
+    def drain(self, instance: Instance, server: Server, parts: Collection[str], before: Kept) -> None:
+        with _translated(instance):
+            numbers = [int(part) for part in parts]
+            clear(instance, before.runner, lambda number: _client(instance, number, _COPYING), numbers)
 
     def sweep(self, instance: Instance, server: Server, kept: Collection[str], *, is_awaited: bool) -> None:
         """All of a copy is in its files."""

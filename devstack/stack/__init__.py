@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from devstack import keeping, system_packages
+from devstack import system_packages
 from devstack.actions import InstallPackages, StartProgram
 from devstack.bytecode import Bytecode
 from devstack.errors import DevstackError, UsageError
@@ -27,7 +27,7 @@ from devstack.room import shortage
 from devstack.runtimes.native import Native
 from devstack.runtimes.servers import Servers
 from devstack.snapshots import Snapshots
-from devstack.stack import guards, moving, seeding
+from devstack.stack import branching, guards, moving, seeding
 from devstack.stack.containers import Containers
 from devstack.stack.exposure import exposed
 from devstack.stack.gate import Gate
@@ -39,11 +39,13 @@ from devstack.stack.options import Asker, Options, Run
 from devstack.stack.parts import ensure_reachable, observe_parts, performers
 from devstack.stack.paths import Project, places, sockets
 from devstack.stack.perform import Performers
+from devstack.stack.recalling import foreseen
 from devstack.stack.sources import Found, read_profile, scale_layer, setting_layers
 from devstack.stack.standing import Look, Standing
 from devstack.stack.status import Status, status_of
 from devstack.stack.store import RecordStore, held, holder, make_private
 from devstack.stack.trusting import Request
+from devstack.stack.unfinished import unfinished
 from devstack.state import Record
 from devstack.supervisor import Supervisor
 from devstack.system import System
@@ -152,8 +154,9 @@ class Stack:
                 executor.execute(missing)
             moving = self._copy_out(listener, show) if self._options.move_data else {}
             goal = replace(goal, load=frozenset(moving)) if moving else goal
-            if not goal.restore and (unfinished := self._unfinished(goal)):
-                self._converge(unfinished, {}, listener, show)
+            snapshots = Snapshots(self.system, self.project.snapshots)
+            if first := self._half_filled(goal) or unfinished(snapshots, self.profile, goal):
+                self._converge(first, {}, listener, show)
             return self._converge(goal, moving, listener, show)
 
     def _converge(
@@ -164,10 +167,8 @@ class Stack:
         observer = self._observer(tools, keep=True)
         with self._standing.looking() as notes:
             seen = observer.observe()
-            if goal.restore:
-                tasks = Snapshots(self.system, self.project.snapshots).get(goal.restore).tasks
-                seen = replace(seen, state=keeping.foreseen(seen.state, tasks))
-            plan = self.planned(seen, goal)
+            wanted = foreseen(tools, observer, seen.state, goal) if goal.restore else seen.state
+            plan = self.planned(replace(seen, state=wanted), goal)
         self._remember(seen)
         system_packages.ensure(seen.state.python)
         show(plan if self._options.verbose else self._news(plan))
@@ -175,6 +176,8 @@ class Stack:
         guards.ensure_possible(plan, tools, seen, offline=self._options.offline)
         consent = guards.has_consent(seen, self._options)
         outcome = self._execute(plan, Performers(tools, seen, observer, consent=consent), listener)
+        if goal.start and not (goal.names or goal.calm):
+            branching.remember(tools, wanted.branch)
         if outcome.events:
             status = self._last_look()
         else:
@@ -186,17 +189,9 @@ class Stack:
             tools.bytecode.keep(seen.python.folder)
         return Run(outcome, status, exposed(self.system, self.layout()) if StartProgram in done else ())
 
-    def _unfinished(self, goal: Up) -> Up | None:
-        """What brings to its end what was cut short: a restore, or data that was put in, which a limited goal would
-        leave as it is."""
-        if goal.names and seeding.marker(self.project).exists():
-            return Up(tuple(self.profile.services))
-        snapshots = Snapshots(self.system, self.project.snapshots)
-        begun = snapshots.under_way
-        name = next((one.name for one in snapshots.every() if begun and one.key == begun.key), "")
-        if begun is None or not name:
-            return None
-        return Up(tuple(self.profile.services), calm=True, restore=name, before=begun.before, name="restore")
+    def _half_filled(self, goal: Up) -> Up | None:
+        """What brings to its end what was put in by a run that was killed: a limited goal would leave it as it is."""
+        return Up(tuple(self.profile.services)) if goal.names and seeding.marker(self.project).exists() else None
 
     def _last_look(self) -> Status:
         """How the stack is after a run. Where nothing is left to do, later commands needn't look for themselves."""

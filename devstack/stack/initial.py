@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from devstack.stack.paths import PROFILE, Project, places
 from devstack.stack.sources import profile_of, shipped_profile
 from devstack.stack.store import make_private
 from devstack.stack.suggestion import code, detected
+from devstack.stack.undoing import retire_profile
 from devstack.system import System, storage_errors
 
 #: more than any compose file has
@@ -81,13 +81,7 @@ def write(system: System, draft: Draft) -> Path | None:
     if draft.path.exists():
         project = Project(draft.root)
         make_private(system, project, places(system))
-        system.private_folder(project.trash)
-        now = system.now()
-        # two within a second are two
-        stamp = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{now % 1 * 1e6:06.0f}"
-        folder = system.private_folder(project.trash / f"{stamp}-profile")
-        trashed = folder / PROFILE
-        system.move(draft.path, trashed)
+        trashed = retire_profile(system, project)
     system.write(draft.path, draft.text, 0o644)
     return trashed
 

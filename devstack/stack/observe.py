@@ -24,7 +24,7 @@ from devstack.runtimes.engine_answers import Look
 from devstack.runtimes.servers import Choice
 from devstack.services import ports_of
 from devstack.snapshots import Snapshots
-from devstack.stack import seeding
+from devstack.stack import branching, seeding
 from devstack.stack.contained_readiness import ContainedReadiness
 from devstack.stack.containers import look, trashed_volumes
 from devstack.stack.declared_files import with_env_files, with_files
@@ -231,9 +231,14 @@ class Observer:
         missing = self._tools.system.missing(self._tools.project.root, task.outputs)
         return TaskState(".".join(halves), record.tasks.get(name, ""), missing, record.owed.get(name, ""))
 
+    def with_tasks(self, state: State, record: Record) -> State:
+        """What is done by a record, and what that says of the data's branch."""
+        state = replace(state, tasks={name: self.task_state(state, record, name) for name in self._profile.tasks})
+        return replace(state, branch=branching.observed(self._tools, record, state))
+
     def _with_tasks(self, state: State, record: Record, python: Observed | None) -> State:
         """What is done, and what data of other stacks could do."""
-        state = replace(state, tasks={name: self.task_state(state, record, name) for name in self._profile.tasks})
+        state = self.with_tasks(state, record)
         if reset_to(self._profile):
             known = Snapshots(self._tools.system, self._tools.project.snapshots).known()
             state = replace(state, snapshots=known)

@@ -27,6 +27,7 @@ from devstack.stack.perform_containers import ContainerPerformers
 from devstack.stack.perform_environment import EnvironmentPerformers
 from devstack.stack.perform_files import FilePerformers
 from devstack.stack.perform_snapshots import SnapshotPerformers
+from devstack.stack.perform_transfers import TransferPerformers
 from devstack.stack.readiness import Readiness
 from devstack.stack.seeding import SeedPerformers
 from devstack.stack.task_runs import TaskRunner
@@ -87,6 +88,7 @@ class Performers:
             **EnvironmentPerformers(self._tools, self._seen).table(),
             **SnapshotPerformers(self._tools, self._state, self._observer).table(),
             **SeedPerformers(self._tools, self._state, self._tasks.key).table(),
+            **TransferPerformers(self._tools, self._state, self._observer).table(),
             **self._containers.table(),
             **MovePerformers(self._tools, self._state, trash_name(self._tools, "moved")).table(),
         }
@@ -276,7 +278,9 @@ class Performers:
         trash_volumes(self._system, trash, self._containers.volumes())
         note_record(self._system, trash, self._tools.store.load())
         self._containers.forget_builds()
-        forgotten = replace(self._tools.store.load(), tasks={}, owed={}, generations={}, runtimes={}, volumes={})
+        forgotten = replace(
+            self._tools.store.load(), tasks={}, owed={}, generations={}, runtimes={}, volumes={}, branch="", pending=""
+        )
         self._tools.store.update(lambda record: forgotten)
 
     # --- what several of them ask -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devstack import programs, system_packages
+from devstack import branches, programs, system_packages
 from devstack.actions import RunTask
 from devstack.detect import last_words
 from devstack.errors import ProcessError
@@ -15,6 +15,7 @@ from devstack.profile.interpolation import resolve
 from devstack.profile.model import Task
 from devstack.render import reveal
 from devstack.services import said_by_a_server
+from devstack.stack import branching
 from devstack.stack.commands import ensure_executable
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Observer
@@ -52,7 +53,7 @@ class TaskRunner:
         self.tools.system.private_folder(log.parent)
         done = self._execute(name, task, resolved, task.timeout, log, report)
         if done.timed_out or done.returncode != 0:
-            raise _failed(self.tools, name, done)
+            raise self._with_way_back(name, _failed(self.tools, name, done))
         if missing := self.tools.system.missing(self.tools.project.root, task.outputs):
             raise ProcessError(
                 "task-output-missing", f"the task {name} ended well, but made no {missing[0]}",
@@ -92,6 +93,16 @@ class TaskRunner:
         name, owed = action.task, action.snapshot or None
         key = self.key(name)
         self.tools.store.update(lambda record: record.with_entry("tasks", name, key).with_entry("owed", name, owed))
+        if branches.works_on(self.tools.profile, self.state, name):
+            branching.remember(self.tools, self.state.branch, name)
+
+    def _with_way_back(self, name: str, error: ProcessError) -> ProcessError:
+        """Where the data as it was before is kept, that is what helps first."""
+        kept = self.tools.store.load().pending.split()
+        if name in kept[1:]:
+            error.why = f"{error.why}; the data as it was before is the snapshot {kept[0]}"
+            error.fix = f"devstack snapshot restore {kept[0]}"
+        return error
 
     def key(self, name: str) -> str:
         """A task's key as it is now."""

@@ -73,16 +73,16 @@ def test_a_spare_is_made_by_the_server_and_renamed_when_it_is_wanted(make_bench:
     bench.up()
     _rows(bench, "CREATE TABLE t (x int)", "INSERT INTO t VALUES (1) RETURNING x")
     kept, before = _kept("aaaa"), _kept("bbbb")
-    POSTGRES.keep(bench.instance, bench.server, kept.runner, kept.token)
+    POSTGRES.copies.keep(bench.instance, bench.server, kept.runner, kept.token)
     _rows(bench, "INSERT INTO t VALUES (2) RETURNING x")
-    POSTGRES.spare(bench.instance, bench.server, kept)
+    POSTGRES.copies.spare(bench.instance, bench.server, kept)
     names = [f"devstack_aaaa_{number}_spare" for number in range(2)]
     assert until(lambda: set(names) <= _oids(bench).keys())
-    POSTGRES.spare(bench.instance, bench.server, kept)
+    POSTGRES.copies.spare(bench.instance, bench.server, kept)
     oids = _oids(bench)
-    assert POSTGRES.kept_size(bench.instance, "aaaa") < 30_000_000, "spares aren't counted"
+    assert POSTGRES.copies.kept_size(bench.instance, "aaaa") < 30_000_000, "spares aren't counted"
 
-    POSTGRES.recall(bench.instance, bench.server, kept, before)
+    POSTGRES.copies.recall(bench.instance, bench.server, kept, before)
     assert _rows(bench, "SELECT x FROM t") == [(1,)]
     now = _oids(bench)
     # sorted by name, `other` is the first
@@ -91,9 +91,9 @@ def test_a_spare_is_made_by_the_server_and_renamed_when_it_is_wanted(make_bench:
     assert {"devstack_aaaa_0", "devstack_bbbb_0"} <= now.keys()
 
     # and without one
-    POSTGRES.recall(bench.instance, bench.server, before, _kept("cccc"))
+    POSTGRES.copies.recall(bench.instance, bench.server, before, _kept("cccc"))
     assert _rows(bench, "SELECT x FROM t") == [(1,), (2,)]
-    POSTGRES.sweep(bench.instance, bench.server, {"aaaa"}, is_awaited=True)
+    POSTGRES.copies.sweep(bench.instance, bench.server, {"aaaa"}, is_awaited=True)
     assert {name for name in _oids(bench) if name.startswith("devstack_")} == {"devstack_aaaa_0", "devstack_aaaa_1"}
 
 
@@ -101,12 +101,12 @@ def test_whoever_is_connected_is_sent_away_at_once(make_bench: MakeBench) -> Non
     bench = make_bench("postgres")
     bench.up()
     kept = _kept("aaaa")
-    POSTGRES.keep(bench.instance, bench.server, kept.runner, kept.token)
-    POSTGRES.spare(bench.instance, bench.server, kept)
+    POSTGRES.copies.keep(bench.instance, bench.server, kept.runner, kept.token)
+    POSTGRES.copies.spare(bench.instance, bench.server, kept)
     assert until(lambda: "devstack_aaaa_0_spare" in _oids(bench))
     with psycopg.connect(POSTGRES.url(bench.instance).reveal()) as session:
         session.execute("CREATE TABLE t (x int)")
-        POSTGRES.recall(bench.instance, bench.server, kept, _kept("bbbb"))
+        POSTGRES.copies.recall(bench.instance, bench.server, kept, _kept("bbbb"))
         with pytest.raises(psycopg.OperationalError):
             session.execute("SELECT 1")
     assert _rows(bench, "SELECT to_regclass('t')") == [(None,)]
@@ -116,15 +116,15 @@ def test_a_copy_that_is_gone_changes_nothing(make_bench: MakeBench) -> None:
     bench = make_bench("postgres")
     bench.up()
     kept = _kept("aaaa")
-    POSTGRES.keep(bench.instance, bench.server, kept.runner, kept.token)
-    POSTGRES.sweep(bench.instance, bench.server, (), is_awaited=True)
+    POSTGRES.copies.keep(bench.instance, bench.server, kept.runner, kept.token)
+    POSTGRES.copies.sweep(bench.instance, bench.server, (), is_awaited=True)
     before = _oids(bench)
     with pytest.raises(DataError, match="copies any more"):
-        POSTGRES.recall(bench.instance, bench.server, kept, _kept("bbbb"))
+        POSTGRES.copies.recall(bench.instance, bench.server, kept, _kept("bbbb"))
     assert _oids(bench) == before
     bench.kill()
     with pytest.raises(ProcessError, match="can't be copied"):
-        POSTGRES.recall(bench.instance, bench.server, kept, _kept("bbbb"))
+        POSTGRES.copies.recall(bench.instance, bench.server, kept, _kept("bbbb"))
 
 
 # --- Redis -----------------------------------------------------------------------------------------------------------
@@ -164,6 +164,32 @@ def test_keys_of_every_type_go_and_come_back_with_what_is_left_of_their_lives(ma
         REDIS.recall(bench.instance, bench.server, before, after)
         assert client.get("key 7") == b"changed"
         assert not fifth.exists("hash")
+
+
+@BOTH
+def test_keys_as_the_server_dumped_them_go_into_a_file_that_any_server_reads(make_bench: MakeBench) -> None:
+    bench = make_bench("redis")
+    bench.up()
+    with _client(bench) as client, _client(bench, 5) as fifth:
+        client.set("long", b"\x00\xff", ex=5000)
+        client.xadd("stream", {"f": "g"}, id="5-1")
+        client.xgroup_create("stream", "group", id="5-1")
+        fifth.hset("hash", mapping={"é": "ü"})
+        kept, target, adopted = _kept("a"), _kept("b"), _kept("c")
+        REDIS.keep(bench.instance, bench.server, kept.runner, kept.token)
+        client.flushall()
+        client.set("mine", "1")
+
+        REDIS.export(bench.instance, bench.server, kept, target.runner)
+        assert client.keys("*") == [b"mine"], "what is in use stays as it is"
+        assert target.runner.read("keys.dump") == b""
+        REDIS.adopt(bench.instance, bench.server, target.runner, "7", adopted)
+        REDIS.recall(bench.instance, bench.server, adopted, _kept("d"))
+        assert sorted(client.keys("*")) == [b"long", b"stream"]
+        assert client.get("long") == b"\x00\xff"
+        assert 4900 < client.ttl("long") <= 5000
+        assert client.xinfo_groups("stream")[0]["name"] == b"group"
+        assert fifth.hgetall("hash") == {"é".encode(): "ü".encode()}
 
 
 @pytest.mark.parametrize("harm", ["cut", "foreign"])
