@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
 
 from devstack.profile.model import Service
 from devstack.services import Instance, Kept, Runner, Server
 from devstack.services import _postgres_portable as portable
 from devstack.services import _postgres_snapshots as snapshots
 from devstack.services._postgres_copies import dump, load
-from devstack.services._postgres_sessions import Session, translated
+from devstack.services._postgres_sessions import translated
+
+if TYPE_CHECKING:
+    from devstack.services._postgres_sessions import Session
 
 
 class PostgresCopies:
