@@ -59,7 +59,7 @@ def test_documents_are_those_of_the_contract(monkeypatch: pytest.MonkeyPatch) ->
         "id": "migrate:run", "target": "migrate", "action": "run", "cause": "not done yet with this data",
         "needs": ["python:install"], "destructive": False,
     }  # fmt: skip
-    assert list(status) == ["stack", "services", "processes", "busy"]
+    assert list(status) == ["stack", "services", "processes", "busy", "shortage"]
     assert urls == {
         "urls": {"web": "http://127.0.0.1:8000", "postgres": "postgresql://shop:***@127.0.0.1:5432/shop"}, "notes": [],
     }
