@@ -250,12 +250,13 @@ class SaveSnapshot(Action):
 @dataclass(frozen=True)
 class RestoreSnapshot(Action):
     """Bring back what is kept under a name; what is there becomes the snapshot `before`. only: of these services, ()
-    for all that it has."""
+    for all that it has. tasks: those that change what came back in this very run."""
 
     verb: ClassVar[str] = "restore"
     name: str
     before: str
     only: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

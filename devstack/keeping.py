@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from devstack.actions import EmptyData, KeepSeed, MakeSpare, PlantSeed, RestoreSnapshot, SaveSnapshot, stop_of
@@ -38,8 +38,9 @@ def late(profile: Profile, state: State, goal: Up) -> Up:
     return goal
 
 
-def calm(draft: Draft, goal: Up, state: State) -> None:
-    """End every process, then save or restore what the services hold."""
+def calm(draft: Draft, goal: Up, state: State, changing: Sequence[str]) -> None:
+    """End every process, then save or restore what the services hold. changing: tasks that will run on what came back.
+    """
     if not (goal.save or goal.restore or goal.empty):
         return
     cause = "nobody may write while data is copied" if goal.save else "nobody may write while data is exchanged"
@@ -53,7 +54,7 @@ def calm(draft: Draft, goal: Up, state: State) -> None:
         draft.add(DATA, SaveSnapshot(goal.save, goal.why), cause, needs=needs)
     of = f" of {few(goal.only)}" if goal.only else ""
     if goal.restore:
-        restored = RestoreSnapshot(goal.restore, goal.before, goal.only)
+        restored = RestoreSnapshot(goal.restore, goal.before, goal.only, () if goal.calm else tuple(changing))
         draft.add(DATA, restored, f"back to {goal.restore}{of}; what is there becomes {goal.before}", needs=needs)
     if goal.empty:
         what = f"what waits in the queues{of}" if goal.empty == "queues" else f"the data{of}"

@@ -89,6 +89,10 @@ class SnapshotPerformers:
         why = f"what was there before {action.name} was restored"
         self._finish(actions.SaveSnapshot(begun.before, why, "replaced"), begun.token, parts, is_awaited=False)
         self._tools.store.update(lambda record: recalled(self._tools.profile, record, manifest, parts))
+        if action.tasks and manifest.origin == "automatic":
+            # a task that fails on what came back can go back to it
+            pending = " ".join((action.name, *action.tasks))
+            self._tools.store.update(lambda record: replace(record, pending=pending))
         self._snapshots.restore_ends()
 
     def empty(self, action: actions.EmptyData, report: Report) -> None:
