@@ -63,13 +63,13 @@ def test_a_snapshot_that_was_tampered_with_is_refused_before_anything_is_touched
     mini.redis("SET", "mine", "saved")
     mini.run("snapshot", "save", "one")
     mini.redis("SET", "mine", "now")
-    [file] = mini.folder.glob("snapshots/one-*/redis/keys.jsonl")
+    [file] = mini.folder.glob("snapshots/one-*/redis/keys.dump")
     content = file.read_bytes()
     match damage:
         case "cut":
             file.write_bytes(content[:-20])
         case "flipped":
-            file.write_bytes(content.replace(b'"value"', b'"valuf"'))
+            file.write_bytes(content.replace(b"saved", b"savee"))
         case "gone":
             file.unlink()
         case "added":
