@@ -342,9 +342,10 @@ class Supervisor:
         state = self.programs(0.2).get(name)
         return supervisor_logs.since_start(self._log(name), name, state.pid) if state and state.pid else ""
 
-    def last_lines(self, name: str, count: int) -> tuple[str, ...]:
-        """The last lines that a program's processes have said, repetitions told once; none where there are none."""
-        return supervisor_logs.folded(supervisor_logs.last_words(self._log(name), name).splitlines())[-count:]
+    def last_lines(self, name: str, count: int, runs: int = 1) -> tuple[str, ...]:
+        """The last lines that a program's last processes have said, repetitions told once; none where there are none.
+        runs: so many of those that said anything."""
+        return supervisor_logs.folded(supervisor_logs.last_words(self._log(name), name, runs).splitlines())[-count:]
 
     def _log(self, name: str) -> str:
         path = self.log_path(name)

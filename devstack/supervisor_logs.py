@@ -37,11 +37,13 @@ def tail(path: Path, limit: int = _LIMIT) -> str:
     return data.decode(errors="replace")
 
 
-def last_words(log: str, name: str) -> str:
-    """What the last of a program's processes that said anything said, without the line its environment script began
-    with; the whole log where that isn't there any more."""
-    spoken, *runs = re.split(rf"^\[devstack\] {re.escape(name)} pid \d+\n", log, flags=re.MULTILINE)
-    return next((run for run in reversed(runs) if run.strip()), spoken)
+def last_words(log: str, name: str, runs: int = 1) -> str:
+    """What the last of a program's processes that said anything said, without the lines their environment scripts began
+    with; the whole log where none of those is there any more. runs: so many of them, since one that has just begun
+    hasn't come to it yet."""
+    spoken, *all_runs = re.split(rf"^\[devstack\] {re.escape(name)} pid \d+\n", log, flags=re.MULTILINE)
+    told = [run for run in all_runs if run.strip()][-runs:]
+    return "".join(told) if told else spoken
 
 
 def folded(lines: Sequence[str]) -> tuple[str, ...]:

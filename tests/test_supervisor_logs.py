@@ -21,3 +21,10 @@ def test_the_last_process_that_said_anything_is_heard() -> None:
     assert last_words("rotated\n[devstack] web pid 3\n", "web") == "rotated\n"
     assert last_words("rotated\n", "web") == "rotated\n"
     assert last_words("", "web") == ""
+
+
+def test_a_process_that_has_just_begun_hides_nothing_of_the_one_before() -> None:
+    log = "[devstack] redis pid 1\nbegins\nBad file\n[devstack] redis pid 2\nbegins\n"
+    assert last_words(log, "redis") == "begins\n"
+    assert last_words(log, "redis", 2) == "begins\nBad file\nbegins\n"
+    assert last_words(log, "redis", 9) == "begins\nBad file\nbegins\n"

@@ -333,7 +333,8 @@ class Performers:
         left = self._in_background(name, now)
         if not left:
             self._ensure_not_outrun(name)
-            return self._with_log(self._explained(error, name), name)
+            # the newest may have been started again this very moment
+            return self._with_log(self._explained(error, name, 1 + (now.restarts if now else 0)), name)
         last = self._supervisor.last_lines(name, _LINES - 1)
         self._supervisor.stop_program(name, 10.0)
         return ProcessError(
@@ -352,11 +353,12 @@ class Performers:
                 fixed = programs.is_fixed(self._profile, port_name)
                 raise port_taken(port_name, port, str(holder), fixed=fixed)
 
-    def _explained(self, error: ProcessError, program: str) -> ProcessError:
-        """With what is wrong, where the last lines of its log say it."""
-        cause = last_words.cause(self._last_lines(program, _SEARCHED))
-        lines = self._last_lines(program, _SEARCHED) if program in self._state.services else ()
-        if said := said_by_a_server(self._profile.services, cause or "\n".join(lines)):
+    def _explained(self, error: ProcessError, program: str, runs: int = 1) -> ProcessError:
+        """With what is wrong, where the last lines of its log say it. runs: processes that it had so far."""
+        lines = self._last_lines(program, _SEARCHED, runs)
+        cause = last_words.cause(lines)
+        texts = lines if program in self._state.services else ()
+        if said := said_by_a_server(self._profile.services, cause or "\n".join(texts)):
             error.why, error.fix = said
         elif cause:
             error.why = f"{cause} ({error.why})"
@@ -367,9 +369,10 @@ class Performers:
         error.evidence = error.evidence or self._last_lines(program, _LINES)
         return error
 
-    def _last_lines(self, program: str, count: int) -> tuple[str, ...]:
-        source = self._containers if self._is_contained(program) else self._supervisor
-        return source.last_lines(program, count)
+    def _last_lines(self, program: str, count: int, runs: int = 1) -> tuple[str, ...]:
+        if self._is_contained(program):
+            return self._containers.last_lines(program, count)
+        return self._supervisor.last_lines(program, count, runs)
 
     def _ensure_free(self, port_name: str, port: int) -> None:
         # the one before may have gone this very moment: its socket goes with it
