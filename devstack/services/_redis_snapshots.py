@@ -60,9 +60,9 @@ def keep(runner: Runner, connect: Connect) -> None:
 def recall(instance: Instance, kept: Runner, before: Runner, connect: Connect) -> None:
     """Exchange all keys for those that are kept; `before` gets those that were there. Raises DataError where the server
     can't read them: nothing is changed then."""
-    parts = list(_parts(kept.read(FILE)))
+    found = list(parts(kept.read(FILE)))
     with connect() as session:
-        for _, part in parts[:1]:
+        for _, part in found[:1]:
             if refusal := session.one(b"EVAL", _TRY, b"0", part):
                 raise DataError(
                     "snapshot-unreadable", f"{instance.name} can't read its snapshot", why=refusal.decode(),
@@ -71,28 +71,28 @@ def recall(instance: Instance, kept: Runner, before: Runner, connect: Connect) -
         if not before.read(FILE):
             # else a run that was cut short has written it already
             before.write(FILE, b"".join((_MAGIC, *_dumped(session))))
-        _put(session, parts)
+        _put(session, found)
 
 
 def put(kept: Runner | None, connect: Connect) -> None:
     """Hold just the keys that are kept, None for none."""
-    parts = list(_parts(kept.read(FILE))) if kept else []
+    found = list(parts(kept.read(FILE))) if kept else []
     with connect() as session:
-        _put(session, parts)
+        _put(session, found)
 
 
 def entries(kept: Runner, session: Session) -> Iterator[tuple[int, bytes, int, bytes]]:
     """Database, key, when it expires (milliseconds since the epoch, 0 for never) and content, as the server dumped it.
     Raises WireError."""
-    for database, part in _parts(kept.read(FILE)):
+    for database, part in parts(kept.read(FILE)):
         found = session.one(b"EVAL", _UNPACK, b"0", part)
         for key, expires, value in zip(found[::3], found[1::3], found[2::3], strict=True):
             yield database, key, int(expires), value
 
 
-def _put(session: Session, parts: Sequence[tuple[int, bytes]]) -> None:
+def _put(session: Session, found: Sequence[tuple[int, bytes]]) -> None:
     session.one(b"FLUSHALL", b"ASYNC")
-    for database, part in parts:
+    for database, part in found:
         session.one(b"SELECT", b"%d" % database)
         session.one(b"EVAL", _RESTORE, b"0", part)
 
@@ -114,8 +114,8 @@ def _dumped(session: Session) -> Iterator[bytes]:
                 break
 
 
-def _parts(text: bytes) -> Iterator[tuple[int, bytes]]:
-    """Raises WireError for what is no whole copy."""
+def parts(text: bytes) -> Iterator[tuple[int, bytes]]:
+    """Database, and what a script of the server packs, of each part. Raises WireError for what is no whole copy."""
     if not text.startswith(_MAGIC):
         raise WireError("its copy is damaged")
     at = len(_MAGIC)

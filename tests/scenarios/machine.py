@@ -214,7 +214,7 @@ class Project:
         self.write("seed.py", f"import pathlib, time\n{HOLD}\n{self.read('seed.py')}")
         return self.root / "var" / "go"
 
-    def redis(self, command: str, *words: str) -> Any:
+    def redis(self, command: str, *words: str | bytes) -> Any:
         """Ask the project's Redis."""
         import redis
 

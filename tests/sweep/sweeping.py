@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 import psutil
 
 from devstack.output import documents
+from devstack.services._redis_snapshots import FILE, parts
 from devstack.stack import Options, Stack, Up
 from devstack.system import System
 from tests.scenarios.machine import MINI, Machine, Project, below, finish, lives
@@ -171,9 +171,15 @@ def kept(project: Project, name: str) -> dict[str, str]:
     made = {found["made"]: folder for found, folder in whole if found["name"] == name}
     if not made:
         return {}
-    lines = (made[max(made)] / "redis" / "keys.jsonl").read_text().splitlines()
-    entries = [json.loads(line) for line in lines if line]
-    return {b64decode(one["key"]).decode(): b64decode(one["value"][0]).decode() for one in entries}
+    found: dict[str, str] = {}
+    for _, part in parts((made[max(made)] / "redis" / FILE).read_bytes()):
+        items = project.redis("EVAL", "return cmsgpack.unpack(ARGV[1])", "0", part)
+        for key, value in zip(items[::3], items[2::3], strict=True):
+            # only the server reads what it has dumped
+            project.redis("RESTORE", "swept", "0", value, "REPLACE")
+            found[key.decode()] = project.redis("GET", "swept").decode()
+            project.redis("DEL", "swept")
+    return found
 
 
 def orphans(project: Project) -> list[str]:
