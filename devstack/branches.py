@@ -18,13 +18,13 @@ from devstack.actions import (
     StopProgram,
 )
 from devstack.due import why_due
+from devstack.keeping import COPIED
 from devstack.plan import Step, Up
 from devstack.profile import graph
 from devstack.profile.model import Profile, Task, name_from
 from devstack.services import kind_of
 from devstack.state import Branch, State, TaskState
 
-_WHY = "nobody may write while data is copied"
 #: what of a plan says that something isn't as this branch wants it
 _TELLING = (CreateEnvironment, LinkEnvironment, FetchServer, RunTask, StopProgram, StopContainer)
 _MOST = 40
@@ -77,7 +77,7 @@ def works_on(profile: Profile, state: State, task: str) -> bool:
 
 def why_anew(save: SaveSnapshot | None, *, is_running: bool) -> str:
     """Why a process that runs has to be started anew, "" where it needn't be."""
-    return _WHY if save is not None and is_running else ""
+    return COPIED if save is not None and is_running else ""
 
 
 def notes(branch: Branch, steps: Collection[Step]) -> Iterator[str]:
@@ -89,7 +89,7 @@ def notes(branch: Branch, steps: Collection[Step]) -> Iterator[str]:
         for step in steps:
             # whoever ends because the branch lacks it isn't started again; whoever ends for a copy isn't stale
             is_stop = isinstance(step.action, StopProgram | StopContainer)
-            if isinstance(step.action, _TELLING) and step.target not in told and step.cause != _WHY:
+            if isinstance(step.action, _TELLING) and step.target not in told and step.cause != COPIED:
                 told.add(step.target)
                 gone = " (ends)" if is_stop and step.target not in started else ""
                 yield f"{step.target}{gone}: {step.cause}, since branch {was}"

@@ -15,13 +15,20 @@ from devstack.state import ProgramState, State
 DATA = "data"
 #: whoever uses data comes after these
 DONE = (f"{DATA}:save", f"{DATA}:restore", f"{DATA}:empty", f"{DATA}:seed")
+#: why processes end for a while
+COPIED, EXCHANGED = "nobody may write while data is copied", "nobody may write while data is exchanged"
 
 
 def why_anew(goal: Up, now: ProgramState) -> str:
     """Why a process that runs has to be started anew, "" where it needn't be."""
-    if goal.calm or not now.is_running or not (goal.save or goal.restore):
-        return ""
-    return "nobody may write while data is copied" if goal.save else "nobody may write while data is exchanged"
+    return "" if goal.calm or not now.is_running else _why_calm(goal)
+
+
+def _why_calm(goal: Up) -> str:
+    """Why processes must be at rest for a goal, "" where they needn't be."""
+    if goal.save:
+        return COPIED
+    return EXCHANGED if goal.restore or goal.empty else ""
 
 
 def late(profile: Profile, state: State, goal: Up) -> Up:
@@ -41,9 +48,8 @@ def late(profile: Profile, state: State, goal: Up) -> Up:
 def calm(draft: Draft, goal: Up, state: State, changing: Sequence[str]) -> None:
     """End every process, then save or restore what the services hold. changing: tasks that will run on what came back.
     """
-    if not (goal.save or goal.restore or goal.empty):
+    if not (cause := _why_calm(goal)):
         return
-    cause = "nobody may write while data is copied" if goal.save else "nobody may write while data is exchanged"
     stops = [
         f"{name}:stop" if f"{name}:stop" in draft else draft.add(name, stop_of(name, now), cause)
         for name, now in state.live.items() if name not in state.services and now.is_running
@@ -118,5 +124,5 @@ def spare(draft: Draft, profile: Profile, goal: Up) -> None:
     name = reset_to(profile)
     made = f"snapshot {name}:save" if f"snapshot {name}:save" in draft else ""
     if made or (name and name in (goal.restore, goal.save)):
-        needs = draft.ids
+        needs = [step.id for step in draft.steps]
         draft.add("spare copy", MakeSpare(name), f"the next reset goes to {name}", needs=needs, optional=True)

@@ -151,10 +151,6 @@ class Draft:
         return tuple(known)
 
     @property
-    def ids(self) -> tuple[str, ...]:
-        return tuple(self._steps)
-
-    @property
     def steps(self) -> tuple[Step, ...]:
         return tuple(self._steps.values())
 

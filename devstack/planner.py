@@ -100,7 +100,8 @@ class _Up:
         for name, service in services.items():
             self._data(name, service)
             self._service(name, service)
-        keeping.calm(self.draft, self.goal, self.state, branches.changing(self.profile, self.state))
+        changing = branches.changing(self.profile, self.state) if self.goal.restore else ()
+        keeping.calm(self.draft, self.goal, self.state, changing)
         if self.goal.calm:
             return self._finished()
         self._seed = keeping.plant(self.draft, self.state, self.profile, self.wanted)

@@ -107,12 +107,8 @@ def recall(instance: Instance, kept: Runner, before: Runner, control: Control) -
     if not before.read(_MESSAGES):
         # a run that was cut short has written it already
         dump(instance, before, control)
-    wanted = {(one["vhost"], one["name"]) for one in json.loads(kept.read(_DEFINITIONS))["queues"]}
-    there = [(one["vhost"], one["name"]) for one in json.loads(before.read(_DEFINITIONS))["queues"]]
-    for vhost in dict.fromkeys(vhost for vhost, _ in there):
-        with session(instance, vhost, _EACH) as opened:
-            for name in [name for of, name in there if of == vhost]:
-                _empty(opened, name, is_wanted=(vhost, name) in wanted)
+    wanted = {_of(one) for one in _queues(kept)}
+    _empty_all(instance, [(_of(one), _of(one) in wanted) for one in _queues(before)])
     load(instance, kept, control)
 
 
@@ -128,11 +124,7 @@ def seed(instance: Instance, runner: Runner, control: Control) -> None:
 def plant(instance: Instance, runner: Runner | None, scratch: Runner, control: Control) -> None:
     """Hold just the queues of a seed, None for none. scratch: for what is there now."""
     control.save(scratch)
-    there = [(one["vhost"], one["name"]) for one in json.loads(scratch.read(_DEFINITIONS))["queues"]]
-    for vhost in dict.fromkeys(vhost for vhost, _ in there):
-        with session(instance, vhost, _EACH) as opened:
-            for name in [name for of, name in there if of == vhost]:
-                _empty(opened, name, is_wanted=False)
+    _empty_all(instance, [(_of(one), False) for one in _queues(scratch)])
     if runner is not None:
         load(instance, runner, control)
 
@@ -141,13 +133,29 @@ def clear(instance: Instance, before: Runner, control: Control, *, only_messages
     """Remove every queue, or what waits in it; `before` gets what was there."""
     if not before.read(_MESSAGES):
         dump(instance, before, control)
-    found = json.loads(before.read(_DEFINITIONS))["queues"]
     # nobody takes what is in a stream, and a broker purges none
-    there = [(one["vhost"], one["name"]) for one in found if not only_messages or one.get("type") != "stream"]
-    for vhost in dict.fromkeys(vhost for vhost, _ in there):
+    there = [one for one in _queues(before) if not only_messages or one.get("type") != "stream"]
+    _empty_all(instance, [(_of(one), only_messages) for one in there])
+
+
+def _queues(runner: Runner) -> list[dict[str, Any]]:
+    """Those of a dump's definitions."""
+    found: list[dict[str, Any]] = json.loads(runner.read(_DEFINITIONS))["queues"]
+    return found
+
+
+def _of(queue: Mapping[str, Any]) -> tuple[str, str]:
+    """Its vhost and name."""
+    return queue["vhost"], queue["name"]
+
+
+def _empty_all(instance: Instance, queues: Sequence[tuple[tuple[str, str], bool]]) -> None:
+    """Remove queues, by vhost and name; those that are wanted only lose what waits in them."""
+    for vhost in dict.fromkeys(vhost for (vhost, _), _ in queues):
         with session(instance, vhost, _EACH) as opened:
-            for name in [name for of, name in there if of == vhost]:
-                _empty(opened, name, is_wanted=only_messages)
+            for (of, name), is_wanted in queues:
+                if of == vhost:
+                    _empty(opened, name, is_wanted=is_wanted)
 
 
 def _empty(opened: Any, queue: str, *, is_wanted: bool) -> None:

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from devstack import contained
 from devstack.errors import ProcessError
+from devstack.services import Copies, kind_of
 from devstack.stack.machinery import Tools
 from devstack.state import ServiceState
 
 #: seconds that one program may take
 _LONG = 3600.0
 _INSIDE = "/tmp/devstack-copy"  # noqa: S108 - in a container of our own
+
+
+def with_copies(services: Mapping[str, ServiceState]) -> dict[str, ServiceState]:
+    """The services whose data can be copied."""
+    return {name: one for name, one in services.items() if kind_of(name, one.instance.declaration).copies}
+
+
+def copies_of(service: ServiceState) -> Copies:
+    """How the data of a service is copied that `with_copies` has let through."""
+    copies = kind_of(service.instance.name, service.instance.declaration).copies
+    if copies is None:
+        raise LookupError(f"the data of {service.instance.name} can't be copied")
+    return copies
+
+
+def at_once(services: Collection[ServiceState], act: Callable[[ServiceState], None]) -> None:
+    """Do it for all services at the same time. Raises the first error, once all have ended."""
+    with ThreadPoolExecutor(max(1, len(services))) as pool:
+        for done in [pool.submit(act, service) for service in services]:
+            done.result()
 
 
 class Copying:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets as random
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from devstack import actions
@@ -12,11 +11,11 @@ from devstack.actions import Action
 from devstack.checkout import Git
 from devstack.executor import Performer, Report
 from devstack.plan import few
-from devstack.services import Copies, Kept, kind_of
+from devstack.services import Kept
 from devstack.snapshots import Manifest, Part, Restore, Snapshots
 from devstack.stack.branching import LARGE, surplus
 from devstack.stack.brokers import queues
-from devstack.stack.copying import Copying
+from devstack.stack.copying import Copying, at_once, copies_of, with_copies
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Observer
 from devstack.stack.recalling import emptied, recalled
@@ -51,7 +50,7 @@ class SnapshotPerformers:
         done = self._tools.store.load().tasks
 
         def keep(service: ServiceState) -> None:
-            _copies(service).keep(service.instance, service.server, self._copying(key, service), token)
+            copies_of(service).keep(service.instance, service.server, self._copying(key, service), token)
 
         self._each(keep)
         self._finish(action, token, is_awaited=True, done=done)
@@ -72,7 +71,7 @@ class SnapshotPerformers:
 
         def make(service: ServiceState) -> None:
             kept = Kept(self._copying(manifest.key, service), manifest.token)
-            _copies(service).spare(service.instance, service.server, kept)
+            copies_of(service).spare(service.instance, service.server, kept)
 
         self._each(make, manifest.services)
 
@@ -83,7 +82,7 @@ class SnapshotPerformers:
 
         def recall(service: ServiceState) -> None:
             kept = Kept(self._copying(manifest.key, service), manifest.token)
-            _copies(service).recall(service.instance, service.server, kept, self._before(begun, service))
+            copies_of(service).recall(service.instance, service.server, kept, self._before(begun, service))
 
         self._each(recall, parts)
         why = f"what was there before {action.name} was restored"
@@ -103,9 +102,9 @@ class SnapshotPerformers:
             before = self._before(begun, service)
             if action.queues:
                 parts = queues(self._tools.profile).get(service.instance.name, ())
-                _copies(service).drain(service.instance, service.server, parts, before)
+                copies_of(service).drain(service.instance, service.server, parts, before)
             else:
-                _copies(service).clear(service.instance, service.server, before)
+                copies_of(service).clear(service.instance, service.server, before)
 
         self._each(clear, dict.fromkeys(action.services))
         why = f"what was there before {what}{few(action.services)} went"
@@ -143,22 +142,17 @@ class SnapshotPerformers:
         kept = {one.token for one in self._snapshots.every()}
 
         def sweep(service: ServiceState) -> None:
-            _copies(service).sweep(service.instance, service.server, kept, is_awaited=is_awaited)
+            copies_of(service).sweep(service.instance, service.server, kept, is_awaited=is_awaited)
 
         self._each(sweep)
 
     @property
     def _kept(self) -> dict[str, ServiceState]:
         """The services whose data can be copied."""
-        services = self._observer.with_data(self._state).services
-        return {name: one for name, one in services.items() if kind_of(name, one.instance.declaration).copies}
+        return with_copies(self._observer.with_data(self._state).services)
 
     def _each(self, act: Callable[[ServiceState], None], names: Mapping[str, object] | None = None) -> None:
-        """Do it for all services at the same time. Raises the first error, once all have ended."""
-        services = [one for name, one in self._kept.items() if names is None or name in names]
-        with ThreadPoolExecutor(max(1, len(services))) as pool:
-            for done in [pool.submit(act, service) for service in services]:
-                done.result()
+        at_once([one for name, one in self._kept.items() if names is None or name in names], act)
 
     def _copying(self, name: str, service: ServiceState) -> Copying:
         folder = self._snapshots.files(name, service.instance.name)
@@ -175,7 +169,7 @@ class SnapshotPerformers:
 
     def _part(self, service: ServiceState, key: str, token: str) -> Part:
         files = self._snapshots.files(key, service.instance.name)
-        inside = _copies(service).kept_size(service.instance, token)
+        inside = copies_of(service).kept_size(service.instance, token)
         size = inside + self._tools.system.tree_size(files)
         version = service.probe.version if service.probe and service.probe.version else service.server.version
         return Part(version, service.runtime, service.generation, size, self._tools.system.tree_digests(files))
@@ -187,11 +181,3 @@ class SnapshotPerformers:
 
 def _without(owed: Mapping[str, str], name: str) -> dict[str, str]:
     return {task: snapshot for task, snapshot in owed.items() if snapshot != name}
-
-
-def _copies(service: ServiceState) -> Copies:
-    """Of a service that `_each` and `_kept` have let through."""
-    copies = kind_of(service.instance.name, service.instance.declaration).copies
-    if copies is None:
-        raise LookupError(f"the data of {service.instance.name} can't be copied")
-    return copies

@@ -12,7 +12,6 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,8 +24,8 @@ from devstack.executor import Performer, Report, UnneededError
 from devstack.profile import graph
 from devstack.profile.model import Ask, Generate
 from devstack.render import reveal
-from devstack.services import Copies, kind_of
-from devstack.stack.copying import Copying
+from devstack.services import Copies
+from devstack.stack.copying import Copying, at_once, copies_of, with_copies
 from devstack.stack.machinery import Tools
 from devstack.stack.paths import Places, Project
 from devstack.state import Seeding, ServiceState, State
@@ -49,7 +48,7 @@ def marker(project: Project) -> Path:
 
 def is_due(tools: Tools, state: State) -> bool:
     """Has nobody put anything into the data yet? What a killed run has put in is nobody's."""
-    kept = _kept(state)
+    kept = with_copies(state.services)
     is_fresh = bool(kept) and not any(service.has_data for service in kept.values())
     return is_fresh or marker(tools.project).exists()
 
@@ -76,15 +75,10 @@ def _story(seed: DataSeed) -> str:
     return f"a seed of {time.strftime('%Y-%m-%d %H:%M', time.gmtime(seed.made))} UTC, made in {Path(seed.root).name}"
 
 
-def _kept(state: State) -> dict[str, ServiceState]:
-    """The services whose data can be copied."""
-    return {name: one for name, one in state.services.items() if kind_of(name, one.instance.declaration).copies}
-
-
 def _eligible(tools: Tools, state: State) -> Iterator[str]:
     """Tasks with a snapshot, after which the data is what they and those before have made, and nothing else. In the
     order in which they run."""
-    profile, kept = tools.profile, _kept(state)
+    profile, kept = tools.profile, with_copies(state.services)
     for name in graph.order(profile):
         if name not in profile.tasks or not profile.tasks[name].snapshot:
             continue
@@ -100,7 +94,7 @@ def _key(tools: Tools, state: State, name: str) -> str:
     """What the data depends on that a task leaves; "" where that can't be told."""
     profile = tools.profile
     parts: list[object] = [_FORM, sys.platform, platform.machine(), profile.name]
-    for service in _kept(state).values():
+    for service in with_copies(state.services).values():
         declaration = service.instance.declaration.model_dump(mode="json", exclude={"port", "memory"})
         parts += [service.instance.name, service.server.kind, service.server.version, service.runtime]
         parts += [service.instance.user, json.dumps(declaration, sort_keys=True)]
@@ -232,13 +226,4 @@ class SeedPerformers:
         return Copying(self._tools, self._state.stack, service, folder / service.instance.name)
 
     def _each(self, act: Callable[[ServiceState, Copies], None]) -> None:
-        """Do it for all services at the same time. Raises the first error, once all have ended."""
-        services = _kept(self._state)
-        with ThreadPoolExecutor(max(1, len(services))) as pool:
-            for done in [pool.submit(self._act, act, service) for service in services.values()]:
-                done.result()
-
-    def _act(self, act: Callable[[ServiceState, Copies], None], service: ServiceState) -> None:
-        copies = kind_of(service.instance.name, service.instance.declaration).copies
-        if copies is not None:
-            act(service, copies)
+        at_once(with_copies(self._state.services).values(), lambda service: act(service, copies_of(service)))
