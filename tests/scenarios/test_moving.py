@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from devstack.runtimes.docker import Engine
-from tests.engine_bench import ensure_image, sweep, this_machines_engine
+from tests.engine_bench import sweep
 from tests.scenarios import trio
 from tests.scenarios.machine import Machine, until
 from tests.scenarios.trio import Trio
@@ -18,10 +18,7 @@ from tests.scenarios.trio import Trio
 
 @pytest.fixture
 def engine() -> Engine:
-    found = this_machines_engine()
-    for image in ("postgres:16", "redis:7", "rabbitmq:3"):
-        ensure_image(found, image)
-    return found
+    return trio.ensure_images()
 
 
 @pytest.fixture

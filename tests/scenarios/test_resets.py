@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import redis
 
-from tests.engine_bench import ensure_image, sweep, this_machines_engine
+from tests.engine_bench import sweep, this_machines_engine
 from tests.scenarios import trio
 from tests.scenarios.machine import Machine, Project, until
 from tests.scenarios.trio import Trio
@@ -35,10 +35,7 @@ with psycopg.connect(os.environ["PG"], autocommit=True) as session:
 
 @pytest.fixture(params=["native", "docker"])
 def stack(request: pytest.FixtureRequest, machine: Machine) -> Iterator[Trio]:
-    machine.environ["DEVSTACK_RUNTIME"] = request.param
-    if request.param == "docker":
-        for image in ("postgres:16", "redis:7", "rabbitmq:3"):
-            ensure_image(this_machines_engine(), image)
+    trio.settle_on(machine, request.param)
     made = trio.make(machine)
     made.project.edit("devstack.toml", '"python seed.py"', '"python seed.py"\nneeds = []')
     made.project.trust()

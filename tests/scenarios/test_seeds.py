@@ -15,22 +15,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.engine_bench import ensure_image, sweep, this_machines_engine
+from tests.engine_bench import sweep, this_machines_engine
+from tests.scenarios import trio
 from tests.scenarios.machine import Machine, Project, commit, git, until
 from tests.scenarios.trio import Trio
 
-PROFILE = """name = "trio"
+PROFILE = f"""name = "trio"
 [python]
 packages = ["psycopg[binary]", "redis", "amqp"]
-[services.postgres]
-databases = ["trio", "other"]
-[services.redis]
-[services.rabbitmq]
-[env]
-PG = "${services.postgres.url}"
-REDIS = "${services.redis.url}"
-AMQP = "${services.rabbitmq.url}"
-[tasks.migrate]
+{trio.SERVICES}[tasks.migrate]
 run = "python migrate.py"
 inputs = ["migrations/*.sql"]
 needs = ["postgres"]
@@ -128,11 +121,7 @@ def _own_cache(machine: Machine) -> None:
 @pytest.fixture
 def clones(machine: Machine, request: pytest.FixtureRequest) -> Iterator[Clones]:
     runtime = getattr(request, "param", "native")
-    machine.environ["DEVSTACK_RUNTIME"] = runtime
-    if runtime == "docker":
-        engine = this_machines_engine()
-        for image in ("postgres:16", "redis:7", "rabbitmq:3"):
-            ensure_image(engine, image)
+    trio.settle_on(machine, runtime)
     _own_cache(machine)
     origin = machine.folder / "origin"
     (origin / "migrations").mkdir(parents=True)

@@ -13,7 +13,7 @@ import pytest
 import redis
 from psycopg import sql
 
-from tests.engine_bench import ensure_image, sweep, this_machines_engine
+from tests.engine_bench import sweep, this_machines_engine
 from tests.scenarios import trio
 from tests.scenarios.machine import Machine, Project, until
 from tests.scenarios.trio import Trio
@@ -28,11 +28,7 @@ with psycopg.connect(os.environ["PG"], autocommit=True) as session:
 
 @pytest.fixture(params=["native", "docker"])
 def stack(request: pytest.FixtureRequest, machine: Machine) -> Iterator[Trio]:
-    machine.environ["DEVSTACK_RUNTIME"] = request.param
-    if request.param == "docker":
-        engine = this_machines_engine()
-        for image in ("postgres:16", "redis:7", "rabbitmq:3"):
-            ensure_image(engine, image)
+    trio.settle_on(machine, request.param)
     made = trio.make(machine)
     made.project.write("devstack.toml", trio.PROFILE + IDLE)
     made.project.trust()

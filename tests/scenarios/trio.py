@@ -11,10 +11,11 @@ import amqp
 import psycopg
 import redis
 
+from devstack.runtimes.docker import Engine
+from tests.engine_bench import ensure_image, this_machines_engine
 from tests.scenarios.machine import Machine, Project
 
-PROFILE = """name = "trio"
-[services.postgres]
+SERVICES = """[services.postgres]
 databases = ["trio", "other"]
 [services.redis]
 [services.rabbitmq]
@@ -22,7 +23,9 @@ databases = ["trio", "other"]
 PG = "${services.postgres.url}"
 REDIS = "${services.redis.url}"
 AMQP = "${services.rabbitmq.url}"
-[tasks.seed]
+"""
+PROFILE = f"""name = "trio"
+{SERVICES}[tasks.seed]
 run = "python seed.py"
 """
 SEED = "open('seeded', 'a').write('once\\n')\n"
@@ -99,6 +102,21 @@ class Trio:
             f"{parts.hostname}:{parts.port}", parts.username, unquote(parts.password or ""),
             virtual_host=unquote(parts.path[1:]), connect_timeout=10,
         )
+
+
+def settle_on(machine: Machine, runtime: str) -> None:
+    """Everything of a machine runs so from now on; without the images the test is skipped."""
+    machine.environ["DEVSTACK_RUNTIME"] = runtime
+    if runtime == "docker":
+        ensure_images()
+
+
+def ensure_images() -> Engine:
+    """The engine that has the images of all three; without them the test is skipped."""
+    engine = this_machines_engine()
+    for image in ("postgres:16", "redis:7", "rabbitmq:3"):
+        ensure_image(engine, image)
+    return engine
 
 
 def make(machine: Machine) -> Trio:
