@@ -25,7 +25,8 @@ ProgramPhase = Literal["stopped", "starting", "running", "backoff", "stopping", 
 class ProgramState:
     """One supervisord program, or one container, as it is now. uptime: seconds. digest: of the program text that the
     process was started with, "" where none lives or has ended by itself. container: the engine's id, "" for a program;
-    a container's pid may be another machine's and isn't told."""
+    a container's pid may be another machine's and isn't told. reason: why it isn't running, or how the process before
+    this one has ended."""
 
     name: str
     phase: ProgramPhase

@@ -151,15 +151,16 @@ class Answers:
         if is_same and record and record.start != "-":
             is_same = record.names(self._system.identity(record.pid))
         status, reason = None, ""
-        if phase in ("backoff", "fatal", "exited"):
-            said = "" if phase == "exited" else info["spawnerr"]
+        restarts = record.restarts if record else 0
+        if phase in ("backoff", "fatal", "exited") or (restarts and phase in ("starting", "running")):
+            said = info["spawnerr"] if phase in ("backoff", "fatal") else ""
             status, reason = supervisor_logs.ending(self._system, self._layout, name, said)
         if phase == "exited":
             # the log may have been flooded since; a signal is -1
             status, is_same = info["exitstatus"] if info["exitstatus"] >= 0 else None, True
         return ProgramState(
             name, phase, pid, float(info["now"] - info["start"]) if pid else 0.0, status,
-            record.digest if record and is_same else "", record.restarts if record else 0, reason,
+            record.digest if record and is_same else "", restarts, reason,
         )
 
     def identity(self, name: str) -> Identity | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack.snapshots import Manifest, Snapshots
+from devstack.snapshots import Manifest, Origin, Snapshots
 from devstack.system import System
 
 
@@ -15,8 +15,8 @@ def snapshots(system: System, tmp_path: Path) -> Snapshots:
     return Snapshots(system, tmp_path / "snapshots")
 
 
-def save(snapshots: Snapshots, name: str, token: str, why: str = "") -> None:
-    manifest = Manifest(name, token, made=float(token), why=why)
+def save(snapshots: Snapshots, name: str, token: str, origin: Origin = "") -> None:
+    manifest = Manifest(name, token, made=float(token), origin=origin)
     snapshots.begin(manifest.key)
     snapshots.finish(manifest)
     snapshots.replaced(manifest)
@@ -36,7 +36,7 @@ def test_a_persons_own_is_replaced_by_the_next_of_its_name(snapshots: Snapshots)
 def test_what_a_restore_put_aside_outlives_the_next_one(snapshots: Snapshots, tmp_path: Path) -> None:
     """Someone whose restore was cut short repeats it: what it had put aside is the data that counts."""
     for token in ("1", "2", "3"):
-        save(snapshots, "before-restore", token, "what was there before mine was restored")
+        save(snapshots, "before-restore", token, "replaced")
     assert kept(snapshots) == {"before-restore": "3", "before-restore-earlier": "2"}
     snapshots.sweep()
     assert snapshots.get("before-restore-earlier").key == "before-restore-2"
@@ -45,7 +45,7 @@ def test_what_a_restore_put_aside_outlives_the_next_one(snapshots: Snapshots, tm
 
 def test_of_many_left_by_runs_that_were_cut_short_the_last_is_kept(snapshots: Snapshots) -> None:
     for token in ("1", "2", "3"):
-        manifest = Manifest("before-reset", token, made=float(token), why="x")
+        manifest = Manifest("before-reset", token, made=float(token), origin="replaced")
         snapshots.begin(manifest.key)
         snapshots.finish(manifest)
     snapshots.replaced(snapshots.get("before-reset"))

@@ -17,6 +17,8 @@ _LAST_WORDS = re.compile(
     r"|(?:\S*/)?(?:ba|da)?sh: .+: (?:command )?not found$"
 )
 _LONG = 300
+#: ends a line that a log tells once for all its neighbours
+_REPEATED = re.compile(r"  \(\d+ times\)$")
 #: said over several lines
 _AS_ROOT = "Celery doesn't run as root where it accepts pickle"
 _SAID_AT_LENGTH = ((re.compile(r"superuser privileges when the\s+worker accepts messages serialized"), _AS_ROOT),)
@@ -48,6 +50,7 @@ _COMMAND = re.compile(
 
 def cause(lines: Sequence[str]) -> str:
     """The line that says why it died, "" where none does."""
+    lines = [_REPEATED.sub("", line) for line in lines]
     text = "\n".join(lines)
     for pattern, words in _SAID_AT_LENGTH:
         if pattern.search(text):

@@ -35,7 +35,7 @@ def test_a_repository_is_cloned_and_brought_up_with_its_own_profile(machine: Mac
 
     status = project.assert_up()
 
-    assert list(status) == ["stack", "services", "processes", "busy"]
+    assert list(status) == ["stack", "services", "processes", "busy", "shortage"]
     assert_shape(status["stack"], _STACK)
     assert status["stack"]["root"] == str(project.root)
     assert [row["name"] for row in status["services"]] == ["redis"]

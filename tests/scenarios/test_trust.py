@@ -167,7 +167,7 @@ def test_whatever_says_what_runs_is_watched(mini: Project) -> None:
     trusted, a look at what runs doesn't run it either."""
     mark = mini.machine.folder / "mark"
     mini.write("devstack.toml", f'env_file = ".env"\n{mini.read("devstack.toml")}{_EVERYTHING.format(mark=mark)}')
-    mini.write(".env", "TOKEN=canary-one\n")
+    mini.write(".env", "TOKEN=parakeet-one\n")
     mini.write("template.in", "${project.root}\n")
     for name in ("task", "ping"):
         mini.write(f"scripts/{name}.sh", "#!/bin/sh\n")
@@ -176,7 +176,7 @@ def test_whatever_says_what_runs_is_watched(mini: Project) -> None:
     mini.run("up", "pinged", "scripted")
 
     for name, line in (
-        (".env", "TOKEN=canary-two"), ("template.in", "more"), ("scripts/task.sh", f"touch {mark}"),
+        (".env", "TOKEN=parakeet-two"), ("template.in", "more"), ("scripts/task.sh", f"touch {mark}"),
         ("scripts/ping.sh", f"touch {mark}"), ("devstack.toml", "# more"),
     ):
         before = mini.read(name)
@@ -184,14 +184,15 @@ def test_whatever_says_what_runs_is_watched(mini: Project) -> None:
         done = mini.run("up", "--json", code=9)
         assert [change["file"] for change in done.error["changes"]] == [name]
         assert (f"+{line}" in done.text) is (name != ".env")
-        assert "canary" not in done.text
+        assert "parakeet" not in done.text
         for words in (("status",), ("plan",), ("urls",)):
             mini.run(*words)
         assert not mark.exists()
         mini.write(name, before)
     mini.run("up", "pinged", "scripted")
+    # the state of all tests is one
     trusted = Path(mini.machine.environ["XDG_STATE_HOME"]) / "devstack" / "trust"
-    assert not [path for path in trusted.iterdir() if "canary" in path.read_text()]
+    assert not [path for path in trusted.iterdir() if "parakeet" in path.read_text()]
 
 
 def test_trusting_shows_what_it_means(mini: Project) -> None:
