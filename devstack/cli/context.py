@@ -52,7 +52,7 @@ class Context:
         from devstack.stack import Stack
         from devstack.stack.paths import find_root
 
-        self.root = root or find_root(self.here())
+        self.root = root or find_root(self.here(), flags.get("profile", ""))
         return Stack(self.system, self.root, self.options(**flags))
 
     def here(self) -> Path:

@@ -87,9 +87,9 @@ def sockets(place: Places, stack: str) -> Path:
     return place.runtime / stack[:12]
 
 
-def find_root(start: Path) -> Path:
-    """The project that `start` is in. Raises UsageError where no folder above has a profile, StorageError where one
-    can't be looked into."""
+def find_root(start: Path, given: str = "") -> Path:
+    """The project that `start` is in. given: a profile, which makes a project of a checkout that has none. Raises
+    UsageError where no folder above has a profile, StorageError where one can't be looked into."""
     start = start.resolve()
     for folder in (start, *start.parents):
         try:
@@ -98,6 +98,8 @@ def find_root(start: Path) -> Path:
                 return folder
         except OSError as error:
             raise storage_error(folder / PROFILE, error, "read") from None
+    if given:
+        return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), start)
     raise UsageError(
         "no-project", "this is no devstack project", why=f"there is no {PROFILE} in {start} or any folder above",
         fix="python3 bootstrap.py GIT_URL",

@@ -195,6 +195,18 @@ def test_whatever_says_what_runs_is_watched(mini: Project) -> None:
     assert not [path for path in trusted.iterdir() if "parakeet" in path.read_text()]
 
 
+def test_a_checkout_without_a_profile_is_trusted_with_the_one_that_is_given(machine: Machine) -> None:
+    """As the refusal says: before anything of devstack's is there, and from a folder below."""
+    project = machine.new_project(trusted=False)
+    (project.root / "devstack.toml").unlink()
+    below = project.root / "fixtures"
+    refused = project.run("bootstrap", ".", "--profile", "minimal", "--json", code=9).error
+    assert refused["fix"].endswith("trust --profile minimal")
+    trusted = project.run("trust", "--profile", "minimal", "--json", cwd=below).document
+    assert trusted["trusted"] == str(project.root)
+    project.run("up", "--profile", "minimal")
+
+
 def test_trusting_shows_what_it_means(mini: Project) -> None:
     mini.edit("devstack.toml", "24 }", "25 }")
 
