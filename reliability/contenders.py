@@ -213,3 +213,64 @@ class Honcho(Contender):
 
     def says(self) -> str:
         return ""
+
+
+class Compose(Contender):
+    """Containers that have this machine's own Python and the project's folder, both as they are here."""
+
+    name = "compose"
+    image: ClassVar[str] = "busybox:latest"
+    #: what a Python of this machine may need
+    _system: ClassVar[tuple[str, ...]] = ("/usr", "/lib", "/lib64", "/bin", sys.prefix, sys.base_prefix)
+
+    @classmethod
+    def is_here(cls) -> bool:
+        """Is there a Docker Compose, an engine that answers it, and the image?"""
+        docker = shutil.which("docker")
+        asked = (("compose", "version"), ("image", "inspect", cls.image))
+        return docker is not None and all(
+            subprocess.run([docker, *words], capture_output=True, check=False).returncode == 0 for words in asked
+        )
+
+    def write(self) -> None:
+        mounts = [f"{path}:{path}:ro" for path in dict.fromkeys(self._system) if Path(path).exists()]
+        mounts.append(f"{self.folder}:{self.folder}")
+        lines = ["services:"]
+        for name, command in self.commands.items():
+            lines += [
+                f"  {name}:", f"    image: {self.image}", f"    command: {command}", f"    working_dir: {self.folder}",
+                f"    environment: {{PATH: '{self.environ['PATH']}', PORT: '{self.port}', PYTHONUNBUFFERED: '1'}}",
+                "    restart: unless-stopped",
+                f"    volumes: [{', '.join(mounts)}]",
+            ]  # fmt: skip
+            if name in ("web", "db"):
+                lines.append(f"    ports: ['127.0.0.1:{self.port}:{self.port}']")
+            if name == "db":
+                probe = f"import socket; socket.create_connection(('127.0.0.1', {self.port}))"
+                lines.append(f'    healthcheck: {{test: [CMD, python, -c, "{probe}"], interval: 1s}}')
+            if name in self.needs:
+                # its own network name space: there the other one has its name
+                other = self.needs[name]
+                healthy = f"    depends_on: {{{other}: {{condition: service_healthy}}}}"
+                lines += [f"    network_mode: service:{other}", healthy]
+        (self.folder / "compose.yaml").write_text("\n".join(lines) + "\n")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {**super().environ, "COMPOSE_PROJECT_NAME": f"rival{self.port}"}
+
+    def up(self) -> tuple[int, str]:
+        found = self.run("docker", "compose", "up", "--detach")
+        time.sleep(_SETTLED)
+        return found
+
+    def down(self) -> None:
+        if (self.folder / "compose.yaml").exists():
+            self.run("docker", "compose", "down", "--timeout", "2")
+
+    def manager(self) -> list[psutil.Process]:
+        """The engine is everybody's: nothing here is killed."""
+        return []
+
+    def says(self) -> str:
+        return self.run("docker", "compose", "ps", "--all")[1]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from reliability.contenders import Contender, Devstack, Honcho, Supervisord
+from reliability.contenders import Compose, Contender, Devstack, Honcho, Supervisord
 from reliability.report import Thrown
 from tests.scenarios.conftest import make_machine
 from tests.scenarios.disks import inside, mounted, tmpfs
@@ -23,7 +23,7 @@ from tests.sweep.taps import Point, Tap
 
 #: a fault: thrown at a contender whose processes aren't up; what was seen
 Fault = Callable[[Contender], str]
-_CONTENDERS: tuple[type[Contender], ...] = (Devstack, Supervisord, Honcho)
+_CONTENDERS: tuple[type[Contender], ...] = (Devstack, Supervisord, Honcho, Compose)
 _DAEMON = "import subprocess, sys\nsubprocess.Popen([sys.executable, 'loop.py'], stdout=subprocess.DEVNULL)\n"
 _SLOW = (
     "import os, socket, time\ntime.sleep(2)\ns = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))\n"
@@ -46,6 +46,8 @@ def throw(folder: Path, say: Callable[[str], None]) -> list[Thrown]:
     for fault, act in FAULTS.items():
         seen = {}
         for kind in _CONTENDERS:
+            if kind is Compose and (act in _FILES or not Compose.is_here()):
+                continue
             say(f"{fault}: {kind.name}")
             with made(kind, folder) as contender:
                 try:
@@ -89,8 +91,10 @@ def _kill_manager(contender: Contender) -> str:
 def _count(contender: Contender) -> str:
     web, worker = len(contender.copies("web.py")), len(contender.copies("quiet.py"))
     managers, broken = len(contender.manager()), _broken(contender)
-    well = (managers, web, worker) == (1, 1, 1) and not broken
     words = f"{managers} manager{'s' * (managers != 1)}, web ×{web}, worker ×{worker}"
+    if isinstance(contender, Compose):
+        managers, words = 1, f"web ×{web}, worker ×{worker}"
+    well = (managers, web, worker) == (1, 1, 1) and not broken
     return f"each once: {words}" if well else f"✗ {words}{broken}"
 
 
@@ -266,3 +270,5 @@ FAULTS: dict[str, Fault] = {
     "a child in a session of its own, then stopped": _grandchildren,
     "two runs at once": _two_at_once,
 }
+#: about files, sockets and managers of a contender's own: the engine has its own, everybody's
+_FILES = (_kill_manager, _stale_pid, _lost_socket, _full_logs)

@@ -117,13 +117,42 @@ def test_a_pipe_is_never_opened(seeds: DataSeeds) -> None:
         seeds.checked(KEY)
 
 
-def test_a_file_that_was_changed_or_opened_to_others_is_damaged(seeds: DataSeeds) -> None:
-    for harm in ("changed", "opened"):
-        seeds.keep(_seed(), _fill())
-        path = seeds.files(KEY) / "postgres" / "0.sql"
-        if harm == "changed":
-            path.write_text("beta")
-        else:
-            path.chmod(0o640)
-        with pytest.raises(DamagedError):
-            seeds.checked(KEY)
+def _changed(file: Path) -> None:
+    file.write_text("beta")
+
+
+def _cut(file: Path) -> None:
+    file.write_text("dat")
+
+
+def _opened(file: Path) -> None:
+    file.chmod(0o640)
+
+
+def _linked(file: Path) -> None:
+    elsewhere = file.parent.parent.parent / ".elsewhere"
+    file.rename(elsewhere)
+    file.symlink_to(elsewhere)
+
+
+def _one_more(file: Path) -> None:
+    (file.parent / "1.txt").write_text("")
+
+
+def _manifest_opened(file: Path) -> None:
+    (file.parent.parent / "manifest.json").chmod(0o644)
+
+
+def _swapped(file: Path) -> None:
+    seed = file.parent.parent
+    moved = seed.rename(seed.parent / ".moved")
+    seed.symlink_to(moved)
+
+
+@pytest.mark.parametrize("harm", [_changed, _cut, _opened, _linked, _one_more, _manifest_opened, _swapped])
+def test_what_is_not_as_it_was_kept_is_damaged(seeds: DataSeeds, harm: Callable[[Path], None]) -> None:
+    seeds.keep(_seed(), _fill())
+    harm(seeds.files(KEY) / "postgres" / "0.sql")
+    with pytest.raises(DamagedError):
+        seeds.checked(KEY)
+    assert seeds.find(KEY) is None, "it was removed"

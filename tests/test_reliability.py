@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reliability import report, rivals
-from reliability.contenders import Honcho
+from reliability.contenders import Compose, Honcho
 from reliability.report import Thrown
 from tests.scenarios.machine import CHECKOUT
 
@@ -97,3 +97,11 @@ def test_a_fault_is_thrown_at_a_contender(tmp_path: Path) -> None:
     with rivals.made(Honcho, tmp_path) as contender:
         seen = rivals.FAULTS["a child in a session of its own, then stopped"](contender)
     assert seen == "✗ 1 of 1 lives on"
+
+
+def test_compose_meets_them_too(tmp_path: Path) -> None:
+    if not Compose.is_here():
+        pytest.skip(f"no Docker Compose, or no engine that has {Compose.image}")
+    with rivals.made(Compose, tmp_path) as contender:
+        seen = rivals.FAULTS["the port is a stranger's"](contender)
+    assert seen == "✗ exit 1, doesn't say who has it; worker ×1"
