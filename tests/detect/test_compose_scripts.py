@@ -248,3 +248,27 @@ def test_a_program_that_is_no_script_of_a_shell_isn_t_read_as_one() -> None:
         "Dockerfile": "FROM python:3.12\nWORKDIR /app\n", "run": "#!/usr/bin/env node\npython a.py\n",
     }  # fmt: skip
     assert profile(files).processes["web"].is_contained
+
+
+def test_a_container_waits_for_the_tasks_of_what_it_depends_on_alone() -> None:
+    files = {
+        "compose.yaml": """
+services:
+  api: {build: ., command: "sh -c 'python manage.py migrate && gunicorn a:b'", depends_on: [db, store]}
+  page: {image: "node:22", command: npm start, volumes: [".:/src"], depends_on: [api]}
+  store:
+    image: minio/minio
+    entrypoint: sh -c "minio server & mc alias set x http://localhost:9000 access store-secret; wait"
+    env_file: store.env
+    environment: {MINIO_ROOT_PASSWORD: store-secret}
+  db: {image: "postgres:16", env_file: store.env}
+""",
+        "Dockerfile": "FROM python:3.12\n", "store.env": "POSTGRES_USER=ann\nPOSTGRES_PASSWORD=other\n",
+    }  # fmt: skip
+    found = profile(files).processes
+    assert {name: process.needs for name, process in found.items()} == {
+        "api": ("db", "store", "migrate"), "page": ("api", "migrate"), "store": (),
+    }  # fmt: skip
+    # what is in its env file is of others: it isn't why it would need them
+    assert (found["store"].env, found["store"].shell) == ({}, True)
+    assert found["store"].run.startswith("minio server & mc alias set x http://localhost:9000 access $MINIO_ROOT_PASS")

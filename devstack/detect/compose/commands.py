@@ -113,6 +113,12 @@ def needs_shell(command: str) -> bool:
     return _SHELL.search(_QUOTED.sub("''", command)) is not None or "$" in command
 
 
+def script_of(words: tuple[str, ...]) -> str | None:
+    """The text that a shell is given with its words, None where there is none."""
+    text, _, is_file = _script(words, lambda _: None)
+    return None if is_file else text
+
+
 def _script(words: tuple[str, ...], find: Find) -> tuple[str | None, tuple[str, ...], bool]:
     """The text that a shell is given, its arguments, and whether it is a file of the project; None where there is no
     shell."""

@@ -197,7 +197,7 @@ class _Conversion:
     def text_of(self, part: Part, value: str) -> str:
         """A text that may name others."""
         made = (self._here if part.form in ("process", "task") else self._inside).text(plain(value))
-        return with_asked(made)
+        return with_asked(self.secrets.replaced_in(made))
 
     def environment_of(self, part: Part) -> dict[str, str]:
         """All of a service's environment as texts of a profile; what its env files say, and what the code takes where
@@ -226,7 +226,7 @@ class _Conversion:
                     secret = with_asked(text)
                 if secret is not None:
                     found[name] = secret
-            else:
+            elif part.form != "contained" or part.build or name in part.service.environment:
                 self.secrets.ask(text)
                 found[name] = with_asked(self.secrets.without_login(part.service.name, name, text))
         return found

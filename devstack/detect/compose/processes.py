@@ -19,7 +19,7 @@ from devstack.profile.model import name_from
 
 _REFERENCE = re.compile(r"\$\{(services|processes)\.([a-z0-9_-]+)\.")
 #: what a command line must not show
-_SECRET = re.compile(r"\$\{services\.([a-z0-9_-]+)\.(url|password)\}")
+_SECRET = re.compile(r"\$\{(?:services\.([a-z0-9_-]+)\.(url|password)|env\.(\w+))\}")
 #: a profile's own wish for a web process
 _USUAL_PORT = 8000
 
@@ -101,8 +101,8 @@ class Processes:
         self._taken = {part.name for part in parts}
         #: command and folder of each task
         self._tasks: dict[str, tuple[str, str]] = {}
-        #: those that the file doesn't say: only processes of this machine wait for them
-        self._implied: set[str] = set()
+        #: the service that says it: in containers, only who depends on that waits for it
+        self._sources: dict[str, str] = {}
 
     def made(self) -> list[Converted]:
         found: list[Converted] = []
@@ -134,6 +134,7 @@ class Processes:
             is_whole = part.form == "task" and number == len(before)
             name = part.name if is_whole else self._free(name_from(commands.task_name(command)))
             self._tasks[name] = (run, folder)
+            self._sources[name] = part.service.name
             table: dict[str, Any] = {"run": run, **({} if folder == "." else {"cwd": folder})}
             if commands.needs_shell(command):
                 table["shell"] = True
@@ -159,7 +160,6 @@ class Processes:
             return
         name = self._free("migrate")
         self._tasks[name] = (table["run"], self._folder(part))
-        self._implied.add(name)
         said = "The compose file leaves it to an entrypoint, or to a person."
         yield Converted("tasks", name, table, self._environment_of(part), comments=(said,))
 
@@ -254,7 +254,8 @@ class Processes:
         if words:
             run = self._text_of(part, shlex.join(words))
             if _SECRET.search(run) or "\n" in run:
-                run, more = _hidden(" ".join(words) if "\n" not in run else words[-1])
+                text = commands.script_of(words)
+                run, more = _hidden(self._text_of(part, shlex.join(words) if text is None else text))
                 environment |= more
                 table["shell"] = True
             table["run"] = run.strip()
@@ -319,8 +320,17 @@ class Processes:
         # who merely names another process doesn't wait for it: they may name each other
         found = [name for name in (*declared, *(one for one in named if one not in processes)) if name in known]
         found = [name for name in found if not (known[name].is_off or name == part.name)]
-        tasks = [name for name in self._tasks if part.form == "process" or name not in self._implied]
+        before = self._depended(part.service.name, set())
+        tasks = [name for name in self._tasks if part.form == "process" or self._sources.get(name) in before]
         return list(dict.fromkeys((*found, *tasks)))
+
+    def _depended(self, name: str, found: set[str]) -> set[str]:
+        """All that a service depends on, by what the file says."""
+        for other in self._by_service[name].service.depends if name in self._by_service else ():
+            if other not in found:
+                found.add(other)
+                self._depended(other, found)
+        return found
 
     def _env_files(self, part: Part) -> dict[str, Any]:
         found: list[Any] = []
@@ -355,7 +365,7 @@ def _hidden(run: str) -> tuple[str, dict[str, str]]:
     variables: dict[str, str] = {}
 
     def variable(found: re.Match[str]) -> str:
-        name = re.sub(r"[^A-Z0-9]+", "_", f"{found[1]}_{found[2]}".upper())
+        name = found[3] or re.sub(r"[^A-Z0-9]+", "_", f"{found[1]}_{found[2]}".upper())
         variables[name] = found[0]
         return f"${name}"
 

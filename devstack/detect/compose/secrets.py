@@ -66,6 +66,13 @@ class Secrets:
         name = self._by_text.get(plain(value))
         return f"${{env.{name}}}" if name and len(plain(value)) >= _SHORTEST else None
 
+    def replaced_in(self, text: str) -> str:
+        """A command in which no secret stands that has a reference."""
+        for value, name in self._by_text.items():
+            if len(value) >= _SHORTEST:
+                text = re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", f"${{env.{name}}}", text)
+        return text
+
     def without_login(self, service: str, name: str, text: str) -> str:
         """A URL whose password, if it stands there, is what stands for it."""
         def replacement(found: re.Match[str]) -> str:
