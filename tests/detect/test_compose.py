@@ -583,3 +583,19 @@ def test_a_value_of_the_compose_file_wins_over_the_images() -> None:
     text = TWO.replace("build: .,", "build: ., environment: {MODE: live},")
     found = profile_of(imported({"compose.yaml": text, "Dockerfile": PYTHON.replace("COPY", "ENV MODE=dev\nCOPY")}))
     assert dict(found.env) == {"MODE": "live"}
+
+
+@pytest.mark.parametrize(("install", "files", "named"), [
+    ("COPY ./requirements.txt /requirements.txt\nRUN pip install -r /requirements.txt", ["requirements.txt"], None),
+    ("RUN pip install -r requirements.txt", ["requirements.txt", "pyproject.toml"], ("requirements.txt",)),
+    ("COPY deps /tmp/deps\nRUN pip install -r /tmp/deps/dev.txt && pip install --no-deps -r /tmp/deps/more.txt",
+     ["deps/dev.txt", "deps/more.txt"], ("deps/dev.txt", "deps/more.txt")),
+    ("RUN pip install -r deps.txt\nRUN pip install -e .[web]", ["deps.txt", "pyproject.toml"], ("deps.txt", ".[web]")),
+    # the project says it itself
+    ("RUN pip install .", ["pyproject.toml"], None),
+    ("RUN pip install -r gone.txt", ["requirements.txt"], None),
+])  # fmt: skip
+def test_what_an_image_installs_is_installed(install: str, files: list[str], named: tuple[str, ...] | None) -> None:
+    dockerfile = PYTHON.replace("COPY . .", install)
+    found = profile_of(imported({"compose.yaml": TWO, "Dockerfile": dockerfile, **dict.fromkeys(files, "")}))
+    assert found.python.install == named

@@ -16,7 +16,7 @@ from devstack.detect.compose.env_files import read_env
 from devstack.detect.compose.interpolation import plain
 from devstack.detect.compose.known import Known, known
 from devstack.detect.compose.merging import Merged, Read, merged
-from devstack.detect.compose.parts import Part, Sorter
+from devstack.detect.compose.parts import Inside, Part, Sorter
 from devstack.detect.compose.report import LeftOut, Report
 from devstack.detect.compose.secrets import Secrets
 from devstack.detect.compose.shapes import composed
@@ -26,6 +26,8 @@ from devstack.profile.model import name_from
 
 #: names that compose itself reads, in this order; of an override only the first that is there
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+#: they say it before a requirements file does
+_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "pyproject.toml")
 OVERRIDES = ("compose.override.yaml", "compose.override.yml", "docker-compose.override.yml")
 
 
@@ -118,7 +120,7 @@ class _Conversion:
         files = _common_files(converted)
         env, own = _shared(converted, self.secrets.values, {} if files else self._in_files())
         values = {
-            "name": self._name, "env_file": files or None, "python": _python(self.parts),
+            "name": self._name, "env_file": files or None, "python": _python(self.parts, self._project.read),
             "services": services, "env": env,
             "tasks": {one.name: tables[one.name] for one in converted if one.section == "tasks"},
             "processes": {
@@ -335,7 +337,7 @@ def _without(table: Mapping[str, Any], files: Sequence[Any]) -> dict[str, Any]:
     return {key: value for key, value in table.items() if not (files and key == "env_file")}
 
 
-def _python(parts: Sequence[Part]) -> dict[str, Any]:
+def _python(parts: Sequence[Part], read: Read) -> dict[str, Any]:
     """What is installed where: what the Dockerfiles of the processes here install."""
     native = [part for part in parts if part.form in ("process", "task")]
     if not native:
@@ -345,11 +347,17 @@ def _python(parts: Sequence[Part]) -> dict[str, Any]:
     if versions:
         table["version"] = versions[0]
     context = str((native[0].build or {}).get("context") or ".")
+    itself = [path for part in native for path in part.stage.requirements if path.startswith(".") and "/" not in path]
     files = [
-        posixpath.normpath(posixpath.join(context, re.sub(r"^(\./|/\S*/)", "", path)))
-        for part in native for path in part.stage.requirements
+        Inside(part.service, part.stage, part.build, read).file(path)
+        or posixpath.normpath(posixpath.join(context, re.sub(r"^(\./|/(\S*/)?)", "", path)))
+        for part in native for path in part.stage.requirements if path not in itself
     ]  # fmt: skip
-    if posixpath.normpath(context) != "." and files:
-        table["install"] = list(dict.fromkeys(files))
+    there = [file for file in dict.fromkeys(files) if read(file) is not None]
+    if there and itself and posixpath.normpath(context) == ".":
+        there += dict.fromkeys(itself)
+    # what stands in the usual place is found without
+    if there and not (there == ["requirements.txt"] and all(read(name) is None for name in _LOCKS)):
+        table["install"] = there
     return table
 

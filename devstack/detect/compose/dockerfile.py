@@ -13,7 +13,9 @@ from typing import Any
 _LINE = re.compile(r"^\s*([A-Za-z]+)\s+(.*)$", re.DOTALL)
 _FROM = re.compile(r"(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
 _PYTHON = re.compile(r"(?:.*/)?python:(\d+\.\d+)")
-_REQUIREMENTS = re.compile(r"pip3?\s+install\b[^&|;]*?(?:-r|--requirement)[=\s]+(\S+)")
+_REQUIREMENTS = re.compile(r"(?:-r|--requirement)[=\s]*([^\s;&|]+)")
+_INSTALLED = re.compile(r"pip3?\s+install\b([^&|;]*)")
+_ITSELF = re.compile(r"(?<=\s)\.(?:\[[\w,-]+\])?(?=\s|$)")
 
 _ARGUMENT = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
 #: they say how it is used, and make no other image of it
@@ -30,8 +32,9 @@ _OF_IMAGES = re.compile(
 class Stage:
     """The stage that is built. base: the image that it begins with. python: version of that image, "" for another.
     command, entrypoint: None where the file says none. requirements: files that its pip installs, as the file names
-    them. env: what the application reads, paths relative to `folder`; args: defaults of what a build may be given.
-    copies: of the context, source and where it goes. changes: what makes the image another than its base."""
+    them, and `.` for the project itself. env: what the application reads, paths relative to `folder`; args: defaults of
+    what a build may be given. copies: of the context, source and where it goes. changes: what makes the image another
+    than its base."""
 
     base: str = ""
     python: str = ""
@@ -90,7 +93,9 @@ def _after(now: Stage, word: str, rest: str) -> Stage:
         case "ENV":
             change["env"] = {**now.env, **_environment(now, rest)}
         case "RUN":
-            change["requirements"] = (*now.requirements, *_REQUIREMENTS.findall(rest))
+            installed = " ".join(_INSTALLED.findall(rest))
+            named = (*_REQUIREMENTS.findall(installed), *_ITSELF.findall(f" {installed}"))
+            change["requirements"] = (*now.requirements, *named)
         case "COPY" | "ADD":
             change["copies"] = (*now.copies, *_copies(now, rest))
     if word not in _PLAIN:

@@ -98,7 +98,7 @@ class Sorter:
         self, service: Composed, made: Stage, build: Mapping[str, object] | None, env: Mapping[str, str]
     ) -> commands.Parsed:
         """Its command, and what a script of the project that the image starts with does before."""
-        find = ScriptFinder(service, made, build, self._read).find
+        find = Inside(service, made, build, self._read).script
         variables = {**made.env, **env}
         entrypoint = made.entrypoint if service.entrypoint is None else service.entrypoint
         words = _words(service, made)
@@ -164,8 +164,8 @@ class Sorter:
         return 0
 
 
-class ScriptFinder:
-    """Finds in the project the scripts that a container knows by a path of its own."""
+class Inside:
+    """Where in the project a file is that a container knows by a path of its own."""
 
     def __init__(self, service: Composed, made: Stage, build: Mapping[str, object] | None, read: Read) -> None:
         self._service = service
@@ -173,17 +173,20 @@ class ScriptFinder:
         self._context = str(build.get("context") or ".") if build else ""
         self._read = read
 
-    def find(self, path: str) -> str | None:
-        """Its text, None for what is no shell's script or none of the project's."""
-        for place in self._places(path):
-            text = self._read(place) if is_inside(place) else None
-            if text is not None:
-                first, _, _ = text.partition("\n")
-                is_shell = re.match(r"#!.*\b(ba|da|a|z)?sh\b", first) if first.startswith("#!") else "." not in (
-                    posixpath.basename(place).removesuffix(".sh").removesuffix(".bash")
-                )
-                return text if is_shell else None
-        return None
+    def file(self, path: str) -> str:
+        """Its name in the project, "" for none of the project's."""
+        places = filter(is_inside, self._places(path))
+        return next((place for place in places if self._read(place) is not None), "")
+
+    def script(self, path: str) -> str | None:
+        """The text of a shell's script, None for what is none."""
+        place = self.file(path)
+        text = self._read(place) or "" if place else ""
+        first, _, _ = text.partition("\n")
+        if not first.startswith("#!"):
+            is_named = "." not in posixpath.basename(place).removesuffix(".sh").removesuffix(".bash")
+            return text if place and is_named else None
+        return text if re.match(r"#!.*\b(ba|da|a|z)?sh\b", first) else None
 
     def _places(self, path: str) -> Iterator[str]:
         folder = self._service.folder or self._made.folder
