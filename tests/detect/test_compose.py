@@ -599,3 +599,16 @@ def test_what_an_image_installs_is_installed(install: str, files: list[str], nam
     dockerfile = PYTHON.replace("COPY . .", install)
     found = profile_of(imported({"compose.yaml": TWO, "Dockerfile": dockerfile, **dict.fromkeys(files, "")}))
     assert found.python.install == named
+
+
+@pytest.mark.parametrize(("sync", "said"), [
+    ("uv sync --locked --all-groups", (("dev", "docs"), ())),
+    ("uv sync --group dev --extra web", (("dev",), ("web",))),
+    ("poetry install --with docs,gone --all-extras", (("docs",), ("web",))),
+    ("uv sync --locked --no-dev", ((), ())),
+])
+def test_groups_that_an_image_installs_are_installed(sync: str, said: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+    text = "[project.optional-dependencies]\nweb = []\n[dependency-groups]\ndev = []\ndocs = []\n"
+    dockerfile = PYTHON.replace("COPY . .", f"RUN {sync}")
+    found = profile_of(imported({"compose.yaml": TWO, "Dockerfile": dockerfile, "pyproject.toml": text})).python
+    assert (tuple(found.groups or ()), tuple(found.extras or ())) == said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -347,6 +348,16 @@ def _python(parts: Sequence[Part], read: Read) -> dict[str, Any]:
     if versions:
         table["version"] = versions[0]
     context = str((native[0].build or {}).get("context") or ".")
+    project = _project(read(posixpath.normpath(posixpath.join(context, "pyproject.toml"))) or "")
+    for key, names, declared in (
+        ("groups", [name for part in native for name in part.stage.groups], project.get("dependency-groups")),
+        ("extras", [name for part in native for name in part.stage.extras],
+         project.get("project", {}).get("optional-dependencies")),
+    ):
+        all_known = list(declared) if isinstance(declared, dict) else []
+        wanted = all_known if "*" in names else [name for name in dict.fromkeys(names) if name in all_known]
+        if wanted and posixpath.normpath(context) == ".":
+            table[key] = wanted
     itself = [path for part in native for path in part.stage.requirements if path.startswith(".") and "/" not in path]
     files = [
         Inside(part.service, part.stage, part.build, read).file(path)
@@ -361,3 +372,10 @@ def _python(parts: Sequence[Part], read: Read) -> dict[str, Any]:
         table["install"] = there
     return table
 
+
+def _project(text: str) -> dict[str, Any]:
+    """A pyproject.toml, empty where there is none that can be read."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}

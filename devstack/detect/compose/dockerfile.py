@@ -15,6 +15,9 @@ _FROM = re.compile(r"(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
 _PYTHON = re.compile(r"(?:.*/)?python:(\d+\.\d+)")
 _REQUIREMENTS = re.compile(r"(?:-r|--requirement)[=\s]*([^\s;&|]+)")
 _INSTALLED = re.compile(r"pip3?\s+install\b([^&|;]*)")
+_SYNCED = re.compile(r"(?:uv\s+sync|(?:poetry|pdm)\s+install)\b([^&|;]*)")
+_GROUPS = re.compile(r"--(?:group|with|only-group)[=\s]+([\w,-]+)|--(all-groups)")
+_EXTRAS = re.compile(r"(?:--extras?|-E|-G)[=\s]+[\"']?([\w,-]+)|--(all-extras)")
 _ITSELF = re.compile(r"(?<=\s)\.(?:\[[\w,-]+\])?(?=\s|$)")
 
 _ARGUMENT = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
@@ -34,7 +37,7 @@ class Stage:
     command, entrypoint: None where the file says none. requirements: files that its pip installs, as the file names
     them, and `.` for the project itself. env: what the application reads, paths relative to `folder`; args: defaults of
     what a build may be given. copies: of the context, source and where it goes. changes: what makes the image another
-    than its base."""
+    than its base. groups, extras: of the project, that it installs; `*` for all."""
 
     base: str = ""
     python: str = ""
@@ -47,6 +50,8 @@ class Stage:
     args: Mapping[str, str] = field(default_factory=dict)
     copies: tuple[tuple[str, str], ...] = ()
     changes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
 
 
 def stage(text: str, target: str = "") -> Stage:
@@ -96,11 +101,19 @@ def _after(now: Stage, word: str, rest: str) -> Stage:
             installed = " ".join(_INSTALLED.findall(rest))
             named = (*_REQUIREMENTS.findall(installed), *_ITSELF.findall(f" {installed}"))
             change["requirements"] = (*now.requirements, *named)
+            synced = " ".join(_SYNCED.findall(rest))
+            change["groups"] = (*now.groups, *_named(_GROUPS, synced))
+            change["extras"] = (*now.extras, *_named(_EXTRAS, synced))
         case "COPY" | "ADD":
             change["copies"] = (*now.copies, *_copies(now, rest))
     if word not in _PLAIN:
         change["changes"] = (*now.changes, re.sub(r"\s+", " ", f"{word} {rest}"))
     return replace(now, **change)
+
+
+def _named(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+    for names, everything in pattern.findall(text):
+        yield from ["*"] if everything else names.split(",")
 
 
 def _copies(now: Stage, rest: str) -> Iterator[tuple[str, str]]:
