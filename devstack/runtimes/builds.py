@@ -111,9 +111,9 @@ def build(engine: Engine, places: Places, wanted: Wanted, say: OnLine) -> None:
                 lines.append(line)
                 say(line)
             if failure:
-                raise _failed(wanted, step, failure, lines)
+                raise _failed(engine, wanted, step, failure, lines)
     if not engine.image(wanted.name):
-        raise _failed(wanted, step, "the engine says that it is done and has no image", lines)
+        raise _failed(engine, wanted, step, "the engine says that it is done and has no image", lines)
 
 
 def discard(engine: Engine, stack: str, *, kept: frozenset[str], spare: int = _KEPT) -> None:
@@ -248,12 +248,12 @@ def _ask(engine: Engine, wanted: Wanted, archive: IO[bytes]) -> Response:
     return answer
 
 
-def _failed(wanted: Wanted, step: str, said: str, lines: list[str]) -> DevstackError:
+def _failed(engine: Engine, wanted: Wanted, step: str, said: str, lines: list[str]) -> DevstackError:
     what, place = f"the image of {wanted.whose} can't be built", f"{wanted.build.context}/{wanted.build.dockerfile}"
     why = f"step {step}: {said}" if step else said
     evidence = tuple(lines[-_LINES:])
     if "no space left" in said:
-        return StorageError("disk-full", what, why=why, fix="docker system df", evidence=evidence)
+        return StorageError("disk-full", what, why=why, fix=f"{engine.program} system df", evidence=evidence)
     if any(word in said for word in _OF_NETWORK):
         return NetworkError("pull-failed", what, why=why, fix="devstack up", evidence=evidence)
     return ProcessError(

@@ -74,7 +74,13 @@ class Engine:
         self._long: APIClient | None = None
         names = {str(part.get("Name", "")) for part in said.get("Components") or ()}
         self.is_podman = any(name.lower().startswith(("podman", "libpod")) for name in names)
+        self.address = replace(address, is_podman=self.is_podman)
         self.title = f"{'Podman' if self.is_podman else 'Docker'} {said.get('Version', '')}".strip()
+
+    @property
+    def program(self) -> str:
+        """The command by which a person talks to it."""
+        return self.address.program
 
     @functools.cached_property
     def processor(self) -> str:
@@ -210,7 +216,8 @@ class Engine:
             if (there := self._inspected(name)) is not None:
                 raise ConflictError(
                     "name-taken", f"a container that isn't this stack's is named {name}",
-                    why=f"its image is {there['Config'].get('Image', 'unknown')}", fix=f"docker rename {name} other",
+                    why=f"its image is {there['Config'].get('Image', 'unknown')}",
+                    fix=f"{self.program} rename {name} other",
                 )
             place = self._ensure_network(of)
             made = self._worker.create_container_from_config(
@@ -242,7 +249,7 @@ class Engine:
             if others:
                 raise ConflictError(
                     "name-taken", f"a network that isn't this stack's is named {name}",
-                    why=f"its id is {others[0][:12]}", fix=f"docker network rm {others[0][:12]}",
+                    why=f"its id is {others[0][:12]}", fix=f"{self.program} network rm {others[0][:12]}",
                 )
             for spare in own[1:]:
                 self._worker.remove_network(spare)
@@ -338,7 +345,7 @@ class Engine:
         try:
             yield
         except APIError as error:
-            raise refused(error) from None
+            raise refused(error, self.program) from None
         except (DockerException, requests.exceptions.RequestException, OSError) as error:
             raise unavailable(self.address, str(error)) from None
 

@@ -168,10 +168,12 @@ def unavailable(address: Address | None, said: str) -> PrerequisiteError:
     elif "Permission denied" in said:
         why = f"{address.url} may not be opened by this user"
         fix = 'sudo usermod -aG docker "$USER"  (then log in anew)'
+        if address.program == "podman":
+            fix = "systemctl --user enable --now podman.socket"
     elif "timed out" in said.lower():
-        why, fix = f"{address.url} accepts and doesn't answer within {PATIENCE:g} s", "docker info"
+        why, fix = f"{address.url} accepts and doesn't answer within {PATIENCE:g} s", f"{address.program} info"
     else:
-        why, fix = f"{address.url}: {_cause(said)}", "docker info"
+        why, fix = f"{address.url}: {_cause(said)}", f"{address.program} info"
     return PrerequisiteError("engine-unavailable", "no container engine answers", why=why, fix=fix)
 
 
@@ -195,17 +197,17 @@ def _numbers(version: str) -> list[int]:
     return [int(part) for part in version.split(".")]
 
 
-def refused(error: Exception) -> DevstackError:
-    """The error for something that an engine didn't want to do."""
+def refused(error: Exception, program: str) -> DevstackError:
+    """The error for something that an engine didn't want to do. program: by which a person talks to it."""
     said = " ".join(str(getattr(error, "explanation", "") or error).split())
     if "no space left on device" in said:
-        return StorageError("disk-full", "the engine's disk is full", why=said, fix="docker system df")
+        return StorageError("disk-full", "the engine's disk is full", why=said, fix=f"{program} system df")
     if "container-init binary not found" in said:
         what = "the container engine lacks the program that looks after processes in containers"
         return PrerequisiteError("engine-incomplete", what, why=said, fix="sudo apt-get install catatonit")
     if "no such image" in said.lower():
         return ProcessError("image-gone", "an image is gone that was there", why=said, fix="devstack up")
-    return ProcessError("engine-refused", "the container engine refuses", why=said, fix="docker info")
+    return ProcessError("engine-refused", "the container engine refuses", why=said, fix=f"{program} info")
 
 
 def _cause(said: str) -> str:

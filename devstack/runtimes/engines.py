@@ -22,10 +22,17 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True)
 class Address:
-    """url: `unix://…` or `tcp://…`. origin: who says so, "" where it was only looked for."""
+    """url: `unix://…` or `tcp://…`. origin: who says so, "" where it was only looked for. is_podman: what answers there
+    has said so."""
 
     url: str
     origin: str = ""
+    is_podman: bool = False
+
+    @property
+    def program(self) -> str:
+        """The command by which a person talks to the engine there."""
+        return "podman" if self.is_podman or "podman" in self.url else "docker"
 
     @property
     def socket(self) -> Path | None:

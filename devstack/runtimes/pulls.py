@@ -94,14 +94,14 @@ def _one_try(engine: Engine, image: str, say: OnLine) -> None:
     try:
         for event in events(engine.system, lambda: _post(engine, image), _SILENCE, progress.take):
             if said := event.get("error") or (event.get("errorDetail") or {}).get("message"):
-                raise _error(image, str(said))
+                raise _error(engine, image, str(said))
             say(f"{image}: {progress}")
     except TimeoutError as error:
         raise _broken_off(image, str(error)) from None
     except (requests.exceptions.RequestException, OSError, ValueError) as error:
         raise _broken_off(image, f"the engine broke off: {error}") from None
     if not engine.image(image):
-        raise _error(image, "the engine says it is done and hasn't got it")
+        raise _error(engine, image, "the engine says it is done and hasn't got it")
 
 
 def _broken_off(image: str, why: str) -> NetworkError:
@@ -135,17 +135,17 @@ def _url(engine: Engine, path: str) -> str:
     return f"{engine.api.base_url}/v{engine.api.api_version}{path}"
 
 
-def _error(image: str, said: str) -> DevstackError:
+def _error(engine: Engine, image: str, said: str) -> DevstackError:
     low = said.lower()
     what = f"the image {image} can't be had"
     if "manifest unknown" in low or "not found" in low or "no such image" in low:
         return UsageError("image-unknown", what, why=said, fix="change `version` or `image` in the profile")
     if "denied" in low or "unauthorized" in low or "authentication required" in low or "auth credentials" in low:
-        return NetworkError("image-refused", what, why=said, fix=f"docker login {_registry(image)}".rstrip())
+        return NetworkError("image-refused", what, why=said, fix=f"{engine.program} login {_registry(image)}".rstrip())
     if "toomanyrequests" in low or "rate limit" in low:
-        return NetworkError("rate-limited", what, why=said, fix=f"docker login {_registry(image)}".rstrip())
+        return NetworkError("rate-limited", what, why=said, fix=f"{engine.program} login {_registry(image)}".rstrip())
     if "no space left" in low:
-        return StorageError("disk-full", what, why=said, fix="docker system df")
+        return StorageError("disk-full", what, why=said, fix=f"{engine.program} system df")
     if "no match for platform" in low or "no matching manifest" in low:
         return UsageError("image-platform", what, why=said, fix="change `image` in the profile")
     return NetworkError("pull-failed", what, why=said, fix=_ELSE)

@@ -55,6 +55,11 @@ class Containers:
         return found if isinstance(found, PrerequisiteError) else unavailable(found.address, "it has gone away")
 
     @property
+    def program(self) -> str:
+        """The command by which a person talks to it, also where none answers."""
+        return "docker" if isinstance(self._found, PrerequisiteError) else self._found.program
+
+    @property
     def problem(self) -> str:
         """Why no engine can be used, "" where one answers."""
         found = self._found

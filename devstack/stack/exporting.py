@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from devstack.stack import Stack
 
 NEVER_UP = "this stack has never been up: its ports and secrets are decided by `devstack up`"
-_ALONE = "both use the same ports and data: `devstack down` before `docker compose up`, and the other way round"
+_ALONE = "both use the same ports and data: `devstack down` before `{0} compose up`, and the other way round"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ def compose(stack: Stack) -> Exported:
     """The compose file; the private files that it names are written."""
     is_new = stack.system.read(stack.project.record) is None
     state = stack.observe().state
-    seen, _ = look(Containers(stack.system), state.stack)
+    here = Containers(stack.system)
+    seen, _ = look(here, state.stack)
     made = composing.compose(stack.profile, state, frozenset(volume.name for volume in seen.volumes))
     make_private(stack.system, stack.project, places(stack.system))
     for file in made.files:
@@ -62,5 +63,6 @@ def compose(stack: Stack) -> Exported:
         for folder in reversed(path.relative_to(stack.project.folder).parents[:-1]):
             stack.system.private_folder(stack.project.folder / folder)
         stack.system.write(path, file.content, file.mode)
-    head = (f"Of {stack.profile.name}, by `devstack export compose`; for this machine, whose volumes it names.", _ALONE)
-    return Exported(made.document, head, (*made.notes, *([NEVER_UP] if is_new else ()), _ALONE))
+    alone = _ALONE.format(here.program)
+    head = (f"Of {stack.profile.name}, by `devstack export compose`; for this machine, whose volumes it names.", alone)
+    return Exported(made.document, head, (*made.notes, *([NEVER_UP] if is_new else ()), alone))

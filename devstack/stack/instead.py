@@ -17,7 +17,7 @@ def corrected(error: DevstackError, tools: Tools, image: str = "") -> DevstackEr
     """The error with a command that helps this stack. image: that can't be had."""
     if error.fix == _NATIVELY and (why := hindrance(tools)):
         error.evidence = (*error.evidence, f"it can't run natively: {why}")
-        error.fix = f"docker pull {image}" if image else _engine(error, tools)
+        error.fix = f"{tools.containers.program} pull {image}" if image else _engine(error, tools)
         if image:
             error.evidence = (*error.evidence, "what has come is kept: another `devstack up` goes on from there")
     return error

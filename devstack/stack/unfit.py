@@ -31,7 +31,7 @@ def ensure_usable(engine: Engine, state: State, service: ServiceState | None, co
     has = engine.text_inside(container, form.version_file).strip()
     brings = image_facts.facts(engine, service.image).variables.get(form.version_variable, "")
     if has and brings and has != brings:
-        raise _other_version(state, service, has, brings)
+        raise _other_version(engine, state, service, has, brings)
 
 
 def refusal(engine: Engine, state: State, wanted: Contained, words: str) -> DevstackError | None:
@@ -47,7 +47,7 @@ def refusal(engine: Engine, state: State, wanted: Contained, words: str) -> Devs
     pattern = contained.service_form(service).foreign_data if service else ""
     if service is None or not pattern or not (found := re.search(pattern, words)):
         return None
-    return _other_version(state, service, found[1], found[2])
+    return _other_version(engine, state, service, found[1], found[2])
 
 
 def _other_processor(engine: Engine, wanted: Contained, processor: str) -> PrerequisiteError:
@@ -55,7 +55,7 @@ def _other_processor(engine: Engine, wanted: Contained, processor: str) -> Prere
     if wanted.build is not None:
         fix = f"change FROM in {wanted.build.context}/{wanted.build.dockerfile}"
     else:
-        fix = f"docker pull --platform linux/{engine.processor} {wanted.image}"
+        fix = f"{engine.program} pull --platform linux/{engine.processor} {wanted.image}"
         evidence = (f"if its registry has none for {engine.processor}: change the image of {name} in the profile",)
     return PrerequisiteError(
         "image-platform", f"the image of {name} is made for another kind of processor",
@@ -64,11 +64,11 @@ def _other_processor(engine: Engine, wanted: Contained, processor: str) -> Prere
     )
 
 
-def _other_version(state: State, service: ServiceState, has: str, brings: str) -> DataError:
+def _other_version(engine: Engine, state: State, service: ServiceState, has: str, brings: str) -> DataError:
     name, kind, form = service.instance.name, service.server.kind, contained.service_form(service)
     old = f'version = "{has}"' if service.instance.declaration.image is None else f'an image with {kind} {has}'
     fix = f"{old} under [services.{name}] in the profile"
-    dump = f"docker exec {contained.container_name(state.stack, name)} {shlex.join(form.dump)} > {name}.sql"
+    dump = f"{engine.program} exec {contained.container_name(state.stack, name)} {shlex.join(form.dump)} > {name}.sql"
     volumes = contained.volume_names(state.stack, name, form, service.generation.partition("+")[0])
     return DataError(
         "data-version", f"the data of {name} was made by {kind} {has}, and {kind} {brings} can't use it",

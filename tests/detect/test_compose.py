@@ -188,8 +188,7 @@ def test_every_syntax_of_ports_and_volumes() -> None:
     (("bash", "-c", "./wait-for-it.sh db:5432 -t 30 -- uvicorn a:b"), (), "uvicorn a:b", True),
     (("sh", "-ec", "./wait-for-it.sh db:5432\npoetry run celery -A a worker\n"), (), "celery -A a worker", True),
     (("tini", "--", "python3.11", "-m", "shop"), (), "python3.11 -m shop", True),
-    (("sh", "-c", "until nc -z db 5432; do sleep 1; done; python a.py"), ("until nc -z db 5432", "do sleep 1", "done"),
-     "python a.py", False),
+    (("sh", "-c", "until nc -z db 5432; do sleep 1; done; python a.py"), (), "python a.py", True),
     (("sh", "-c", "python a.py | tee log"), (), "python a.py | tee log", True),
     (("/start.sh",), (), "/start.sh", False),
     (("npm", "run", "dev"), (), "npm run dev", False),
@@ -511,8 +510,8 @@ def test_nothing_is_migrated_twice_or_for_nobody(text: str) -> None:
 
 
 @pytest.mark.parametrize(("there", "said"), [
-    (".env.example", "cp .env.example .env, then devstack init again; until then the process goes without"),
-    ("other", "make it; until then the process goes without"),
+    (".env.example", "cp .env.example .env, then devstack init --from compose.yaml --yes"),
+    ("other", "make it, then devstack init --from compose.yaml --yes"),
 ])
 def test_an_env_file_that_is_missing_names_what_it_is_copied_from(there: str, said: str) -> None:
     text = TWO.replace("web: {", "web: {env_file: .env, ")
@@ -584,3 +583,32 @@ def test_a_value_of_the_compose_file_wins_over_the_images() -> None:
     text = TWO.replace("build: .,", "build: ., environment: {MODE: live},")
     found = profile_of(imported({"compose.yaml": text, "Dockerfile": PYTHON.replace("COPY", "ENV MODE=dev\nCOPY")}))
     assert dict(found.env) == {"MODE": "live"}
+
+
+@pytest.mark.parametrize(("install", "files", "named"), [
+    ("COPY ./requirements.txt /requirements.txt\nRUN pip install -r /requirements.txt", ["requirements.txt"], None),
+    ("RUN pip install -r requirements.txt", ["requirements.txt", "pyproject.toml"], ("requirements.txt",)),
+    ("COPY deps /tmp/deps\nRUN pip install -r /tmp/deps/dev.txt && pip install --no-deps -r /tmp/deps/more.txt",
+     ["deps/dev.txt", "deps/more.txt"], ("deps/dev.txt", "deps/more.txt")),
+    ("RUN pip install -r deps.txt\nRUN pip install -e .[web]", ["deps.txt", "pyproject.toml"], ("deps.txt", ".[web]")),
+    # the project says it itself
+    ("RUN pip install .", ["pyproject.toml"], None),
+    ("RUN pip install -r gone.txt", ["requirements.txt"], None),
+])  # fmt: skip
+def test_what_an_image_installs_is_installed(install: str, files: list[str], named: tuple[str, ...] | None) -> None:
+    dockerfile = PYTHON.replace("COPY . .", install)
+    found = profile_of(imported({"compose.yaml": TWO, "Dockerfile": dockerfile, **dict.fromkeys(files, "")}))
+    assert found.python.install == named
+
+
+@pytest.mark.parametrize(("sync", "said"), [
+    ("uv sync --locked --all-groups", (("dev", "docs"), ())),
+    ("uv sync --group dev --extra web", (("dev",), ("web",))),
+    ("poetry install --with docs,gone --all-extras", (("docs",), ("web",))),
+    ("uv sync --locked --no-dev", ((), ())),
+])
+def test_groups_that_an_image_installs_are_installed(sync: str, said: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+    text = "[project.optional-dependencies]\nweb = []\n[dependency-groups]\ndev = []\ndocs = []\n"
+    dockerfile = PYTHON.replace("COPY . .", f"RUN {sync}")
+    found = profile_of(imported({"compose.yaml": TWO, "Dockerfile": dockerfile, "pyproject.toml": text})).python
+    assert (tuple(found.groups or ()), tuple(found.extras or ())) == said

@@ -16,11 +16,12 @@ from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
 
 import pytest
+from docker.errors import APIError
 
-from devstack.errors import PrerequisiteError
+from devstack.errors import DevstackError, PrerequisiteError
 from devstack.runtimes import engines
 from devstack.runtimes.docker import Engine
-from devstack.runtimes.engine_answers import PATIENCE, refused
+from devstack.runtimes.engine_answers import PATIENCE, refused, unavailable
 from devstack.runtimes.engines import Address
 from devstack.system import System
 from tests.engine_bench import this_machines_engine
@@ -193,7 +194,31 @@ def test_an_engine_is_known_by_its_greeting_else_by_its_longer_answer(
     with answering(tmp_path / "s", "1.41", server) as address:
         engine = Engine(System(), address)
         assert (engine.title, engine.is_podman, engine.api.api_version) == (title, is_podman, "1.41")
+        # what a person is told to run is what that engine's own command understands
+        assert engine.program == ("podman" if is_podman else "docker")
         engine.api.close()
+
+
+@pytest.mark.parametrize(("said", "fix"), [
+    ("no space left on device", "podman system df"), ("what it says", "podman info"),
+])
+def test_what_a_podman_refuses_is_answered_with_its_own_command(said: str, fix: str, tmp_path: Path) -> None:
+    with answering(tmp_path / "s", "1.41", "Libpod/4.3.1 (linux)") as address:
+        engine = Engine(System(), address)
+        with pytest.raises(DevstackError) as caught, engine.asking():
+            raise APIError(said)
+        assert caught.value.fix == fix
+        with pytest.raises(PrerequisiteError) as gone, engine.asking():
+            raise OSError("it went")
+        assert gone.value.fix == "podman info"
+        engine.api.close()
+
+
+@pytest.mark.parametrize(("said", "fix"), [
+    ("Permission denied", "systemctl --user enable --now podman.socket"), ("timed out", "podman info"),
+])
+def test_a_podman_that_never_answered_is_known_by_its_socket(said: str, fix: str) -> None:
+    assert unavailable(Address("unix:///run/podman/podman.sock"), said).fix == fix
 
 
 def test_the_processor_is_the_machines_own() -> None:
@@ -202,5 +227,5 @@ def test_the_processor_is_the_machines_own() -> None:
 
 def test_a_podman_without_the_init_that_its_package_only_recommends_is_told() -> None:
     said = "container create: container-init binary not found on the host: stat /usr/libexec/podman/catatonit: no such"
-    error = refused(Exception(said))
+    error = refused(Exception(said), "podman")
     assert (error.id, error.exit_code, error.fix) == ("engine-incomplete", 3, "sudo apt-get install catatonit")

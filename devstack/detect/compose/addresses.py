@@ -151,11 +151,12 @@ class Addresses:
         if target.kind in _KIND:
             return _kind_url(target, found)
         rest = f"{found['path'] or ''}{found['rest'] or ''}"
+        login = f"{found['user']}{':' if found['password'] else ''}{found['password'] or ''}@" if found["user"] else ""
         number = found["port"] or _default_port(found["scheme"], target)
         if target.section == "processes" and found["scheme"] == "http" and number in (str(target.port), ""):
-            return f"{target.field('url')}{rest}" if target.port else found[0]
+            return f"{target.field('url')}{rest}" if target.port and not login else found[0]
         port = target.port_of(number, inside=self._inside)
-        return f"{found['scheme']}://{target.host(inside=self._inside)}:{port}{rest}" if port else found[0]
+        return f"{found['scheme']}://{login}{target.host(inside=self._inside)}:{port}{rest}" if port else found[0]
 
     def _pairs(self, text: str) -> str:
         def replacement(found: re.Match[str]) -> str:

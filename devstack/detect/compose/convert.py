@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devstack.detect.compose import fitting, processes, unsupported
+from devstack.detect.compose import fitting, missing, processes, unsupported
 from devstack.detect.compose.addresses import Addresses, Target, with_asked
 from devstack.detect.compose.defaults import defaults
+from devstack.detect.compose.env_files import read_env
 from devstack.detect.compose.interpolation import plain
 from devstack.detect.compose.known import Known, known
 from devstack.detect.compose.merging import Merged, Read, merged
-from devstack.detect.compose.parts import Part, Sorter
+from devstack.detect.compose.parts import Inside, Part, Sorter
 from devstack.detect.compose.report import LeftOut, Report
 from devstack.detect.compose.secrets import Secrets
 from devstack.detect.compose.shapes import composed
 from devstack.detect.compose.writing import write
 from devstack.errors import UsageError
-from devstack.profile.env_file import parse_env
 from devstack.profile.model import name_from
 
 #: names that compose itself reads, in this order; of an override only the first that is there
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+#: they say it before a requirements file does
+_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "pyproject.toml")
 OVERRIDES = ("compose.override.yaml", "compose.override.yml", "docker-compose.override.yml")
 
 
@@ -62,7 +66,7 @@ def convert(
     the compose file doesn't. Raises UsageError for what compose couldn't read either."""
     home = posixpath.dirname(names[0])
     file = posixpath.join(home, ".env")
-    values = {**parse_env(file, (read(file) or "").encode()), **environ}
+    values = {**read_env(file, read(file) or "", environ)[0], **environ}
     whole = merged(names, read, values)
     if not whole.value.get("services"):
         raise UsageError(
@@ -81,6 +85,9 @@ class _Conversion:
         services = {name: composed(name, one) for name, one in whole.value["services"].items()}
         profiles = frozenset(values.get("COMPOSE_PROFILES", "").split(",")) - {""}
         self.parts = [part for part in Sorter(services, project.read, profiles).parts() if self._is_kept(part)]
+        for part in self.parts:
+            if part.form == "kind":
+                fitting.tell_changes(part, self.report)
         self.known: dict[str, Known] = {
             part.name: known(part.service, part.env, part.name, self.report)
             for part in self.parts if part.form == "kind"
@@ -90,28 +97,31 @@ class _Conversion:
         self._inside = Addresses(self.targets, inside=True)
 
     def result(self) -> Imported:
+        project = self._project
+        missing.tell(self._whole.value, self.parts, (project.names[0], project.read), self.report, self._again())
         unsupported.drop_top_level(self._whole.value, self.report)
         for part in self.parts:
             unsupported.drop_unsupported(
                 part.service, self.report, is_contained=part.form in ("contained", "container"),
                 is_kind=part.form == "kind",
             )
-        project = self._project
-        made = processes.Processes(self.parts, self.report, self.text_of, self.environment_of, project.read)
+        # all secrets are known before anybody logs in with one
+        for part in sorted(self.parts, key=lambda one: one.form == "container"):
+            if part.form != "kind":
+                self.environment_of(part)
+        made = processes.Processes(self.parts, self.report, self.text_of, self.environment_of, project)
         converted = made.made()
-        services: dict[str, Any] = {}
-        for part in self.parts:
-            if part.form == "kind":
-                services[part.name] = self._kind(part)
-            elif part.form == "container":
-                services[part.name] = self._container(part)
+        services = {
+            part.name: self._kind(part) if part.form == "kind" else self._container(part)
+            for part in self.parts if part.form in ("kind", "container")
+        }  # fmt: skip
         called = {part.name: part.service.name for part in self.parts}
         tables = {one.name: dict(one.table) for one in converted}
         fitting.ports_once(services | {name: tables[name] for name in called if name in tables}, called, self.report)
         files = _common_files(converted)
         env, own = _shared(converted, self.secrets.values, {} if files else self._in_files())
         values = {
-            "name": self._name, "env_file": files or None, "python": _python(self.parts),
+            "name": self._name, "env_file": files or None, "python": _python(self.parts, self._project.read),
             "services": services, "env": env,
             "tasks": {one.name: tables[one.name] for one in converted if one.section == "tasks"},
             "processes": {
@@ -125,6 +135,10 @@ class _Conversion:
         text = write(values, comments, project.names, self.report.found)
         became = (*self._became(services), *_tasks(converted, self.parts))
         return Imported(text, became, tuple(self.report.found))
+
+    def _again(self) -> str:
+        """What is run once something has changed."""
+        return f"devstack init --from {' --from '.join(map(shlex.quote, self._project.names))} --yes"
 
     def _in_files(self) -> dict[str, frozenset[str]]:
         """Names that a process's own env files say, which win over `[env]`."""
@@ -147,8 +161,8 @@ class _Conversion:
             return False
         if part.is_off and not part.is_app:
             names = ", ".join(part.service.profiles)
-            self.report.drop((part.service.name, "profiles"), f"it is only there with `--profile {names}`",
-                             "declare it where the project needs it always")  # fmt: skip
+            again = f"COMPOSE_PROFILES={part.service.profiles[0]} {self._again()}"
+            self.report.drop((part.service.name, "profiles"), f"it is only there with `--profile {names}`", again)
             return False
         return True
 
@@ -186,14 +200,16 @@ class _Conversion:
     def text_of(self, part: Part, value: str) -> str:
         """A text that may name others."""
         made = (self._here if part.form in ("process", "task") else self._inside).text(plain(value))
-        return with_asked(made)
+        return with_asked(self.secrets.replaced_in(made))
 
     def environment_of(self, part: Part) -> dict[str, str]:
         """All of a service's environment as texts of a profile; what its env files say, and what the code takes where
         nobody says anything, only where that must change."""
         is_here = part.form in ("process", "task")
-        env = {**(self._project.defaults if is_here else {}), **part.env}
-        made = (self._here if is_here else self._inside).environment(fitting.environment(part, env, self.report))
+        own = fitting.environment(part, part.env, self.report, is_here=is_here)
+        env = {**({name: text for name, text in self._project.defaults.items() if fitting.is_ours(name)} if is_here
+                  else {}), **own}
+        made = (self._here if is_here else self._inside).environment(env)
         has_files = part.form != "container"
         found: dict[str, str] = {}
         for name, text in made.items():
@@ -202,7 +218,10 @@ class _Conversion:
                 continue
             value = part.env[name]
             is_of_image = is_here and part.stage.env.get(name) == value
-            is_own = name in part.service.environment or is_of_image or not has_files
+            is_own = name in part.service.environment or name in part.filled or is_of_image or not has_files
+            if not is_own and (known := self.secrets.known(value)):
+                found[name] = known
+                continue
             if text == _same(value):
                 secret = self.secrets.replaced(part.service.name, name, value) if is_own else None
                 if secret is None and is_own:
@@ -210,9 +229,9 @@ class _Conversion:
                     secret = with_asked(text)
                 if secret is not None:
                     found[name] = secret
-            else:
+            elif part.form != "contained" or part.build or name in part.service.environment:
                 self.secrets.ask(text)
-                found[name] = with_asked(text)
+                found[name] = with_asked(self.secrets.without_login(part.service.name, name, text))
         return found
 
     # --- services ----------------------------------------------------------------------------------------------------
@@ -264,7 +283,8 @@ def _tasks(converted: Sequence[processes.Converted], parts: Sequence[Part]) -> I
     own = {part.name for part in parts}
     for one in converted:
         if one.section == "tasks" and one.name not in own:
-            yield Became(one.name, f"[tasks.{one.name}] {one.table['run']}")
+            run = str(one.table["run"])
+            yield Became(one.name, f"[tasks.{one.name}] {run.splitlines()[-1]}")
 
 
 def _same(value: str) -> str:
@@ -318,7 +338,7 @@ def _without(table: Mapping[str, Any], files: Sequence[Any]) -> dict[str, Any]:
     return {key: value for key, value in table.items() if not (files and key == "env_file")}
 
 
-def _python(parts: Sequence[Part]) -> dict[str, Any]:
+def _python(parts: Sequence[Part], read: Read) -> dict[str, Any]:
     """What is installed where: what the Dockerfiles of the processes here install."""
     native = [part for part in parts if part.form in ("process", "task")]
     if not native:
@@ -328,11 +348,34 @@ def _python(parts: Sequence[Part]) -> dict[str, Any]:
     if versions:
         table["version"] = versions[0]
     context = str((native[0].build or {}).get("context") or ".")
+    project = _project(read(posixpath.normpath(posixpath.join(context, "pyproject.toml"))) or "")
+    for key, names, declared in (
+        ("groups", [name for part in native for name in part.stage.groups], project.get("dependency-groups")),
+        ("extras", [name for part in native for name in part.stage.extras],
+         project.get("project", {}).get("optional-dependencies")),
+    ):
+        all_known = list(declared) if isinstance(declared, dict) else []
+        wanted = all_known if "*" in names else [name for name in dict.fromkeys(names) if name in all_known]
+        if wanted and posixpath.normpath(context) == ".":
+            table[key] = wanted
+    itself = [path for part in native for path in part.stage.requirements if path.startswith(".") and "/" not in path]
     files = [
-        posixpath.normpath(posixpath.join(context, re.sub(r"^(\./|/\S*/)", "", path)))
-        for part in native for path in part.stage.requirements
+        Inside(part.service, part.stage, part.build, read).file(path)
+        or posixpath.normpath(posixpath.join(context, re.sub(r"^(\./|/(\S*/)?)", "", path)))
+        for part in native for path in part.stage.requirements if path not in itself
     ]  # fmt: skip
-    if posixpath.normpath(context) != "." and files:
-        table["install"] = list(dict.fromkeys(files))
+    there = [file for file in dict.fromkeys(files) if read(file) is not None]
+    if there and itself and posixpath.normpath(context) == ".":
+        there += dict.fromkeys(itself)
+    # what stands in the usual place is found without
+    if there and not (there == ["requirements.txt"] and all(read(name) is None for name in _LOCKS)):
+        table["install"] = there
     return table
 
+
+def _project(text: str) -> dict[str, Any]:
+    """A pyproject.toml, empty where there is none that can be read."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}

@@ -21,6 +21,8 @@ _FIELD = re.compile(
     r"^[ \t]+(?P<name>[A-Za-z][A-Za-z0-9_]*)\s*:\s*[\w.\[\] |]+=\s*" + _TEXT.format("text") + r"\s*(?:#.*)?$",
     re.MULTILINE,
 )
+#: of the names of such a class
+_PREFIX = re.compile(r"\benv_prefix\s*=\s*[\"']([^\"']*)[\"']")
 
 
 def defaults(texts: Iterable[str]) -> dict[str, str]:
@@ -30,9 +32,12 @@ def defaults(texts: Iterable[str]) -> dict[str, str]:
     read: dict[str, str] = {}
     for text in texts:
         read |= {one["name"]: "" for one in _READ.finditer(text)}
-        patterns = (_CALL, _OR, _FIELD) if "BaseSettings" in text else (_CALL, _OR)
-        for pattern in patterns:
+        prefix = _PREFIX.search(text)
+        patterns = [(_CALL, ""), (_OR, "")]
+        if "BaseSettings" in text:
+            patterns.append((_FIELD, prefix[1] if prefix else ""))
+        for pattern, before in patterns:
             for one in pattern.finditer(text):
                 value = one["text"] if one["text"] is not None else one["text_number"]
-                found.setdefault(one["name"].upper(), value)
+                found.setdefault(f"{before}{one['name']}".upper(), value)
     return {**read, **found}

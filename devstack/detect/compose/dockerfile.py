@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -12,8 +13,16 @@ from typing import Any
 _LINE = re.compile(r"^\s*([A-Za-z]+)\s+(.*)$", re.DOTALL)
 _FROM = re.compile(r"(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
 _PYTHON = re.compile(r"(?:.*/)?python:(\d+\.\d+)")
-_REQUIREMENTS = re.compile(r"pip3?\s+install\b[^&|;]*?(?:-r|--requirement)[=\s]+(\S+)")
+_REQUIREMENTS = re.compile(r"(?:-r|--requirement)[=\s]*([^\s;&|]+)")
+_INSTALLED = re.compile(r"pip3?\s+install\b([^&|;]*)")
+_SYNCED = re.compile(r"(?:uv\s+sync|(?:poetry|pdm)\s+install)\b([^&|;]*)")
+_GROUPS = re.compile(r"--(?:group|with|only-group)[=\s]+([\w,-]+)|--(all-groups)")
+_EXTRAS = re.compile(r"(?:--extras?|-E|-G)[=\s]+[\"']?([\w,-]+)|--(all-extras)")
+_ITSELF = re.compile(r"(?<=\s)\.(?:\[[\w,-]+\])?(?=\s|$)")
 
+_ARGUMENT = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
+#: they say how it is used, and make no other image of it
+_PLAIN = frozenset({"LABEL", "MAINTAINER", "EXPOSE", "ARG", "HEALTHCHECK", "USER", "STOPSIGNAL", "SHELL", "WORKDIR"})
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 #: of the image and its tools, none of the application's business
 _OF_IMAGES = re.compile(
@@ -24,10 +33,13 @@ _OF_IMAGES = re.compile(
 
 @dataclass(frozen=True)
 class Stage:
-    """The stage that is built. python: version of its base image, "" for another. command, entrypoint: None where the
-    file says none. requirements: files that its pip installs, as the file names them. env: what the application reads,
-    paths relative to `folder`; args: defaults of what a build may be given."""
+    """The stage that is built. base: the image that it begins with. python: version of that image, "" for another.
+    command, entrypoint: None where the file says none. requirements: files that its pip installs, as the file names
+    them, and `.` for the project itself. env: what the application reads, paths relative to `folder`; args: defaults of
+    what a build may be given. copies: of the context, source and where it goes. changes: what makes the image another
+    than its base. groups, extras: of the project, that it installs; `*` for all."""
 
+    base: str = ""
     python: str = ""
     folder: str = "/"
     command: tuple[str, ...] | None = None
@@ -36,6 +48,10 @@ class Stage:
     port: int = 0
     env: Mapping[str, str] = field(default_factory=dict)
     args: Mapping[str, str] = field(default_factory=dict)
+    copies: tuple[tuple[str, str], ...] = ()
+    changes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
 
 
 def stage(text: str, target: str = "") -> Stage:
@@ -48,8 +64,8 @@ def stage(text: str, target: str = "") -> Stage:
                 break
             name = (found[2] or str(len(stages))).lower()
             base = stages.get(found[1].lower())
-            python = _PYTHON.match(found[1])
-            now = base or Stage(python=python[1] if python else "")
+            python = _PYTHON.match(_filled(found[1], now.args))
+            now = base or Stage(base=_filled(found[1], now.args), python=python[1] if python else "", args=now.args)
         else:
             now = _after(now, word, rest)
         stages[name] = now
@@ -82,8 +98,42 @@ def _after(now: Stage, word: str, rest: str) -> Stage:
         case "ENV":
             change["env"] = {**now.env, **_environment(now, rest)}
         case "RUN":
-            change["requirements"] = (*now.requirements, *_REQUIREMENTS.findall(rest))
+            installed = " ".join(_INSTALLED.findall(rest))
+            named = (*_REQUIREMENTS.findall(installed), *_ITSELF.findall(f" {installed}"))
+            change["requirements"] = (*now.requirements, *named)
+            synced = " ".join(_SYNCED.findall(rest))
+            change["groups"] = (*now.groups, *_named(_GROUPS, synced))
+            change["extras"] = (*now.extras, *_named(_EXTRAS, synced))
+        case "COPY" | "ADD":
+            change["copies"] = (*now.copies, *_copies(now, rest))
+    if word not in _PLAIN:
+        change["changes"] = (*now.changes, re.sub(r"\s+", " ", f"{word} {rest}"))
     return replace(now, **change)
+
+
+def _named(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+    for names, everything in pattern.findall(text):
+        yield from ["*"] if everything else names.split(",")
+
+
+def _copies(now: Stage, rest: str) -> Iterator[tuple[str, str]]:
+    """Each source and what it is called in the image; a folder's is that of what is in it."""
+    flags = re.match(r"(?:--\S+\s+)*", rest)
+    words = _words(rest[flags.end() if flags else 0:])
+    if re.search(r"--from=", flags[0] if flags else "") or len(words) < 2 or words[:1] == ("/bin/sh",):
+        return
+    *sources, target = words
+    inside = posixpath.join(now.folder, target)
+    for source in sources:
+        is_into = target.endswith("/") or target in (".", "./") or len(sources) > 1
+        name = posixpath.basename(source.rstrip("/"))
+        if is_into and source.rstrip("/") not in (".", ""):
+            yield source, posixpath.normpath(posixpath.join(inside, name))
+        yield source, posixpath.normpath(inside)
+
+
+def _filled(text: str, args: Mapping[str, str]) -> str:
+    return _ARGUMENT.sub(lambda found: args.get(found[1] or found[3]) or found[2] or "", text)
 
 
 def _environment(now: Stage, rest: str) -> dict[str, str]:

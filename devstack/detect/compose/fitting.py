@@ -12,6 +12,8 @@ from devstack.detect.compose.parts import Part, is_inside
 from devstack.detect.compose.report import Report
 from devstack.profile.model import Image
 
+#: what installs an image, and where things are in it
+_TOOLS = re.compile(r"PATH|(PIP|UV|POETRY|PDM|PIPENV)_\w+")
 _IMAGE: TypeAdapter[str] = TypeAdapter(Image)
 
 
@@ -35,15 +37,37 @@ def has_image(part: Part, report: Report) -> bool:
     return True
 
 
-def environment(part: Part, values: Mapping[str, str], report: Report) -> dict[str, str]:
-    """Variables that a profile may set."""
+def tell_changes(part: Part, report: Report) -> None:
+    """What a service's own Dockerfile makes of an image that is known."""
+    changes = [one if len(one) <= 80 else f"{one[:77]}..." for one in part.stage.changes if not one.startswith("ENV ")]
+    if changes:
+        more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+        report.drop((part.service.name, "build"), f"{part.stage.base} without `{'`, `'.join(changes[:3])}`{more}",
+                    f"an image that has it: `image` below [services.{part.name}]")  # fmt: skip
+
+
+def environment(part: Part, values: Mapping[str, str], report: Report, *, is_here: bool) -> dict[str, str]:
+    """Variables that a profile may set. is_here: for a process of this machine."""
     found = {}
+    tools = []
     for name, text in values.items():
-        if name == "VIRTUAL_ENV" or name.startswith("DEVSTACK_") or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        if not is_ours(name):
             report.drop((part.service.name, "environment", name), "it isn't a profile's to set", "another name")
+        elif is_here and _TOOLS.fullmatch(name) and name in part.service.environment:
+            tools.append(name)
         else:
             found[name] = text
+    if tools:
+        report.drop((part.service.name, "environment"), f"{', '.join(tools)}: of the tools in the image",
+                    "the environment is made by devstack: [python]")  # fmt: skip
     return found
+
+
+def is_ours(name: str) -> bool:
+    """May a profile set it?"""
+    return bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)) and not (
+        name == "VIRTUAL_ENV" or name.startswith("DEVSTACK_")
+    )
 
 
 def ports_once(tables: Mapping[str, dict[str, Any]], services: Mapping[str, str], report: Report) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from devstack.detect.compose.interpolation import plain
@@ -23,7 +23,21 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "redis": ("redis", ""),
     "valkey/valkey": ("redis", ""),
     "rabbitmq": ("rabbitmq", ""),
+    **{
+        f"{maker}/{name}": (kind, "")
+        for maker in ("bitnami", "bitnamilegacy")
+        for name, kind in (
+            ("postgresql", "postgres"), ("redis", "redis"), ("valkey", "redis"), ("rabbitmq", "rabbitmq"),
+        )
+    },
 }
+#: makers of images of their own form: what they call the settings of the official ones
+_OTHERS = {
+    "POSTGRESQL_USERNAME": "POSTGRES_USER", "POSTGRESQL_PASSWORD": "POSTGRES_PASSWORD",
+    "POSTGRESQL_DATABASE": "POSTGRES_DB", "RABBITMQ_USERNAME": "RABBITMQ_DEFAULT_USER",
+    "RABBITMQ_PASSWORD": "RABBITMQ_DEFAULT_PASS", "RABBITMQ_VHOST": "RABBITMQ_DEFAULT_VHOST",
+    "RABBITMQ_DEFAULT_USER": "RABBITMQ_DEFAULT_USER", "RABBITMQ_DEFAULT_PASS": "RABBITMQ_DEFAULT_PASS",
+}  # fmt: skip
 _PORTS = {"postgres": 5432, "redis": 6379, "rabbitmq": 5672}
 _VERSION = re.compile(r"v?(\d+(?:\.\d+)*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,62}")
@@ -31,7 +45,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,62}")
 _QUIET = re.compile(
     r"POSTGRES_(USER|PASSWORD|DB|PASSWORD_FILE|USER_FILE|DB_FILE|MULTIPLE_DATABASES|INITDB_ARGS|INITDB_WALDIR)"
     r"|POSTGRES_HOST_AUTH_METHOD|PG(DATA|USER|PASSWORD|DATABASE|PORT)|TZ|LANG|LC_\w+|\w*PASSWORD\w*"
-    r"|RABBITMQ_(DEFAULT_(USER|PASS|VHOST)(_FILE)?|ERLANG_COOKIE|NODENAME)|REDIS_\w+|VALKEY_\w+|ALLOW_EMPTY_PASSWORD"
+    r"|POSTGRESQL_(USERNAME|DATABASE)|RABBITMQ_(DEFAULT_(USER|PASS|VHOST)(_FILE)?|ERLANG_COOKIE|NODENAME|USERNAME|VHOST)|REDIS_\w+|VALKEY_\w+|ALLOW_EMPTY_PASSWORD"
 )
 _SETTINGS = {
     "postgres": "set it in the database: ALTER SYSTEM, from a task",
@@ -82,7 +96,14 @@ def known(service: Composed, environment: Mapping[str, str], name: str, report: 
             report.drop((service.name, "ports"), f"port {port.inside} of {name} isn't published",
                         'a service of `kind = "container"` publishes any port')  # fmt: skip
     read: Callable[..., Known] = {"postgres": _postgres, "redis": _redis, "rabbitmq": _rabbitmq}[kind]
-    made = read(service, {key: plain(value) for key, value in environment.items()}, table, report)
+    values = {key: plain(value) for key, value in environment.items()}
+    if is_other := repository(service.image).startswith("bitnami"):
+        values |= {_OTHERS[key]: value for key, value in values.items() if key in _OTHERS}
+        values.setdefault("RABBITMQ_DEFAULT_USER", "user")
+        values.setdefault("RABBITMQ_DEFAULT_PASS", "bitnami")
+    if is_other and values.get("REDIS_PASSWORD") and not service.command:
+        service = replace(service, command=("redis-server", "--requirepass", values["REDIS_PASSWORD"]))
+    made = read(service, values, table, report)
     if extension:
         made = Known(**{**vars(made), "table": {**made.table, "extensions": [extension]}})
     for key in service.environment:
@@ -96,13 +117,18 @@ def _image(service: Composed, kind: str, table: dict[str, Any], report: Report) 
     tag = service.image.partition("@")[0].rpartition("/")[2].partition(":")[2]
     found = _VERSION.match(tag)
     is_plain = repository(service.image) == kind and found is not None and found[0] == tag and "@" not in service.image
+    name = repository(service.image)
     # another product's numbers mean nothing to the kind
-    counts = repository(service.image).split("/")[-1] in (kind, "postgis", "pgvector")
+    counts = name.split("/")[-1] in (kind, "postgis", "pgvector", "postgresql")
     if found and counts:
         table["version"] = found[1]
     if not tag or tag == "latest":
         report.drop((service.name, "image"), f"{service.image} is another version every day",
                     f'`version = "…"` below [services] says which one {service.name} needs')  # fmt: skip
+    if name.startswith("bitnami"):
+        report.drop((service.name, "image"), f"{name} keeps its settings and data elsewhere",
+                    f"the official image of {kind}, which runs in its place")  # fmt: skip
+        return
     if "@" in service.image or (not is_plain and tag and not (tag == "latest" and repository(service.image) == kind)):
         table["image"] = service.image.removeprefix("docker.io/").removeprefix("library/")
         natively = "`version` natively" if "version" in table else "natively any version does"

@@ -5,22 +5,23 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from devstack.detect.compose import commands, health
 from devstack.detect.compose.dockerfile import Stage, stage
+from devstack.detect.compose.env_files import read_env
 from devstack.detect.compose.interpolation import plain
 from devstack.detect.compose.known import kind_of
 from devstack.detect.compose.merging import Read
 from devstack.detect.compose.shapes import Composed, Published
-from devstack.profile.env_file import parse_env
 from devstack.profile.model import name_from
 
 Form = Literal["kind", "container", "process", "contained", "task"]
 #: names of devstack's own
 _TAKEN = frozenset({"python", "supervisor", "supervisord"})
+_PROGRAMS = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin")
 #: where pages usually are
 _PAGES = frozenset({80, 3000, 4200, 5000, 5173, 8000, 8025, 8080, 8888})
 
@@ -29,7 +30,8 @@ _PAGES = frozenset({80, 3000, 4200, 5000, 5173, 8000, 8025, 8080, 8888})
 class Part:
     """One service and what it becomes. name: in the profile. env: its env files' values below its own, marks kept.
     parsed: its command; stage: of its Dockerfile, where it is built. build: context and so on. port: it listens on
-    inside, 0 for none. missing: env files that aren't there. is_off: only with a profile of compose's."""
+    inside, 0 for none. missing: env files that aren't there. is_off: only with a profile of compose's. filled: names
+    whose values its env files don't say as they are."""
 
     service: Composed
     form: Form
@@ -42,6 +44,7 @@ class Part:
     port: int = 0
     is_off: bool = False
     role: str = "daemon"
+    filled: frozenset[str] = frozenset()
 
     @property
     def is_app(self) -> bool:
@@ -67,40 +70,63 @@ class Sorter:
         return [self._part(one) for one in self._services.values()]
 
     def _part(self, service: Composed) -> Part:
-        env, missing = self._environment(service)
-        name = self._names[service.name]
+        env, missing, filled = self._environment(service)
         is_off = bool(service.profiles) and not self._profiles.intersection(service.profiles)
+        part = Part(service, "kind", self._names[service.name], env, missing, is_off=is_off, filled=filled)
         build = service.build or self._built.get(service.image)
         if build is None and kind_of(service.image):
-            return Part(service, "kind", name, env, missing, is_off=is_off)
+            return part
         made = self._stage(build) if build else Stage()
-        words = _words(service, made)
-        parsed = commands.parse(words) if words else commands.Parsed((), "")
-        port = self._port(service, made, parsed)
+        if kind_of(made.base):
+            # an image of its own, made from one that is known
+            return replace(part, service=replace(service, image=made.base), env={**made.env, **env}, stage=made)
+        parsed = self._parsed(service, made, build, env)
         has_page = bool(service.published) or health.is_page(service)
-        role = commands.role(parsed.main, has_port=has_page)
         form: Form = "contained"
         if build and parsed.main and parsed.is_python and is_inside(str(build.get("context") or ".")):
             is_task = service.name in self._awaited or (commands.is_task(parsed.main) and not service.ports)
             form = "task" if is_task else "process"
-            env = {**made.env, **env}
+            part = replace(part, env={**made.env, **env, **parsed.env}, filled=filled | frozenset(parsed.env))
         elif not build and not self._is_app(service, env):
             form = "container"
-        return Part(service, form, name, env, missing, parsed, made, build, port, is_off, role)
+        return replace(
+            part, form=form, parsed=parsed, stage=made, build=build, port=self._port(service, made, parsed),
+            role=commands.role(parsed.main, has_port=has_page),
+        )
 
-    def _environment(self, service: Composed) -> tuple[dict[str, str], tuple[str, ...]]:
+    def _parsed(
+        self, service: Composed, made: Stage, build: Mapping[str, object] | None, env: Mapping[str, str]
+    ) -> commands.Parsed:
+        """Its command, and what a script of the project that the image starts with does before."""
+        find = Inside(service, made, build, self._read).script
+        variables = {**made.env, **env}
+        entrypoint = made.entrypoint if service.entrypoint is None else service.entrypoint
+        words = _words(service, made)
+        if entrypoint and (service.command or made.command) and words[: len(entrypoint)] != entrypoint:
+            parsed = commands.parse((*entrypoint, *words), variables, find)
+            if parsed.is_script and parsed.is_python:
+                return parsed
+        elif entrypoint and not words:
+            words = entrypoint
+        return commands.parse(words, variables, find) if words else commands.Parsed((), "")
+
+    def _environment(self, service: Composed) -> tuple[dict[str, str], tuple[str, ...], frozenset[str]]:
+        """Its variables, the env files that aren't there, and the names that another value was filled into."""
         found: dict[str, str] = {}
         missing = []
+        filled: frozenset[str] = frozenset()
         for path, _ in service.env_files:
             text = self._read(path) if is_inside(path) else None
             if text is None:
                 missing.append(path)
             else:
-                found |= parse_env(path, text.encode())
+                values, names = read_env(path, text, {})
+                found |= values
+                filled = (filled - frozenset(values)) | names
         for name, value in service.environment.items():
             # without a value it comes from the shell that calls compose
             found[name] = f"\ue0f0{name}\ue0f1" if value is None else value
-        return found, tuple(missing)
+        return found, tuple(missing), filled
 
     def _stage(self, build: Mapping[str, object]) -> Stage:
         inline = build.get("dockerfile_inline")
@@ -136,6 +162,51 @@ class Sorter:
                 if other.name != name and (found := pattern.search(value or "")):
                     return int(found[1])
         return 0
+
+
+class Inside:
+    """Where in the project a file is that a container knows by a path of its own."""
+
+    def __init__(self, service: Composed, made: Stage, build: Mapping[str, object] | None, read: Read) -> None:
+        self._service = service
+        self._made = made
+        self._context = str(build.get("context") or ".") if build else ""
+        self._read = read
+
+    def file(self, path: str) -> str:
+        """Its name in the project, "" for none of the project's."""
+        places = filter(is_inside, self._places(path))
+        return next((place for place in places if self._read(place) is not None), "")
+
+    def script(self, path: str) -> str | None:
+        """The text of a shell's script, None for what is none."""
+        place = self.file(path)
+        text = self._read(place) or "" if place else ""
+        first, _, _ = text.partition("\n")
+        if not first.startswith("#!"):
+            is_named = "." not in posixpath.basename(place).removesuffix(".sh").removesuffix(".bash")
+            return text if place and is_named else None
+        return text if re.match(r"#!.*\b(ba|da|a|z)?sh\b", first) else None
+
+    def _places(self, path: str) -> Iterator[str]:
+        folder = self._service.folder or self._made.folder
+        # without a folder it is looked for where programs are
+        names = [posixpath.join(folder, path)] if "/" in path else [f"{one}/{path}" for one in _PROGRAMS]
+        for name in map(posixpath.normpath, names):
+            for mount in sorted(self._service.mounts, key=lambda one: -len(one.target)):
+                if mount.form == "bind" and _below(name, mount.target) is not None:
+                    yield posixpath.normpath(posixpath.join(mount.source, _below(name, mount.target) or ""))
+            for source, target in reversed(self._made.copies):
+                rest = _below(name, target)
+                if rest is not None and self._context:
+                    yield posixpath.normpath(posixpath.join(self._context, source.lstrip("/"), rest))
+
+
+def _below(path: str, folder: str) -> str | None:
+    """The path as seen from a folder, None where it isn't in it."""
+    if path == folder:
+        return ""
+    return path[len(folder.rstrip("/")) + 1:] if path.startswith(f"{folder.rstrip('/')}/") else None
 
 
 def _rank(port: Published) -> int:
@@ -180,7 +251,9 @@ def _names(services: Mapping[str, Composed]) -> dict[str, str]:
 
 
 def has_custom_entrypoint(part: Part) -> bool:
-    """Does something of the image's run before the command?"""
+    """Does something of the image's run before the command that couldn't be read?"""
+    if part.parsed.is_script:
+        return False
     entrypoint = part.stage.entrypoint if part.service.entrypoint is None else part.service.entrypoint
     if not entrypoint:
         return False

@@ -7,20 +7,31 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, Protocol
 
 from devstack.detect.compose import commands, health
+from devstack.detect.compose.lifetimes import lifetime, off
 from devstack.detect.compose.merging import Read
 from devstack.detect.compose.parts import Part, has_custom_entrypoint, is_inside
-from devstack.detect.compose.preparing import example_of, migration
+from devstack.detect.compose.preparing import migration
 from devstack.detect.compose.report import Report
-from devstack.profile.model import SignalName, name_from
+from devstack.profile.model import name_from
 
 _REFERENCE = re.compile(r"\$\{(services|processes)\.([a-z0-9_-]+)\.")
 #: what a command line must not show
-_SECRET = re.compile(r"\$\{services\.([a-z0-9_-]+)\.(url|password)\}")
+_SECRET = re.compile(r"\$\{(?:services\.([a-z0-9_-]+)\.(url|password)|env\.(\w+))\}")
 #: a profile's own wish for a web process
 _USUAL_PORT = 8000
+
+
+class Project(Protocol):
+    """read: a file. defaults: what the code takes for variables that nobody set."""
+
+    @property
+    def read(self) -> Read: ...
+
+    @property
+    def defaults(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True)
@@ -78,27 +89,30 @@ class Processes:
 
     def __init__(
         self, parts: Sequence[Part], report: Report, text_of: Callable[[Part, str], str],
-        environment_of: Callable[[Part], dict[str, str]], read: Read,
+        environment_of: Callable[[Part], dict[str, str]], project: Project,
     ) -> None:
         self._parts = parts
         self._report = report
         self._text_of = text_of
         self._environment_of = environment_of
-        self._read = read
+        self._read = project.read
+        self._defaults = project.defaults
         self._by_service = {part.service.name: part for part in parts}
         self._taken = {part.name for part in parts}
         #: command and folder of each task
         self._tasks: dict[str, tuple[str, str]] = {}
-        #: those that the file doesn't say: only processes of this machine wait for them
-        self._implied: set[str] = set()
+        #: the service that says it: in containers, only who depends on that waits for it
+        self._sources: dict[str, str] = {}
 
     def made(self) -> list[Converted]:
         found: list[Converted] = []
-        for part in self._parts:
+        # what others wait for comes first: a task needs those that stand before it
+        for part in sorted(self._parts, key=lambda one: one.form != "task"):
             if part.form == "task":
                 found += self._tasks_of(part, (*part.parsed.before, part.parsed.main))
-            elif part.form == "process":
+            elif part.form == "process" and not part.is_off:
                 found += self._tasks_of(part, part.parsed.before)
+            self._tell_skipped(part)
         for part in self._parts:
             if part.form == "process" and not part.is_off:
                 found += self._migration(part)
@@ -120,12 +134,22 @@ class Processes:
             is_whole = part.form == "task" and number == len(before)
             name = part.name if is_whole else self._free(name_from(commands.task_name(command)))
             self._tasks[name] = (run, folder)
+            self._sources[name] = part.service.name
             table: dict[str, Any] = {"run": run, **({} if folder == "." else {"cwd": folder})}
+            if commands.needs_shell(command):
+                table["shell"] = True
             if re.search(r"manage\.py migrate\b", run):
                 table |= {"inputs": ["**/migrations/*.py"]}
             said = () if is_whole else (f"Of the command of `{part.service.name}`, which ran it before its own.",)
             # its variables are those of the process that it came from
             yield Converted("tasks", name, table, self._environment_of(part), comments=said)
+
+    def _tell_skipped(self, part: Part) -> None:
+        if part.form not in ("task", "process"):
+            return
+        for text, why in part.parsed.skipped:
+            self._report.drop((part.service.name, "command"), f"`{shorten(text)}` isn't done: {why}",
+                              "a task, where the project needs it")  # fmt: skip
 
     def _migration(self, part: Part) -> Iterator[Converted]:
         """Without its schema an application doesn't answer."""
@@ -136,7 +160,6 @@ class Processes:
             return
         name = self._free("migrate")
         self._tasks[name] = (table["run"], self._folder(part))
-        self._implied.add(name)
         said = "The compose file leaves it to an entrypoint, or to a person."
         yield Converted("tasks", name, table, self._environment_of(part), comments=(said,))
 
@@ -145,6 +168,9 @@ class Processes:
         run = self._text_of(part, part.parsed.main)
         table: dict[str, Any] = {"role": part.role}
         environment = self._environment_of(part)
+        # it would be seen from elsewhere
+        open_to_all = "0.0.0.0"  # noqa: S104 - compared with, never listened on
+        environment |= {name: "127.0.0.1" for name, text in environment.items() if text == open_to_all}
         if part.parsed.is_shell or _SECRET.search(run):
             run, more = _hidden(run)
             environment |= more
@@ -158,17 +184,34 @@ class Processes:
         first = next((port for port in service.published if port.inside == part.port), None)
         if part.role == "web" and first and first.outside not in (0, _USUAL_PORT) and service.replicas == 1:
             table["port"] = first.outside
+        if part.role == "web" and "${port}" not in table["run"]:
+            table |= self._own_port(part, environment, table["run"])
         check = ready(part, self._report)
         table["ready"] = check or self._usual_check(part, table["run"])
-        table |= _lifetime(part)
+        table |= lifetime(part)
         if has_custom_entrypoint(part):
             self._report.drop((service.name, "entrypoint"), "the image's entrypoint isn't run here",
                               "what it prepares: tasks")  # fmt: skip
         if part.is_off:
-            said.append(_off(part))
+            said.append(off(part))
         self._drop_mounts(part)
         kept = {key: value for key, value in table.items() if value is not None}
         return Converted("processes", part.name, kept, environment, comments=tuple(said))
+
+    def _own_port(self, part: Part, environment: dict[str, str], run: str) -> dict[str, Any]:
+        """A command that doesn't say where it listens is told by a variable, or is where it always is."""
+        leased = f"${{processes.{part.name}.port}}"
+        if re.search(r"\bflower\b", run):
+            environment |= {"FLOWER_PORT": leased, "FLOWER_ADDRESS": "127.0.0.1"}
+            return {}
+        known = {**self._defaults, **part.env}
+        named = [name for name, value in known.items() if re.search(r"(^|_)PORT$", name) and value == str(part.port)]
+        own = [name for name in named if "${" not in environment.get(name, "")]
+        if own:
+            environment[own[0]] = leased
+        elif "PORT" not in known and part.port:
+            return {"port": part.port}
+        return {}
 
     def _usual_check(self, part: Part, run: str) -> dict[str, Any] | None:
         if "runserver" in run:
@@ -211,7 +254,8 @@ class Processes:
         if words:
             run = self._text_of(part, shlex.join(words))
             if _SECRET.search(run) or "\n" in run:
-                run, more = _hidden(" ".join(words) if "\n" not in run else words[-1])
+                text = commands.script_of(words)
+                run, more = _hidden(self._text_of(part, shlex.join(words) if text is None else text))
                 environment |= more
                 table["shell"] = True
             table["run"] = run.strip()
@@ -225,10 +269,10 @@ class Processes:
         table |= self._ports(part)
         table["volumes"] = list(self._mounts(part)) or None
         table["ready"] = ready(part, self._report)
-        table |= _lifetime(part)
+        table |= lifetime(part)
         if self._is_awaited(service.name):
             table["restart"] = "never"
-        said = (_off(part),) if part.is_off else ()
+        said = (off(part),) if part.is_off else ()
         kept = {key: value for key, value in table.items() if value is not None}
         return Converted("processes", part.name, kept, environment, is_native=False, comments=said)
 
@@ -276,22 +320,26 @@ class Processes:
         # who merely names another process doesn't wait for it: they may name each other
         found = [name for name in (*declared, *(one for one in named if one not in processes)) if name in known]
         found = [name for name in found if not (known[name].is_off or name == part.name)]
-        tasks = [name for name in self._tasks if part.form == "process" or name not in self._implied]
+        before = self._depended(part.service.name, set())
+        tasks = [name for name in self._tasks if part.form == "process" or self._sources.get(name) in before]
         return list(dict.fromkeys((*found, *tasks)))
+
+    def _depended(self, name: str, found: set[str]) -> set[str]:
+        """All that a service depends on, by what the file says."""
+        for other in self._by_service[name].service.depends if name in self._by_service else ():
+            if other not in found:
+                found.add(other)
+                self._depended(other, found)
+        return found
 
     def _env_files(self, part: Part) -> dict[str, Any]:
         found: list[Any] = []
-        for path, required in part.service.env_files:
+        for path, _ in part.service.env_files:
             if not is_inside(path):
                 self._report.drop((part.service.name, "env_file"), f"{path} is outside of the project",
                                   "a file of the project, or [env]")  # fmt: skip
             elif path in part.missing:
                 found.append({"path": path, "required": False})
-                example = example_of(path, self._read)
-                if required or example:
-                    fix = f"cp {example} {path}, then devstack init again" if example else "make it"
-                    self._report.drop((part.service.name, "env_file"), f"{path} isn't there",
-                                      f"{fix}; until then the process goes without")  # fmt: skip
             else:
                 found.append(path)
         return {"env_file": found} if found else {}
@@ -307,33 +355,9 @@ class Processes:
         return found
 
 
-def _off(part: Part) -> str:
-    return f"Only with `--profile {part.service.profiles[0]}` in compose: devstack scale {part.name}=1 starts it."
-
-
-def _lifetime(part: Part) -> dict[str, Any]:
-    """How many run, how they end and what happens then."""
-    service = part.service
-    found: dict[str, Any] = {}
-    if part.is_off:
-        found["replicas"] = 0
-    elif service.replicas != 1:
-        found["replicas"] = min(service.replicas, 200)
-    restart = str(service.values.get("restart") or "")
-    if restart.startswith("on-failure"):
-        found["restart"] = "on-failure"
-    elif restart == "no":
-        found["restart"] = "never"
-    stop: dict[str, Any] = {}
-    sign = str(service.values.get("stop_signal") or "").upper().removeprefix("SIG")
-    if sign in get_args(SignalName):
-        stop["signal"] = sign
-    if service.stop_grace:
-        stop["grace"] = service.stop_grace
-    elif part.role == "worker":
-        # what has begun is finished
-        stop["grace"] = 30.0
-    return {**found, **({"stop": stop} if stop else {})}
+def shorten(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 120 else f"{line[:117]}..."
 
 
 def _hidden(run: str) -> tuple[str, dict[str, str]]:
@@ -341,7 +365,7 @@ def _hidden(run: str) -> tuple[str, dict[str, str]]:
     variables: dict[str, str] = {}
 
     def variable(found: re.Match[str]) -> str:
-        name = re.sub(r"[^A-Z0-9]+", "_", f"{found[1]}_{found[2]}".upper())
+        name = found[3] or re.sub(r"[^A-Z0-9]+", "_", f"{found[1]}_{found[2]}".upper())
         variables[name] = found[0]
         return f"${name}"
 

@@ -22,6 +22,9 @@ _ELSEWHERE = re.compile(
     r"(STRIPE|AWS|SENTRY|GITHUB|GITLAB|GOOGLE|SLACK|TWILIO|MAILGUN|SENDGRID|OPENAI|EMAIL|SMTP|OAUTH)_"
 )
 _LOGIN = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
+_PASSWORD = re.compile(r"(://[^/@\s:]*:)([^/@\s${}]+)@(?=\$\{)")
+#: a shorter one is as likely a word of its own
+_SHORTEST = 6
 #: no secret, whatever it is called
 _HARMLESS = re.compile(r"|true|false|yes|no|none|null|\d{1,6}|/[\w./-]+", re.IGNORECASE)
 
@@ -57,6 +60,26 @@ class Secrets:
                               f"DEVSTACK_ENV_{known}=… at the first `devstack up`" if is_given else
                               f"devstack env --reveal {known}")  # fmt: skip
         return f"${{env.{known}}}"
+
+    def known(self, value: str) -> str | None:
+        """A reference to what stands for the value already."""
+        name = self._by_text.get(plain(value))
+        return f"${{env.{name}}}" if name and len(plain(value)) >= _SHORTEST else None
+
+    def replaced_in(self, text: str) -> str:
+        """A command in which no secret stands that has a reference."""
+        for value, name in self._by_text.items():
+            if len(value) >= _SHORTEST:
+                text = re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", f"${{env.{name}}}", text)
+        return text
+
+    def without_login(self, service: str, name: str, text: str) -> str:
+        """A URL whose password, if it stands there, is what stands for it."""
+        def replacement(found: re.Match[str]) -> str:
+            secret = self.known(found[2]) or self.replaced(service, f"{name}_PASSWORD", found[2])
+            return f"{found[1]}{secret or found[2]}@"
+
+        return _PASSWORD.sub(replacement, text)
 
     def ask(self, value: str) -> None:
         """Variables without a value become values of `[env]` that may be given."""
