@@ -5,7 +5,7 @@ They come from the errors that looking at it raised, the plan that would put it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,7 +27,7 @@ _UP = "devstack up"
 @dataclass(frozen=True)
 class Finding:
     """id: stable. what, why, fix: as of an error; fix is one command. target: of the stack, "" for the machine.
-    is_fixable: `devstack doctor --fix` does it."""
+    is_fixable: `devstack doctor --fix` does it. is_stuck: it runs, and only a new start of it can help."""
 
     id: str
     severity: Severity
@@ -36,13 +36,17 @@ class Finding:
     fix: str = ""
     target: str = ""
     is_fixable: bool = False
+    is_stuck: bool = False
 
 
 @dataclass(frozen=True)
 class Facts:
     """What was seen. errors: that looking raised. plan: what `up` would do, None where that can't be told. is_down:
     nothing of the stack runs, as after `down`. free_disk, memory, trash: bytes, None where unknown. engine_ahead:
-    seconds that the clock of the containers' engine is before this machine's. engine_machine: what that runs on."""
+    seconds that the clock of the containers' engine is before this machine's. engine_machine: what that runs on.
+    shortage: which disk of the stack is full, "" for none. lost: ids for files of `.devstack` that were there and are
+    gone or damaged. has_ended: all of it ran, and nobody took it down. silent: what runs, took a connection and said
+    nothing; unfit: services that only a new start can help; resting: what is there and doesn't run."""
 
     errors: Sequence[DevstackError] = ()
     plan: Plan | None = None
@@ -56,8 +60,20 @@ class Facts:
     trash: int = 0
     engine_ahead: float = 0.0
     engine_machine: str = ""
+    shortage: str = ""
+    lost: frozenset[str] = frozenset()
+    has_ended: bool = False
+    silent: frozenset[str] = frozenset()
+    unfit: frozenset[str] = frozenset()
+    resting: frozenset[str] = frozenset()
 
 
+#: severity, what, why: of what only has to be made again
+_LOST: dict[str, tuple[Severity, str, str]] = {
+    "state-lost": ("warning", "the state file is gone", "it is made anew from what is there"),
+    "state-damaged": ("warning", "the state file is damaged", "it is made anew from what is there"),
+    "secrets-lost": ("fault", "the stack's passwords are gone, or their file is damaged", "new ones are made"),
+}
 #: id, severity, and how a step of the plan reads as something that is wrong
 _OF_STEPS: dict[type[Action], tuple[str, Severity, str]] = {
     actions.ReapOrphans: ("orphans", "fault", "processes of a killed run are left over"),
@@ -79,6 +95,7 @@ _OF_STEPS: dict[type[Action], tuple[str, Severity, str]] = {
 #: of a stack that is down as it should be, these are no news
 _AFTER_START = frozenset({"not-ready", "service-incomplete"})
 _OF_RUNNING = frozenset({"not-running", "not-ready", "service-incomplete", "changed", "data-missing"})
+_IMPLIED_BY = {"not-running": ("changed", "data-missing"), "changed": ("data-missing",)}
 
 
 def findings(facts: Facts) -> tuple[Finding, ...]:
@@ -117,10 +134,19 @@ def _free(count: int) -> str:
 def _stack(facts: Facts) -> Iterator[Finding]:
     if facts.busy:
         yield Finding("stack-busy", "warning", "another devstack is at work here", facts.busy, "devstack status")
+    if facts.shortage:
+        what, _, command = facts.shortage.rstrip(")").rpartition(" (")
+        yield Finding("disk-full", "fault", what, "nothing works well until there is room again", command)
+    if facts.has_ended:
+        why = "a crash, a kill, or a new start of the machine"
+        yield Finding("ended", "warning", "all of it has ended, and nobody took it down", why, _UP, is_fixable=True)
+    for name in sorted(facts.lost):
+        severity, what, why = _LOST[name]
+        yield Finding(name, severity, what, why, _UP, is_fixable=True)
     if not facts.is_trusted:
         why = "its commands are not run, not even to see whether it is ready"
         yield Finding("not-trusted", "warning", "the project is not trusted as it is now", why, "devstack trust")
-    if facts.was_damaged:
+    if facts.was_damaged and "state-damaged" not in facts.lost:
         why = "it was made anew from what is there; the damaged one is .devstack/state.damaged.json"
         fix = "rm .devstack/state.damaged.json"
         yield Finding("state-damaged", "warning", "the state file was damaged", why, fix)
@@ -130,7 +156,11 @@ def _stack(facts: Facts) -> Iterator[Finding]:
 
 
 def _of_error(error: DevstackError) -> Finding:
-    return Finding(error.id, "fault", error.what, error.why, error.fix)
+    return Finding(error.id, "fault", error.what, error.why, error.fix, _target(error))
+
+
+def _target(error: DevstackError) -> str:
+    return (error.step or "").partition(":")[0]
 
 
 def _of_plan(facts: Facts) -> Iterator[Finding]:
@@ -138,11 +168,26 @@ def _of_plan(facts: Facts) -> Iterator[Finding]:
     for step in facts.plan.steps if facts.plan else ():
         if (known := _OF_STEPS.get(type(step.action))) and not (facts.is_down and known[0] in _OF_RUNNING):
             steps.setdefault((known[0], step.target), step)
-    replaced = {target for name, target in steps if name == "changed"}
-    started = {target for name, target in steps if name == "not-running"}
+    told = frozenset(map(_target, facts.errors))
     for (name, target), step in steps.items():
-        # a replacement is both an end and a start, and a start brings what comes after it
-        if (name == "not-running" and target in replaced) or (name in _AFTER_START and target in started):
+        if name in _OF_RUNNING and (target in told or _is_implied(name, target, steps.keys())):
             continue
-        _, severity, what = _OF_STEPS[type(step.action)]
-        yield Finding(name, severity, what.format(target=target), step.cause, _UP, target, is_fixable=True)
+        is_stuck = name in _AFTER_START and target in facts.silent
+        if is_stuck:
+            what, fix = f"{target} runs and doesn't answer", f"devstack restart {target}"
+            yield Finding("not-ready", "fault", what, step.cause, fix, target, is_fixable=True, is_stuck=True)
+            continue
+        action = type(step.action)
+        if name == "changed":
+            # a container that has ended still has to go before another one comes
+            action = actions.StartContainer if target in facts.resting else action
+            action = actions.ProvisionService if target in facts.unfit else action
+        kind, severity, what = _OF_STEPS[action]
+        yield Finding(kind, severity, what.format(target=target), step.cause, _UP, target, is_fixable=True)
+
+
+def _is_implied(name: str, target: str, found: Collection[tuple[str, str]]) -> bool:
+    """Is it what another finding about the same brings along?"""
+    # a replacement is both an end and a start, and a start brings what comes after it
+    causes = ("not-running",) if name in _AFTER_START else _IMPLIED_BY.get(name, ())
+    return any((cause, target) in found for cause in causes)

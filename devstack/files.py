@@ -242,7 +242,15 @@ class Files:
 
     def tree_size(self, path: Path) -> int:
         """Bytes of all files below a folder; 0 where there is none. Raises OSError."""
-        return sum(one.lstat().st_size for one in path.rglob("*") if not one.is_dir())
+        size, folders = 0, [str(path)] if path.is_dir() else []
+        while folders:
+            with os.scandir(folders.pop()) as found:
+                for one in found:
+                    if one.is_dir(follow_symlinks=False):
+                        folders.append(one.path)
+                    else:
+                        size += one.stat(follow_symlinks=False).st_size
+        return size
 
     def tree_digests(self, path: Path) -> dict[str, str]:
         """SHA-256 of each file below a folder, by its path in it. Raises StorageError."""

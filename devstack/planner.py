@@ -225,7 +225,9 @@ class _Up:
         if name not in self.state.services:
             return keeping.why_anew(self.goal, now) or branches.why_anew(self.kept, is_running=now.is_running)
         gone = "its first start was cut short" if name in self.containers else "its data is gone"
-        return "" if self.state.services[name].has_data else gone
+        probe = self.state.services[name].probe
+        short = f"only a new start can help: {probe.detail}" if probe and probe.needs_start else ""
+        return short if self.state.services[name].has_data else gone
 
     def _farewell(self, program: str) -> str:
         """Why a program that runs is no part of the stack any more."""

@@ -160,10 +160,12 @@ class Seeding:
 
 @dataclass(frozen=True)
 class ReplicaState:
-    """One program of a declared process. ready: what its check says of the process that runs now."""
+    """One program of a declared process. ready: what its check says of the process that runs now. is_silent: it took
+    the connection and said nothing in time."""
 
     ready: bool
     reason: str = ""
+    is_silent: bool = False
 
 
 @dataclass(frozen=True)

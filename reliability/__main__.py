@@ -1,4 +1,5 @@
-"""`scripts/faults`: every fault of the catalogue, the whole sweep, the rivals; the tables go to docs/reliability.md."""
+"""`scripts/faults`: every fault of the catalogue, the whole sweep, every broken state of the demo, the rivals; the
+tables go to docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -48,7 +49,7 @@ def _test(told: Path, given: argparse.Namespace) -> int:
     """Pass every test that injects a fault; pytest's exit code."""
     words = [
         sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "reliability.told", "--told", str(told), "-q",
-        "-m", "fault", "-n", given.numprocesses, "--dist", "worksteal", *given.tests,
+        "-m", "fault or broken", "-n", given.numprocesses, "--dist", "worksteal", *given.tests,
     ]  # fmt: skip
     environ = {**os.environ, "DEVSTACK_SWEEP": "" if given.quick or given.tests else "whole"}
     return subprocess.run(words, cwd=ROOT, env=environ, check=False).returncode

@@ -20,7 +20,8 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Told:
-    """What one test has seen. about: what it does, where that is written. answers: exit code, id, command."""
+    """What one test has seen. about: what it does, where that is written. answers: exit code, id, command. broken: how
+    it broke the demo, and what mended it."""
 
     test: str
     outcome: str
@@ -28,6 +29,7 @@ class Told:
     about: str = ""
     answers: tuple[tuple[int, str, str], ...] = ()
     sweep: Mapping[str, Any] | None = None
+    broken: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -51,14 +53,15 @@ def parse(lines: Iterable[str]) -> list[Told]:
         raw = json.loads(line)
         answers = tuple((code, name, fix) for code, name, fix in map(json.loads, raw["answers"]))
         found[raw["test"]] = Told(
-            raw["test"], raw["outcome"], tuple(raw["faults"]), raw["about"], answers, raw.get("sweep")
+            raw["test"], raw["outcome"], tuple(raw["faults"]), raw["about"], answers, raw.get("sweep"),
+            raw.get("broken"),
         )
     return list(found.values())
 
 
 def text(told: Sequence[Told], faults: Mapping[str, str], thrown: Sequence[Thrown], head: str) -> str:
     """faults: the catalogue, name by id. head: when and where it was seen."""
-    lines = [head, "", *_sweep(told), *_rivals(thrown), *_catalogue(told, faults)]
+    lines = [head, "", *_sweep(told), *_broken(told), *_rivals(thrown), *_catalogue(told, faults)]
     return "\n".join(lines) + "\n"
 
 
@@ -89,6 +92,46 @@ def _sweep(told: Sequence[Told]) -> list[str]:
     return [*lines, _line(("**all**", *(f"**{total[count]}**" for count in _COUNTS), "")), ""]
 
 
+def _broken(told: Sequence[Told]) -> list[str]:
+    by_state: dict[tuple[str, str], dict[str, Told]] = {}
+    for one in told:
+        if one.broken:
+            key = (str(one.broken["sort"]), str(one.broken["state"]))
+            by_state.setdefault(key, {})[str(one.broken["runtime"])] = one
+    if not by_state:
+        return []
+    rows = [(runtime, one) for found in by_state.values() for runtime, one in found.items()]
+    counts = [
+        f"{sum(runtime == name and one.outcome == 'passed' for runtime, one in rows)} of "
+        f"{sum(runtime == name for runtime, _ in rows)} {words}"
+        for name, words in (("native", "natively"), ("docker", "with the servers in containers"))
+    ]
+    slowest = max(float(one.broken["seconds"]) for _, one in rows if one.broken)
+    whole = f"brought back to an order that ships, with the work of before: {' and '.join(counts)}"
+    lines = [
+        f"**The demo, broken**: {whole}; `doctor` took {slowest:.1f} s at most.", "",
+        *_head(("broken", "state", "named", "healed by", "doctor, natively", "in containers")),
+    ]
+    for (sort, state), found in by_state.items():
+        seen = [one.broken for one in found.values() if one.broken]
+        named = dict.fromkeys(f"`{one['named']}`" for one in seen)
+        healed = dict.fromkeys(", ".join(map(_typed, dict.fromkeys(one["healed"]))) for one in seen)
+        cells = (sort, state, " or ".join(named), "<br>".join(healed))
+        lines.append(_line((*cells, *(_seconds(found.get(name)) for name in ("native", "docker")))))
+    return [*lines, ""]
+
+
+def _typed(act: str) -> str:
+    """A command as one, and what a person does as words."""
+    return f"`{_plain(act)}`" if act.startswith(("devstack ", "docker ", "rm ")) else act
+
+
+def _seconds(one: Told | None) -> str:
+    if one is None or not one.broken:
+        return "–"
+    return f"{one.broken['seconds']:.1f} s" if one.outcome == "passed" else "**failed**"
+
+
 def _rivals(thrown: Sequence[Thrown]) -> list[str]:
     if not thrown:
         return []
@@ -103,9 +146,10 @@ def _catalogue(told: Sequence[Told], faults: Mapping[str, str]) -> list[str]:
     seen = {name: found for name, found in by_fault.items() if found}
     if not seen:
         return []
+    injected = sum(bool(one.faults) for one in told)
     good = sum(all(one.outcome == "passed" for one in found) for found in seen.values())
     lines = [
-        f"**Faults**: {len(seen)} injected by {len(told)} tests, {good} of them seen to end as they must.", "",
+        f"**Faults**: {len(seen)} injected by {injected} tests, {good} of them seen to end as they must.", "",
         *_head(("", "fault", "injected: what the tests do", "answered: exit code, id, command", "seen")),
     ]
     for name, found in sorted(seen.items(), key=lambda item: (item[0][0], int(item[0][1:]))):

@@ -1,4 +1,5 @@
-"""A pytest plugin: what each test that injects a fault has seen, one JSON line each, in the file of `--told`."""
+"""A pytest plugin: what each test that injects a fault, or breaks the demo, has seen, one JSON line each, in the file
+of `--told`."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     faults = [name for mark in item.iter_markers("fault") for name in mark.args]
-    if faults and (call.when == "call" or report.outcome != "passed"):
+    is_told = bool(faults) or item.get_closest_marker("broken") is not None
+    if is_told and (call.when == "call" or report.outcome != "passed"):
         function = getattr(item, "function", None)
         report.user_properties += [
             ("faults", faults), ("about", (getattr(function, "__doc__", "") or "").strip().partition("\n\n")[0]),

@@ -212,6 +212,14 @@ worker-1:await      not ready yet
 """
 
 
+def test_a_server_that_only_a_start_can_help_is_started_anew(shop: Desk) -> None:
+    state = shop.settled
+    refusing = replace(state.services["redis"], probe=Probe(False, "WRONGPASS", needs_start=True))
+    text = shop.text(replace(state, services={**state.services, "redis": refusing}))
+    assert text.splitlines()[1] == "redis:stop       only a new start can help: WRONGPASS"
+    assert "postgres" not in text
+
+
 CHANGED_WORKER = """
 worker-1:stop      its declaration or environment changed
 worker-2:stop      its declaration or environment changed

@@ -19,6 +19,10 @@ from tests.scenarios.machine import CHECKOUT
 SWEEP = {
     "verb": "down", "points": 9, "killed": 5, "recovered": 5, "lost": 0, "orphans": 0, "decoys": 0, "slowest": 1.25,
 }  # fmt: skip
+BROKEN = {
+    "state": "web hangs", "sort": "killed", "runtime": "native", "named": "not-ready",
+    "healed": ["the disk is freed", "devstack doctor --fix"], "seconds": 2.5,
+}  # fmt: skip
 TEST = """import subprocess, sys
 import pytest
 from devstack.errors import ConflictError
@@ -53,6 +57,8 @@ def test_what_was_told_becomes_tables() -> None:
         line("test_a_port[one]", "passed", "D1", answers=((6, "port-taken", "kill /tmp/x/y/web 1"),)),
         line("test_b", "failed", "D2"), line("test_c", "passed", "D2"),
         *(line(f"test_sweep[{part}]", "passed", "I9", sweep=SWEEP) for part in range(2)),
+        line("test_broken[a]", "passed", broken=BROKEN),
+        line("test_broken[b]", "failed", broken=BROKEN | {"runtime": "docker"}),
     ])  # fmt: skip
     thrown = [Thrown("kill", {"devstack": "each once", "honcho": "✗ 2"}), Thrown("venv", {"by hand": "✗ no pip"})]
     text = report.text(told, {"D1": "a port", "D2": "another", "D3": "none", "I9": "kills"}, thrown, "here")
@@ -61,6 +67,9 @@ def test_what_was_told_becomes_tables() -> None:
     assert "| D2 | another | b; c | put right, or refused without harm | **1 of 2 failed** |" in text
     assert "3 injected by 5 tests, 2 of them seen" in text
     assert "D3" not in text
+    assert "1 of 1 natively and 0 of 1 with the servers in containers" in text
+    healed = "the disk is freed, `devstack doctor --fix`"
+    assert f"| killed | web hangs | `not-ready` | {healed} | 2.5 s | **failed** |" in text
     assert "| kill | each once | ✗ 2 | – |" in text
 
 

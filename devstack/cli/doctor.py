@@ -13,6 +13,7 @@ from devstack.plan import Up
 
 if TYPE_CHECKING:
     from devstack.doctor import Finding
+    from devstack.stack import Stack
 
 _FAULTS = 8
 
@@ -42,14 +43,19 @@ def command(context: Context, ids: tuple[str, ...], *, fix: bool) -> int:
     wanted = [one for one in found if one.is_fixable and (not ids or one.id in ids)]
     if fix and wanted:
         stack.ensure_trusted()
-        names = {one.target for one in wanted if one.target in (*stack.profile.services, *stack.profile.processes)}
-        # what is no service's or process's own comes with everything
-        goal = Up(tuple(sorted(names)) if len(names) == len(wanted) else ())
-        converge(context, stack, goal, yes=False)
+        converge(context, stack, _goal(stack, wanted, is_limited=bool(ids)), yes=False)
         stack = context.stack()
         found = findings(examine(stack))
     context.output.findings(found)
     return _code(found)
+
+
+def _goal(stack: Stack, wanted: list[Finding], *, is_limited: bool) -> Up:
+    """What puts these right. is_limited: nothing besides, where each of them is a service's or a process's."""
+    known = (*stack.profile.services, *stack.profile.processes)
+    names = {one.target for one in wanted if one.target in known}
+    is_all = not is_limited or len(names) < len({one.target for one in wanted})
+    return Up(() if is_all else tuple(sorted(names)), frozenset(one.target for one in wanted if one.is_stuck))
 
 
 def _code(found: tuple[Finding, ...]) -> int:

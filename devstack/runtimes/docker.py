@@ -213,12 +213,7 @@ class Engine:
         with self._asking():
             for one in self._own(of.stack, wanted.name):
                 self._worker.remove_container(one, v=True, force=True)
-            if (there := self._inspected(name)) is not None:
-                raise ConflictError(
-                    "name-taken", f"a container that isn't this stack's is named {name}",
-                    why=f"its image is {there['Config'].get('Image', 'unknown')}",
-                    fix=f"{self.program} rename {name} other",
-                )
+            self.ensure_name(of.stack, wanted.name)
             place = self._ensure_network(of)
             made = self._worker.create_container_from_config(
                 config(self._worker, place, wanted, _labels(of, wanted), is_podman=self.is_podman), name=name
@@ -236,6 +231,18 @@ class Engine:
                     ports = [port for port in wanted.ports if str(port) in str(error)] or list(wanted.ports)
                     raise PortTakenError(ports[0]) from None
                 raise
+
+    def ensure_name(self, stack: str, name: str) -> None:
+        """Raises ConflictError where a container that isn't the stack's has the name that this one gets."""
+        name = container_name(stack, name)
+        with self._asking():
+            there = self._inspected(name)
+        if there is not None and (there["Config"]["Labels"] or {}).get(STACK) != stack:
+            raise ConflictError(
+                "name-taken", f"a container that isn't this stack's is named {name}",
+                why=f"its image is {there['Config'].get('Image', 'unknown')}",
+                fix=f"{self.program} rename {name} other",
+            )
 
     def _ensure_network(self, of: Owner) -> str:
         """The id of the stack's network. Raises ConflictError where somebody else's has its name: engines that let two

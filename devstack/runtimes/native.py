@@ -89,6 +89,14 @@ class Native:
             return DataState(False, marker.generation, marker.version, f"{data / spec.prepare.folder} is gone")
         return DataState(True, marker.generation, marker.version)
 
+    def ensure_usable(self, instance: Instance, server: Server, spec: NativeService) -> None:
+        """Raises DataError where what is there needs a person's decision; changes nothing."""
+        marker = _read_marker(Path(instance.data))
+        if marker is not None and (error := _unusable(instance, server, spec, marker)):
+            raise error
+        if marker is None and spec.prepare is not None:
+            _ensure_unused(instance, spec.prepare)
+
     def prepare(self, instance: Instance, server: Server, spec: NativeService, generation: str = "") -> str:
         """Make the data folder complete, if it isn't; returns the data's generation: the given one, else a new one.
 
@@ -269,6 +277,11 @@ def _sweep(data: Path, prepare: Prepare) -> None:
 
 def _discard_unused(instance: Instance, prepare: Prepare) -> None:
     """Remove a folder that no server was ever started on; refuse one that may hold data."""
+    _ensure_unused(instance, prepare)
+    remove(Path(instance.data) / prepare.folder)
+
+
+def _ensure_unused(instance: Instance, prepare: Prepare) -> None:
     filled = Path(instance.data) / prepare.folder
     if not filled.exists():
         return
@@ -280,7 +293,6 @@ def _discard_unused(instance: Instance, prepare: Prepare) -> None:
             fix=shlex.join(("mv", "--", str(filled), f"{filled}.aside")),
             evidence=tuple(sorted(entry.name for entry in filled.iterdir())[:20]),
         )
-    remove(filled)
 
 
 def _unusable(instance: Instance, server: Server, spec: NativeService, marker: _Marker) -> DataError | None:
@@ -295,8 +307,8 @@ def _unusable(instance: Instance, server: Server, spec: NativeService, marker: _
             if broken:
                 return DataError(
                     "data-damaged", f"the data of {instance.name} is damaged",
-                    why=f"{', '.join(broken)} missing or empty", fix="devstack down --volumes",
-                    evidence=(f"kept as it is: {filled}",),
+                    why=f"{', '.join(broken)} missing or empty", fix=f"devstack reset --service {instance.name}",
+                    evidence=(f"kept as it is: {filled}", "a reset puts it into the trash"),
                 )
             if spec.prepare.version_file:
                 has, exact = (filled / spec.prepare.version_file).read_text(errors="replace").strip(), True

@@ -150,6 +150,12 @@ def said_by_a_server(declared: Mapping[str, Service], output: str) -> tuple[str,
     return None
 
 
+def damage_told(name: str, service: Service, output: str) -> tuple[str, str] | None:
+    """Why and fix, where a server's last words say that its data is damaged; else None."""
+    hints = (hint for hint in kind_of(name, service).hints if hint.is_damage)
+    return next(((one.why, one.fix.format(name=name)) for one in hints if re.search(one.pattern, output)), None)
+
+
 def declarations() -> dict[str, type[Service]]:
     """Declaration models by kind, for the profile loader."""
     return {name: get(name).declaration for name in names()}

@@ -75,7 +75,15 @@ _AGAIN = "devstack down --volumes; devstack up"
 _CONNECT = (
     "below [env], give what the project reads of these: ${{services.{name}.url}}, or its host, port, user and password"
 )
+_DAMAGE = (
+    r"incorrect checksum in control file|could not locate a (?:valid|required) checkpoint record|"
+    r"could not (?:open|read) file \"[^\"]*(?:global/|pg_control|pg_wal|pg_xact|PG_VERSION)|"
+    r"\"[^\"]*\" is not a valid data directory|control file contains invalid|initialized with PG_CONTROL_VERSION|"
+    r"could not open directory \"pg_|required WAL directory"
+)
 HINTS = (
+    Hint(_DAMAGE, "what it has on disk is damaged; nothing was changed", "devstack reset --service {name}",
+         is_damage=True),
     Hint(
         r'extension "([a-z0-9_-]+)" is not available', "this build of Postgres lacks the extension {1}",
         'extensions = ["{1}"] below [services.{name}]; ' + _AGAIN,

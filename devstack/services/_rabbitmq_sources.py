@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devstack.services import Installed, Packages, Source, System
+from devstack.services import Hint, Installed, Packages, Source, System
 
 SOURCES = (
     # rabbitmqctl stands for the server: it is the one program of it that tells the version and starts nothing
@@ -25,3 +25,12 @@ SOURCES = (
     )),
     Source("system", System(apt=("rabbitmq-server",), brew=("rabbitmq",))),
 )  # fmt: skip
+
+# mnesia, which keeps accounts and topology, says so in many lines
+HINTS = (
+    Hint(
+        r"Cannot read schema|not_a_dets_file|\{mnesia_app,start,|bad_log_file|\{corrupt_log|"
+        r"cannot_start_application,\s*mnesia|\{mnesia,\s*\{",
+        "what it has on disk is damaged; nothing was changed", "devstack reset --service {name}", is_damage=True,
+    ),
+)

@@ -227,12 +227,13 @@ class Hint:
     """What a server's own words mean, wherever a command of the project repeats them.
 
     pattern: regular expression searched in the command's output. why, fix: may use its groups as `{1}`; `{name}` is the
-    service's.
+    service's. is_damage: they are about its data, which it can't be started on.
     """
 
     pattern: str
     why: str
     fix: str
+    is_damage: bool = False
 
 
 @dataclass(frozen=True)

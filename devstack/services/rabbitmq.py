@@ -46,7 +46,7 @@ from devstack.services._rabbitmq_model import (
     vhosts_of,
 )
 from devstack.services._rabbitmq_portable import adopt, export
-from devstack.services._rabbitmq_sources import SOURCES
+from devstack.services._rabbitmq_sources import HINTS, SOURCES
 from devstack.wire import ask
 
 #: the data folder's tables belong to this name; it never changes
@@ -86,7 +86,7 @@ class RabbitMQKind:
     ports: Mapping[str, int] = {"main": 5672, "dist": 25672}
     sources: tuple[Source, ...] = SOURCES
     memory_mb = 120
-    hints: tuple[Hint, ...] = ()
+    hints: tuple[Hint, ...] = HINTS
     patch_glob = "usr/lib/**/ebin/*.app"
 
     def account(self, declaration: Service, stack: str) -> str:

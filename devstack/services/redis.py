@@ -65,8 +65,6 @@ _DATABASE = re.compile(r"^rediss?://\S*/(\d{1,4})$")
 _COPYING = 60.0
 #: in a container
 _PORT = 6379
-#: where its data is, as seen from the project
-_KEPT = ".devstack/data/{name}/data"
 _CONFIG = "/etc/devstack/redis.conf"
 
 
@@ -122,10 +120,12 @@ class RedisKind:
     sources: tuple[Source, ...] = SOURCES
     memory_mb = 15
     hints: tuple[Hint, ...] = (
-        # what follows the damage is cut off by that; a tail that was cut short is mended by the server itself
+        # a tail that was cut short is mended by the server itself
         Hint(
-            "Bad file format reading the append only file", "what it has on disk is damaged; nothing was changed",
-            f"cp -a {_KEPT} {{name}}.damaged && redis-check-aof --fix {_KEPT}/appendonlydir/appendonly.aof.manifest",
+            "Bad file format reading the append only file|Unrecoverable error reading the append only file|"
+            "Wrong signature trying to load DB|Internal error in RDB|"
+            "Fatal error loading the DB|Invalid AOF file format|Error reading the append only file",
+            "what it has on disk is damaged; nothing was changed", "devstack reset --service {name}", is_damage=True,
         ),
     )
     patch_glob = ""

@@ -69,6 +69,7 @@ class Stack:
         self._inputs: Inputs | None = None
         self._standing = Standing(system, self.project)
         self.containers = Containers(system)
+        self._is_held = False
         #: of the runs made by this object
         self.journals: list[Path] = []
 
@@ -92,9 +93,9 @@ class Stack:
     def profile(self) -> Profile:
         return self.found.loaded.profile
 
-    def observe(self, *, light: bool = False) -> Seen:
-        """What exists now; changes nothing. light: only what runs, and whether it is ready."""
-        return self._observer(self.tools_for(self.profile), keep=False).observe(light=light)
+    def observe(self, *, light: bool = False, patience: float | None = None) -> Seen:
+        """What exists now; changes nothing. light: only what runs, and whether it is ready. patience: s an answer."""
+        return self._observer(self.tools_for(self.profile), keep=False).observe(light=light, patience=patience)
 
     def status(self) -> Status:
         seen = self.observe(light=True)
@@ -139,7 +140,7 @@ class Stack:
         Raises BusyError, NotTrustedError, ConflictError and whatever its first failing step raises.
         """
         self.ensure_trusted()
-        with held(self.system, self.project):
+        with self.hold():
             make_private(self.system, self.project, self._places)
             if self._options.profile:
                 self._store.update(lambda record: replace(record, profile=self.found.path))
@@ -173,6 +174,7 @@ class Stack:
         system_packages.ensure(seen.state.python)
         show(plan if self._options.verbose else self._news(plan))
         self._store.update(lambda record: replace(record, told=dict.fromkeys(sorted(plan.lasting), "")))
+        guards.ensure_usable(plan, tools, seen)
         guards.ensure_possible(plan, tools, seen, offline=self._options.offline)
         consent = guards.has_consent(seen, self._options)
         outcome = self._execute(plan, Performers(tools, seen, observer, consent=consent), listener)
@@ -230,13 +232,28 @@ class Stack:
 
     def down(self, goal: Down, listener: Listener, show: Callable[[Plan], None]) -> Outcome:
         """Stop everything, whatever became of the profile. Raises BusyError and what its first failing step raises."""
-        with held(self.system, self.project):
+        with self.hold():
             return self._take_down(goal, listener, show)
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Nobody else changes the stack meanwhile, however many runs it takes. Raises BusyError."""
+        if self._is_held:
+            yield
+            return
+        with held(self.system, self.project):
+            # whoever held it before may have gone only now
+            self._store.refresh()
+            self._is_held = True
+            try:
+                yield
+            finally:
+                self._is_held = False
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[Tools]:
         """Hold the stack, for what is done to it without a plan. Raises BusyError."""
-        with held(self.system, self.project):
+        with self.hold():
             yield self.tools_for(self._bare())
 
     def running(self) -> Seen:
@@ -269,7 +286,7 @@ class Stack:
 
     def keep_scale(self, scale: Mapping[str, int]) -> None:
         """From now on these processes run so often. Raises BusyError."""
-        with held(self.system, self.project):
+        with self.hold():
             self._store.update(lambda record: replace(record, scale=dict(scale)))
         self._found = None
 
@@ -283,7 +300,7 @@ class Stack:
         """Trust the project as it was read for this request."""
         self.gate.trust(request)
         if self._options.profile:
-            with held(self.system, self.project):
+            with self.hold():
                 make_private(self.system, self.project, self._places)
                 self._store.update(lambda record: replace(record, profile=self.found.path))
 

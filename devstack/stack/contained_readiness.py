@@ -78,7 +78,7 @@ class ContainedReadiness:
     def _asked(self, asked: Asked, ready: Ready | None, now: ProgramState) -> ReplicaState:
         if asked.question is not None:
             probe = wire.ask(asked.question, _TRY)
-            return ReplicaState(probe.ok, "" if probe.ok else probe.detail)
+            return ReplicaState(probe.ok, "" if probe.ok else probe.detail, probe.is_silent)
         match ready:
             case CommandCheck() as check:
                 return self._command(check, asked, now)

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from devstack import contained, programs
-from devstack.actions import FetchServer, InstallPackages, PullImage, StartContainer, StartProgram
-from devstack.errors import ConflictError, NetworkError, PrerequisiteError, StorageError
+from devstack.actions import FetchServer, InstallPackages, PrepareData, PullImage, StartContainer, StartProgram
+from devstack.errors import ConflictError, DevstackError, NetworkError, PrerequisiteError, StorageError
 from devstack.plan import Plan, Step
 from devstack.services import kind_of
 from devstack.stack.commands import port_taken
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Seen
 from devstack.stack.options import Options
-from devstack.state import ProgramState, State
+from devstack.state import ProgramState, ServiceState, State
 from devstack.system import System
 
 _MB = 1_000_000
@@ -29,10 +29,40 @@ _PACKAGES = 30 * _MB
 _SHELL = 50 * _MB
 
 
+def ensure_usable(plan: Plan, tools: Tools, seen: Seen) -> None:
+    """Raises DataError for data that a server would be started on, or that would be made, where a person has to decide;
+    else it would be told when half of the stack has been stopped."""
+    for step in plan.steps:
+        match step.action:
+            case PrepareData(service=name) | StartProgram(service=name) if name:
+                try:
+                    _ensure_data(tools, seen.state.services[name])
+                except DevstackError as error:
+                    error.step = step.id
+                    raise
+
+
+def _ensure_data(tools: Tools, service: ServiceState) -> None:
+    if service.runtime == "native":
+        tools.native.ensure_usable(service.instance, service.server, programs.native_form(service))
+
+
+def is_usable(tools: Tools, service: ServiceState) -> bool:
+    """Can its server be started on its data, as far as the files say?"""
+    try:
+        _ensure_data(tools, service)
+    except DevstackError:
+        return False
+    return True
+
+
 def ensure_possible(plan: Plan, tools: Tools, seen: Seen, *, offline: bool) -> None:
     """Raises NetworkError, ConflictError, PrerequisiteError, StorageError."""
     if offline:
         _ensure_fetched(plan)
+    for step in plan.steps:
+        if isinstance(step.action, StartContainer):
+            tools.containers.engine.ensure_name(seen.state.stack, step.action.name)
     _ensure_ports(plan, tools, seen)
     _ensure_room(plan, tools, seen)
 

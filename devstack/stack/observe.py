@@ -65,8 +65,9 @@ class Observer:
         self._keep = keep
         self._profile = tools.profile
 
-    def observe(self, *, light: bool = False) -> Seen:
+    def observe(self, *, light: bool = False, patience: float | None = None) -> Seen:
         """light: only what runs and whether it is ready, for `status`; nothing about environment, tasks and files.
+        patience: seconds for each answer, None for the usual.
 
         Raises PrerequisiteError, UsageError where a full look can't say what would be needed.
         """
@@ -105,7 +106,7 @@ class Observer:
         if self._keep:
             tools.store.update(lambda r: found.recorded(replace(r, ports=ports, base=base, runtime=state.runtime)))
             self._follow(state)
-        state = self._with_answers(state, record, supervisor)
+        state = self._with_answers(state, record, supervisor, patience)
         if not light:
             state = self._with_tasks(replace(state, files=self._files(state)), record, python)
         return Seen(state, python, found.choices, supervisor)
@@ -154,16 +155,16 @@ class Observer:
 
     # --- what runs ---------------------------------------------------------------------------------------------------
 
-    def _with_answers(self, state: State, record: Record, supervisor: Supervisor) -> State:
+    def _with_answers(self, state: State, record: Record, supervisor: Supervisor, patience: float | None) -> State:
         """Ask every program that runs, all at the same time."""
         inside = ContainedReadiness(
             self._tools.containers, self._profile, state, record.ready, is_trusted=self._tools.is_trusted
         )
-        readiness = Readiness(self._tools.system, supervisor, self._profile, state, inside)
+        readiness = Readiness(self._tools.system, supervisor, self._profile, state, inside, patience)
         live = state.live
         with ThreadPoolExecutor(16) as pool:
             probes = {
-                name: pool.submit(inside.service, name, _PROBE)
+                name: pool.submit(inside.service, name, patience or _PROBE)
                 for name in state.services if (now := live.get(name)) and now.is_running
             }
             asked = {

@@ -20,6 +20,8 @@ from devstack.system import System
 from devstack.viewpoint import lookup
 
 _TRY = 5.0
+#: as a socket calls it
+_SILENT = "timed out"
 
 
 def check_command(
@@ -47,6 +49,8 @@ class Readiness:
     profile: Profile
     state: State
     inside: ContainedReadiness
+    #: seconds for one answer, None for what is usual
+    patience: float | None = None
 
     def check(self, process: str, program: str, now: ProgramState | None) -> ReplicaState:
         """One try, a few seconds at most. The reason says what the check answered."""
@@ -68,7 +72,7 @@ class Readiness:
                 return self._http(check, program)
             case TcpCheck() as check:
                 port = self.state.ports[program] if check.tcp is True else check.tcp
-                refused = self.system.connect(port, _TRY)
+                refused = self.system.connect(port, self.patience or _TRY)
                 return ReplicaState(refused is None, f"127.0.0.1:{port}: {refused}" if refused else "")
             case CommandCheck() as check:
                 return self._command(check, declared, program)
@@ -98,10 +102,10 @@ class Readiness:
     def _http(self, check: HttpCheck, program: str) -> ReplicaState:
         port = self.state.ports[program]
         wanted = check.status if isinstance(check.status, tuple) else (check.status,)
-        status, said = self.system.http_status(port, check.http, _TRY)
+        status, said = self.system.http_status(port, check.http, self.patience or _TRY)
         place = f"GET http://127.0.0.1:{port}{check.http}"
         if status is None:
-            return ReplicaState(False, f"{place}: {said}")
+            return ReplicaState(False, f"{place}: {said}", is_silent=said == _SILENT)
         if status in wanted:
             return ReplicaState(True)
         # the first line of a page says nothing
@@ -112,13 +116,12 @@ class Readiness:
         resolved = check_command(self.profile, self.state, declared, program, check)
         # whoever relies on this observation later asks again
         with evidence.unheard():
-            done = self.system.run(
-                resolved.argv, timeout=check.timeout, env=resolved.revealed(), cwd=Path(resolved.cwd)
-            )
+            seconds = min(check.timeout, self.patience or check.timeout)
+            done = self.system.run(resolved.argv, timeout=seconds, env=resolved.revealed(), cwd=Path(resolved.cwd))
         if done.returncode == 0:
             return ReplicaState(True)
         last = done.last_lines(1)
-        outcome = f"no answer in {check.timeout:g} s" if done.timed_out else f"exit status {done.returncode}"
+        outcome = f"no answer in {seconds:g} s" if done.timed_out else f"exit status {done.returncode}"
         return ReplicaState(False, f"{check.command}: {outcome}{': ' + last[0] if last else ''}")
 
     def _log(self, check: LogCheck, program: str) -> ReplicaState:

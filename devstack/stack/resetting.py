@@ -12,6 +12,7 @@ from devstack.services import kind_of
 from devstack.snapshots import BEFORE
 from devstack.stack import Stack, discarding, undoing
 from devstack.stack.brokers import queues
+from devstack.stack.guards import is_usable
 from devstack.stack.options import Run
 from devstack.stack.sizes import sizes
 from devstack.stack.snapshotting import Snapshotting
@@ -59,7 +60,11 @@ class Resetting:
         return f"{text[:1].upper()}{text[1:]}."
 
     def perform(self) -> Run:
-        """Ends with the stack up and ready."""
+        """Ends with the stack up and ready. Nobody else has it meanwhile."""
+        with self._stack.hold():
+            return self._perform()
+
+    def _perform(self) -> Run:
         stack, step, snapshotting = self._stack, self._step, self._snapshotting
         listener, show = snapshotting.listener, snapshotting.show
         if self._grade.environment:
@@ -93,14 +98,17 @@ class Resetting:
             return Step("", tuple(found), _QUEUES)
         if not grade.data:
             return None
-        seeded = "" if grade.anew else self._snapshotting.seeded()
+        unusable = _unusable(self._stack)
+        is_lost = grade.service in unusable if grade.service else bool(unusable)
+        seeded = "" if grade.anew or is_lost else self._snapshotting.seeded()
         if not grade.service:
             return Step(seeded, (), _WHOLE if seeded else "")
         service = grade.service
         before = f"{_WHOLE}-{service}"[:40].rstrip("-_")
         if seeded and service in self._snapshotting.snapshots.get(seeded).services:
             return Step(seeded, (service,), before)
-        can_be_kept = not grade.anew and kind_of(service, profile.services[service]).copies is not None
+        copies = kind_of(service, profile.services[service]).copies
+        can_be_kept = not grade.anew and service not in unusable and copies is not None
         return Step("", (service,), before if can_be_kept else "")
 
     def _of_data(self) -> tuple[str, ...]:
@@ -121,6 +129,16 @@ class Resetting:
         if step.seeded:
             return (f"all data of {of}{size} goes back to the snapshot {step.seeded}; {where}",)
         return (f"all data of {of}{size} is made anew; {where}",)
+
+
+def _unusable(stack: Stack) -> frozenset[str]:
+    """Services that can't be asked for a copy of their data: it is damaged, or they run and don't answer."""
+    tools, state = stack.tools_for(stack.profile), stack.observe(light=True).state
+    is_up = any(now.is_running for now in state.live.values())
+    return frozenset(
+        name for name, service in state.services.items()
+        if not is_usable(tools, service) or (is_up and service.has_data and not (service.probe and service.probe.ok))
+    )
 
 
 def _named(parts: tuple[str, ...]) -> str:

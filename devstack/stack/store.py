@@ -24,6 +24,8 @@ from devstack.state import Record
 from devstack.status import Holder
 from devstack.system import Identity, System
 
+#: seconds within which whoever holds a stack has said so
+_INTRODUCTION = 1.0
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -43,6 +45,12 @@ class RecordStore:
             if self._record is None:
                 self._record = self._read()
             return self._record
+
+    def refresh(self) -> None:
+        """What was read before the stack was held may have changed since."""
+        with self._guard:
+            if self._project.record.exists():
+                self._record = None
 
     def update(self, change: Callable[[Record], Record]) -> Record:
         """Change the record and write it if it is another one now."""
@@ -155,15 +163,27 @@ class SecretStore:
         return self._values[key]
 
     def _read(self) -> dict[str, str]:
-        try:
-            found = json.loads(self._system.read(self._path) or "{}")
-        except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, dict) and all(isinstance(value, str) for value in found.values()):
+        text = self._system.read(self._path)
+        found = _secrets(text) if text else {}
+        if found is not None:
             return found
         if self._keep:
             self._system.write(self._path.with_name("secrets.damaged.json"), self._system.read(self._path) or "")
         return {}
+
+
+def is_readable(system: System, path: Path) -> bool:
+    """Is it a file of secrets?"""
+    return _secrets(system.read(path) or "") is not None
+
+
+def _secrets(text: str) -> dict[str, str] | None:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    is_ours = isinstance(found, dict) and all(isinstance(value, str) for value in found.values())
+    return found if is_ours else None
 
 
 def make_private(system: System, project: Project, place: Places) -> None:
@@ -187,13 +207,18 @@ def held(system: System, project: Project) -> Iterator[None]:
     """Hold the stack: one devstack at a time changes it. Raises BusyError that names the holder."""
     system.private_folder(project.folder)
     owner = project.folder / "lock.json"
-    with system.lock(project.folder / "lock", timeout=0) as is_held:
-        if not is_held:
-            raise _busy(system, project)
+    with contextlib.ExitStack() as lock:
+        last = system.monotonic() + _INTRODUCTION
+        while not lock.enter_context(system.lock(project.folder / "lock", timeout=0)):
+            # it says who it is right after its beginning, and no more right before its end
+            found = holder(system, project)
+            if found or system.monotonic() > last:
+                raise _busy(system, project, found)
+            system.pause(0.01)
         command = " ".join(map(shlex.quote, ["devstack", *sys.argv[1:]]))
         own = system.identity(system.process_id())
-        holder = {"pid": system.process_id(), "start": own.start if own else "", "command": command}
-        system.write(owner, json.dumps(holder | {"since": system.now()}))
+        said = {"pid": system.process_id(), "start": own.start if own else "", "command": command}
+        system.write(owner, json.dumps(said | {"since": system.now()}))
         system.sweep_folder(project.folder, depth=2)
         try:
             yield
@@ -212,8 +237,7 @@ def holder(system: System, project: Project) -> Holder | None:
     return found if is_alive and found.pid != system.process_id() else None
 
 
-def _busy(system: System, project: Project) -> BusyError:
-    found = holder(system, project)
+def _busy(system: System, project: Project, found: Holder | None) -> BusyError:
     seconds = f", for {system.now() - found.since:.0f} s" if found else ""
     who = f"pid {found.pid}: {found.command}{seconds}" if found else "it hasn't said who it is"
     return BusyError(

@@ -17,12 +17,15 @@ Question = Mapping[str, Any]
 
 class Probe(NamedTuple):
     """Answer of one authenticated round trip. detail: what the server said, or why there is no answer, one line.
-    missing: declared things that aren't there yet, such as databases; provisioning makes them."""
+    missing: declared things that aren't there yet, such as databases; provisioning makes them. needs_start: only what
+    the server does as it starts can mend it. is_silent: it took the connection and said nothing in time."""
 
     ok: bool
     detail: str
     version: str | None = None
     missing: tuple[str, ...] = ()
+    needs_start: bool = False
+    is_silent: bool = False
 
 
 class WireError(Exception):
@@ -34,8 +37,9 @@ def ask(question: Question, timeout: float) -> Probe:
     try:
         probe: Probe = import_module(f"{__name__}.{question['protocol']}").probe(question, timeout)
     except OSError as error:
-        why = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
-        return Probe(False, f"127.0.0.1:{question['port']}: {why}")
+        is_silent = isinstance(error, TimeoutError)
+        why = "no answer in time" if is_silent else error.strerror or str(error)
+        return Probe(False, f"127.0.0.1:{question['port']}: {why}", is_silent=is_silent)
     except WireError as error:
         return Probe(False, " ".join(str(error).split()) or "no reason given")
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):

@@ -16,13 +16,16 @@ _START, _START_OK, _TUNE, _TUNE_OK = (10, 10), (10, 11), (10, 30), (10, 31)
 _OPEN, _OPEN_OK, _CLOSE, _CLOSE_OK = (10, 40), (10, 41), (10, 50), (10, 51)
 _CHANNEL_OPEN, _CHANNEL_OPEN_OK, _CHANNEL_CLOSE = (20, 10), (20, 11), (20, 40)
 _DECLARE, _DECLARE_OK = (40, 10), (40, 11)
+#: RabbitMQ's own: rabbitmq.com/docs/connection-blocked
+_BLOCKED = (10, 60)
+_CHANNEL_CLOSE_OK, _PUBLISH = (20, 41), (60, 40)
 _NOT_FOUND, _NOT_ALLOWED = 404, 530
 #: of a field table: sizes of the values that are read over, by type
 _SIZES = {"t": 1, "b": 1, "B": 1, "s": 2, "u": 2, "I": 4, "i": 4, "f": 4, "l": 8, "d": 8, "T": 8, "D": 5, "V": 0}
 
 
 def probe(question: Question, timeout: float) -> Probe:
-    """Log in to every vhost and look for the declared exchanges."""
+    """Log in to every vhost, look for the declared exchanges, and see whether messages are taken."""
     missing: list[str] = []
     version = None
     deadline = after(timeout)
@@ -33,19 +36,27 @@ def probe(question: Question, timeout: float) -> Probe:
             if name != question["identity"]:
                 # known before anything is said: a stranger isn't told the password
                 return Probe(False, stranger(question, name), version)
-            if not _log_in(stream, question["user"], question["password"], vhost):
+            try:
+                is_there = _log_in(stream, question["user"], question["password"], vhost)
+            except WireError as error:
+                # accounts and their rights are made as it starts
+                return Probe(False, " ".join(str(error).split()), version, needs_start=True)
+            if not is_there:
                 missing.append(f"vhost {vhost}")
                 continue
             wanted = [(name, kind) for place, name, kind in question["exchanges"] if place == vhost]
             for number, (name, kind) in enumerate(wanted, 1):
                 if not _has_exchange(stream, number, name, kind):
                     missing.append(f"exchange {name} in {vhost}")
+            if refusal := _refusal(stream, len(wanted) + 1):
+                return refusal._replace(version=version, missing=tuple(missing))
             _send(stream, 0, _CLOSE, struct.pack("!H", 200) + _short("") + bytes(4))
             _receive(stream, _CLOSE_OK)
     first = question["vhosts"][0]
     if f"vhost {first}" in missing:
-        return Probe(False, f"there is no vhost {first}", version, tuple(missing))
-    return Probe(True, f"logged in to {first} as {question['user']}", version, tuple(missing))
+        return Probe(False, f"there is no vhost {first}", version, tuple(missing), needs_start=True)
+    is_short = any(one.startswith("vhost ") for one in missing)
+    return Probe(True, f"logged in to {first} as {question['user']}", version, tuple(missing), is_short)
 
 
 def _greet(stream: Stream) -> dict[str, Any]:
@@ -59,7 +70,8 @@ def _greet(stream: Stream) -> dict[str, Any]:
 def _log_in(stream: Stream, user: str, password: str, vhost: str) -> bool:
     """False where there is no such vhost. Raises WireError where the server refuses otherwise."""
     # else it would just close the connection on a wrong password
-    told = _short("capabilities") + b"F" + _long(_short("authentication_failure_close") + b"t\1")
+    able = (_short(name) + b"t\1" for name in ("authentication_failure_close", "connection.blocked"))
+    told = _short("capabilities") + b"F" + _long(b"".join(able))
     login = _long(told) + _short("PLAIN") + _long(f"\0{user}\0{password}".encode()) + _short("en_US")
     _send(stream, 0, _START_OK, login)
     _, body = _receive(stream, _TUNE)
@@ -81,6 +93,22 @@ def _has_exchange(stream: Stream, channel: int, name: str, kind: str) -> bool:
     if method == _CHANNEL_CLOSE and struct.unpack_from("!H", body) != (_NOT_FOUND,):
         raise WireError(_reason(body))
     return method == _DECLARE_OK
+
+
+def _refusal(stream: Stream, channel: int) -> Probe | None:
+    """Why messages aren't taken, None where they are: asked with one that no queue gets. A server that is short of disk
+    or memory lets everybody in, and then leaves them waiting."""
+    _send(stream, channel, _CHANNEL_OPEN, _short(""))
+    _receive(stream, _CHANNEL_OPEN_OK)
+    _send(stream, channel, _PUBLISH, bytes(2) + _short("") + _short("devstack.nobody") + b"\0")
+    head = struct.pack("!HHQH", 60, 0, 0, 0)
+    stream.send(struct.pack("!BHI", 2, channel, len(head)) + head + b"\xce")
+    _send(stream, channel, _CHANNEL_CLOSE, struct.pack("!H", 200) + _short("") + bytes(4))
+    method, body = _receive(stream, _CHANNEL_CLOSE_OK, _CHANNEL_CLOSE, _BLOCKED)
+    if method == _BLOCKED:
+        reason = body[1 : 1 + body[0]].decode(errors="replace")
+        return Probe(False, f"it takes no messages for now: {reason}")
+    return Probe(False, _reason(body), needs_start=True) if method == _CHANNEL_CLOSE else None
 
 
 def _send(stream: Stream, channel: int, method: tuple[int, int], arguments: bytes) -> None:

@@ -46,7 +46,10 @@ def probe(question: Question, timeout: float) -> Probe:
     except WireError as error:
         # the server is told to speak English
         is_absent = f'database "{first}" does not exist' in str(error)
-        return Probe(False, " ".join(str(error).split()), missing=(f"database {first}",) if is_absent else ())
+        absent = (f"database {first}",) if is_absent else ()
+        # who may come is a file that is written before each start
+        is_shut = "no pg_hba.conf entry" in str(error)
+        return Probe(False, " ".join(str(error).split()), missing=absent, needs_start=is_shut)
     if identity != question["identity"]:
         return Probe(False, stranger(question, identity), version)
     missing = [f"role {role}" for role in question["roles"] if role not in roles]

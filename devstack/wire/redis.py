@@ -17,10 +17,14 @@ _BIGGEST = 512 << 20
 def probe(question: Question, timeout: float) -> Probe:
     """Log in, ask who the server is and whether it can still write; touches no key."""
     with Stream(question["port"], after(timeout)) as stream:
-        if question["password"] is not None:
-            _call(stream, "AUTH", question["password"])
-        if question["db"]:
-            _call(stream, "SELECT", str(question["db"]))
+        try:
+            if question["password"] is not None:
+                _call(stream, "AUTH", question["password"])
+            if question["db"]:
+                _call(stream, "SELECT", str(question["db"]))
+        except WireError as error:
+            # passwords and databases are settings, in force from the start
+            return Probe(False, " ".join(str(error).split()), needs_start=not str(error).startswith("LOADING"))
         config = _call(stream, "CONFIG", "GET", "syslog-ident")
         lines = _call(stream, "INFO").splitlines()
     info = dict(line.split(":", 1) for line in lines if ":" in line)
@@ -73,9 +77,19 @@ def _judge(question: Question, identity: str, info: dict[str, str]) -> Probe:
         return Probe(False, stranger(question, identity), version)
     if info.get("loading", "0") != "0":
         return Probe(False, "the data is still being loaded", version)
+    if info.get("role", "master") != "master":
+        return Probe(False, "it copies another server and takes no writes", version, needs_start=True)
+    if _is_full(info):
+        limit = info.get("maxmemory_human", "")
+        return Probe(False, f"its memory is full ({limit}) and it refuses writes", version, needs_start=True)
     if info.get("aof_last_write_status", "ok") != "ok":
         return Probe(False, "the last write to the append-only file failed (disk full?)", version)
     return Probe(True, f"logged in to database {question['db']}", version)
+
+
+def _is_full(info: dict[str, str]) -> bool:
+    limit = int(info.get("maxmemory", "0"))
+    return 0 < limit <= int(info.get("used_memory", "0")) and info.get("maxmemory_policy") == "noeviction"
 
 
 def _call(stream: Stream, *words: str) -> Any:

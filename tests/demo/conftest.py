@@ -14,6 +14,7 @@ import pytest
 
 from tests.demo.shop import Shop
 from tests.engine_bench import ensure_image, sweep, this_machines_engine
+from tests.scenarios.conftest import keep_away
 from tests.scenarios.machine import CHECKOUT, Machine, below, until
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ def _bootstrapped(tmp_path_factory: pytest.TempPathFactory, where: str) -> Itera
     folder = tmp_path_factory.mktemp("demo")
     # port leases are those of one user: the workers of a test run share them
     base = tmp_path_factory.getbasetemp()
-    state = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "state"
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    state = shared / "state"
     state.mkdir(mode=0o700, exist_ok=True)
+    keep_away(state, shared)
     # a socket's path is short: pytest's folders are too deep for it
     runtime = Path(tempfile.mkdtemp(prefix="dsd-", dir="/tmp"))
     machine = Machine(folder, _environ(folder, state, runtime) | {"DEVSTACK_RUNTIME": where})

@@ -13,7 +13,7 @@ import pytest
 
 from devstack.errors import ProcessError, UsageError
 from devstack.profile.secret import Secret
-from devstack.services import Instance, Server
+from devstack.services import Instance, Probe, Server
 from devstack.services.rabbitmq import KIND
 from tests.services.benches import BOTH, ContainerBench
 
@@ -86,6 +86,30 @@ def test_a_restart_brings_what_was_added_and_the_new_password(make_bench: MakeBe
     bench.stop()
     assert bench.up().missing == ()
     assert not KIND.probe(old, 10).ok
+
+
+@pytest.mark.parametrize("runtime", ["docker"])
+def test_a_node_that_takes_no_messages_or_gives_no_rights_is_told(make_bench: MakeBench) -> None:
+    bench = make_bench("rabbitmq", vhosts=["shop"])
+    assert isinstance(bench, ContainerBench)
+    bench.up()
+
+    def ctl(*words: str) -> Probe:
+        status, output = bench.engine.execute(bench.name, ("rabbitmqctl", *words))
+        assert status == 0, output
+        return KIND.probe(bench.instance, 10)
+
+    full = ctl("set_disk_free_limit", "900GB")
+    assert (full.ok, full.needs_start) == (False, False)
+    assert full.detail.endswith("low on disk")
+    assert ctl("set_disk_free_limit", "50MB").ok
+    for words in (("clear_permissions", "-p", "shop", bench.instance.user), ("delete_vhost", "shop")):
+        refused = ctl(*words)
+        assert (refused.ok, refused.needs_start) == (False, True), refused
+    with pytest.raises(ProcessError):
+        KIND.provision(bench.instance, 10)
+    bench.stop()
+    assert bench.up().missing == ()
 
 
 @BOTH

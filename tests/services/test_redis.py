@@ -129,6 +129,10 @@ def test_a_server_that_cannot_write_is_not_ready(make_instance: Callable[..., In
     assert not _judge(question, instance.identity, info).ok
     good = _judge(question, instance.identity, {**info, "aof_last_write_status": "ok"})
     assert (good.ok, good.version) == (True, "7.2.4 (valkey 9.1.2)")
+    well = {**info, "aof_last_write_status": "ok", "used_memory": "9", "maxmemory": "9"}
+    for more, is_ok in ({"role": "slave"}, False), ({"maxmemory_policy": "noeviction"}, False), ({}, True):
+        seen = _judge(question, instance.identity, {**well, **more})
+        assert (seen.ok, seen.needs_start) == (is_ok, not is_ok), more
 
 
 @pytest.mark.parametrize("program", ["redis-check-rdb", "redis-check-aof", "redis-server"])

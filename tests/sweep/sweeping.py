@@ -206,6 +206,11 @@ class Decoys:
         return [child.args for child in self.children if child.poll() is not None]
 
 
+def _begins(server: Path, environ: dict[str, str]) -> bool:
+    done = subprocess.run([server, "--version"], env=environ, capture_output=True, check=False, timeout=20)
+    return done.returncode == 0
+
+
 @contextlib.contextmanager
 def decoys(machine: Machine) -> Iterator[Decoys]:
     """A process with the words of a worker, one with the marks of another stack, one that a stale mark names, and a
@@ -214,7 +219,9 @@ def decoys(machine: Machine) -> Iterator[Decoys]:
     shutil.copytree(MINI, place)
     plain = {"PATH": os.environ["PATH"], "PORT": "0"}
     marks = {"DEVSTACK_STACK": "0123456789abcdef", "DEVSTACK_PROGRAM": "worker-1", "DEVSTACK_RUN": "0123456789abcdef"}
-    server = next(Path(machine.environ["XDG_CACHE_HOME"], "devstack/servers").glob("redis-*/**/bin/*-server"), None)
+    cached = Path(machine.environ["XDG_CACHE_HOME"], "devstack/servers").glob("redis-*/**/bin/*-server")
+    # one that was unpacked from packages may look for its libraries
+    server = next((one for one in cached if _begins(one, plain)), None)
     commands: list[tuple[list[str], dict[str, str]]] = [
         (["python", "loop.py"], plain), (["python", "web.py"], plain | marks), (["python", "loop.py"], plain | marks),
     ]
