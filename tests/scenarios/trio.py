@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -39,10 +39,15 @@ class Trio:
     """The project and its data."""
 
     project: Project
+    _asked: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def urls(self) -> dict[str, str]:
-        found: dict[str, str] = json.loads(self.project.run("env", "--format", "json", "--reveal").out)
-        return found
+        """What `env` tells, asked again where a port, a secret, or the profile has changed."""
+        files = (self.project.folder / "state.json", self.project.folder / "secrets.json")
+        key = str([self.project.read("devstack.toml"), *(path.read_text() for path in files if path.exists())])
+        if key not in self._asked:
+            self._asked[key] = json.loads(self.project.run("env", "--format", "json", "--reveal").out)
+        return self._asked[key]
 
     def fill(self) -> None:
         """Something of every sort in each of the servers."""
