@@ -35,7 +35,9 @@ _EAGER = (
 )
 _LEAVES = (
     "import subprocess, sys, time\n"
-    "subprocess.Popen([sys.executable, 'loop.py'], start_new_session=True, stdout=subprocess.DEVNULL)\n"
+    # without its pipes, whose end a manager may wait for
+    "null = subprocess.DEVNULL\n"
+    "subprocess.Popen([sys.executable, 'loop.py'], start_new_session=True, stdout=null, stderr=null)\n"
     "time.sleep(600)\n"
 )
 
