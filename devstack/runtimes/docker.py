@@ -33,6 +33,7 @@ from devstack.runtimes.engine_answers import (
     Sizes,
     api_version,
     names_of,
+    out_of_the_way,
     owned,
     refused,
     sizes_of,
@@ -240,8 +241,7 @@ class Engine:
         if there is not None and (there["Config"]["Labels"] or {}).get(STACK) != stack:
             raise ConflictError(
                 "name-taken", f"a container that isn't this stack's is named {name}",
-                why=f"its image is {there['Config'].get('Image', 'unknown')}",
-                fix=f"{self.program} rename {name} other",
+                why=f"its image is {there['Config'].get('Image', 'unknown')}", fix=out_of_the_way(self.program, there),
             )
 
     def _ensure_network(self, of: Owner) -> str:

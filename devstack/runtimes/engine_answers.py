@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +21,8 @@ STACK, ROOT, USER, NAME, ROLE, DIGEST, TOKEN = (
 IMAGE_STACK, IMAGE_ROOT, IMAGE_USER = (f"devstack.image.{name}" for name in ("stack", "root", "user"))
 #: seconds until an engine must have answered a question
 PATIENCE = 5.0
+#: by Compose, on what it has made
+_COMPOSE_PROJECT = "com.docker.compose.project"
 _PHASES: Mapping[str, ProgramPhase] = {
     "created": "stopped", "running": "running", "restarting": "backoff", "paused": "stopped", "removing": "stopping",
     "exited": "exited", "dead": "fatal",
@@ -216,3 +219,11 @@ def _cause(said: str) -> str:
         if known in said:
             return known.lower()
     return said
+
+
+def out_of_the_way(program: str, found: Mapping[str, Any]) -> str:
+    """The command that frees the name of somebody else's container. found: as the engine describes it."""
+    project = (found["Config"]["Labels"] or {}).get(_COMPOSE_PROJECT)
+    if project:
+        return shlex.join((program, "compose", "-p", project, "down"))
+    return f"{program} rename {found['Name'].removeprefix('/')} other"

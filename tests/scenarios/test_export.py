@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import stat
@@ -82,7 +83,10 @@ def test_compose_comes_up_with_the_same_ports_and_data(stack: Trio, compose: Com
     project.run("down")
     compose.run("up", "--detach", "--wait")
     assert stack.digest() == before
-    assert project.run("up", "--json", code=6).error["id"] == "port-taken"
+    error = project.run("up", "--json", code=6).error
+    assert error["id"] == "name-taken"
+    assert re.fullmatch(r"docker compose -p \S+ down", error["fix"])
+    subprocess.run(error["fix"].split(), check=True, capture_output=True)
 
     # the data's volumes are devstack's, and stay
     compose.run("down", "--volumes")
