@@ -9,10 +9,11 @@ import json
 import posixpath
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from devstack.detect.lock_lines import normal
 from devstack.errors import UsageError
 
 #: text of a file named relative to the project's root, None where there is none
@@ -25,6 +26,7 @@ _UNRELATED_TOOLS = frozenset({
     "towncrier", "tox", "ty", "vulture",
 })
 _INCLUDE = re.compile(r"^(-r|--requirement|-c|--constraint)(?:\s*=\s*|\s+|(?<=-[rc]))(?P<target>[^\s].*)$")
+_PIN = re.compile(r"^(?P<package>[A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*==\s*(?P<version>[\w.+!-]+)(?=\s|$)")
 _EDITABLE = re.compile(r"^(?:-e|--editable)(?:\s*=\s*|\s+)(?P<target>[^\s].*)$")
 _LOCAL_PROJECT = re.compile(r"^(?P<target>\.{0,2}/[^\[\s;]*|\.)(?:\[[^\]]*\])?(?:\s*;.*)?$")
 
@@ -119,6 +121,20 @@ class ProjectFiles:
         self.inputs[name] = Input(name, "\n".join(kept))
         self._hashed[name] = hashed
         return hashed
+
+    def contradiction(self, names: Sequence[str]) -> str:
+        """What two of these requirements files say of one package, "" where all that they pin goes together."""
+        pinned: dict[str, tuple[str, str]] = {}
+        for name in names:
+            for line in self.inputs[name].text.splitlines():
+                found = _PIN.match(line)
+                # what only holds for some machines may go together
+                if found and ";" not in line:
+                    package = normal(found["package"])
+                    before, version = pinned.setdefault(package, (name, found["version"]))
+                    if version != found["version"]:
+                        return f"{name} pins {package} to {found['version']}, {before} to {version}"
+        return ""
 
     def _add_reference(self, name: str, number: int, line: str) -> bool:
         """Follow one line's include or local project; True where an included requirements file carries hashes."""

@@ -7,6 +7,7 @@ docs/profile.md has the order in which files are looked for.
 
 from __future__ import annotations
 
+import itertools
 import json
 import posixpath
 import re
@@ -254,18 +255,14 @@ class _Reader:
     # --- requirements, projects, groups ------------------------------------------------------------------------------
 
     def _requirements(self, files: Sequence[str]) -> tuple[InstallStep, ...]:
-        """Files of one kind go into one call, so that they are resolved together; hashes are all or nothing in one."""
-        steps: list[InstallStep] = []
-        run: list[str] = []
-        hashed_run = False
-        for name in files:
-            hashed = self.project.add_requirements(name)
-            if run and hashed != hashed_run:
-                steps.append(_requirements_step(run, hashed_run))
-                run = []
-            run.append(name)
-            hashed_run = hashed
-        return (*steps, _requirements_step(run, hashed_run)) if run else ()
+        """Files of one kind go into one call, so that they are resolved together; hashes are all or nothing in one.
+        Where they pin one package to several versions nothing resolves them: a call each, and the last counts."""
+        hashed = {name: self.project.add_requirements(name) for name in files}
+        if clash := self.project.contradiction(files):
+            self.project.warnings.append(f"{clash}: installed one after the other, the last one counts")
+            return tuple(_requirements_step([name], hashed[name], alone=True) for name in files)
+        runs = itertools.groupby(files, key=hashed.__getitem__)
+        return tuple(_requirements_step(list(run), has_hashes) for has_hashes, run in runs)
 
     def _project(self, folder: str, named: Sequence[str] = ()) -> tuple[InstallStep, ...]:
         parsed = self.project.add_project(folder)
@@ -328,10 +325,11 @@ class _Reader:
         return lines
 
 
-def _requirements_step(files: Sequence[str], hashed: bool) -> InstallStep:
+def _requirements_step(files: Sequence[str], hashed: bool, *, alone: bool = False) -> InstallStep:
+    """alone: others of the project's files say otherwise. What has hashes names all that it needs."""
     named = [word for name in files for word in ("-r", name)]
     if hashed:
-        named.insert(0, "--require-hashes")
+        named = [*(("--no-deps",) if alone else ()), "--require-hashes", *named]
     return InstallStep(f"install {', '.join(files)}", ("pip", "install", *named))
 
 

@@ -7,6 +7,7 @@ depth and in nodes after aliases are followed, so that a small file can't become
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ class Document:
 def parse(name: str, text: str, tags: frozenset[str] = frozenset()) -> Document:
     """name: path as shown. tags: those of an application's own that are accepted. Raises UsageError with the line."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 
     if len(text) > MAX_CHARACTERS:
         raise _invalid(name, 0, f"it has more than {MAX_CHARACTERS:,} characters")
@@ -54,7 +55,10 @@ def parse(name: str, text: str, tags: frozenset[str] = frozenset()) -> Document:
         raise _invalid(name, text.count("\n", 0, bad.start()) + 1, "there is a character that no text has")
     reader = YAML(typ="safe", pure=True)
     try:
-        root = reader.compose(text)
+        with warnings.catch_warnings():
+            # an anchor that is set anew is YAML: an alias means the last one before it
+            warnings.simplefilter("ignore", ReusedAnchorWarning)
+            root = reader.compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _invalid(name, mark.line + 1 if mark else 0, error.problem or "not YAML") from None

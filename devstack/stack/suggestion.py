@@ -20,7 +20,7 @@ _FILES = 5000
 _LIMIT = 200_000
 _MODULES = 400
 _TESTS = re.compile(r"(^|/)(tests?|docs|examples)/|(^|/)(test_[^/]*|conftest)\.py$")
-_SETTINGS = re.compile(r"(^|/)(settings|config)(/|[^/]*\.py$)")
+_SETTINGS = re.compile(r"(^|/)(settings|conf|config)(/|[^/]*\.py$)")
 _FOREIGN = frozenset({"node_modules", "__pycache__", "venv", "env", "site-packages", "build", "dist"})
 
 

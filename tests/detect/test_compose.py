@@ -591,6 +591,12 @@ def test_a_value_of_the_compose_file_wins_over_the_images() -> None:
     ("COPY deps /tmp/deps\nRUN pip install -r /tmp/deps/dev.txt && pip install --no-deps -r /tmp/deps/more.txt",
      ["deps/dev.txt", "deps/more.txt"], ("deps/dev.txt", "deps/more.txt")),
     ("RUN pip install -r deps.txt\nRUN pip install -e .[web]", ["deps.txt", "pyproject.toml"], ("deps.txt", ".[web]")),
+    # an environment, or wheels, of a stage before
+    ("RUN pip install -r deps.txt\nFROM python:3.12\nCOPY --from=0 /usr/local/lib /usr/local/lib", ["deps.txt"],
+     ("deps.txt",)),
+    ("RUN pip wheel -w /w -r deps.txt\nFROM python:3.12\nCOPY --chown=1 --from=0 /w /w\nRUN pip install /w/*",
+     ["deps.txt"], ("deps.txt",)),
+    ("RUN pip install -r deps.txt\nFROM python:3.12\nCOPY --from=elsewhere /w /w", ["deps.txt"], None),
     # the project says it itself
     ("RUN pip install .", ["pyproject.toml"], None),
     ("RUN pip install -r gone.txt", ["requirements.txt"], None),

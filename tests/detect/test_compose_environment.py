@@ -113,6 +113,20 @@ def test_names_of_a_settings_class_have_its_prefix() -> None:
     assert defaults([FIELDS]) == {"SHOP_HOST": "127.0.0.1", "SHOP_PORT": "8000", "SHOP_DB_HOST": "db"}
 
 
+def test_the_settings_that_are_named_say_what_counts_in_an_image_too() -> None:
+    text = """services:
+  web: {build: ., command: gunicorn a:b, environment: {DJANGO_SETTINGS_MODULE: shop.conf.docker}}
+  pages: {build: ., command: /start.sh, environment: {DJANGO_SETTINGS_MODULE: shop.conf.docker}}
+"""
+    docker = "os.environ.setdefault('DB_HOST', 'db')\nos.environ.setdefault('DB_USER', 'postgres')\n"
+    files = {"compose.yaml": text + DB, "src/shop/conf/docker.py": docker}
+    found = profile(files, "os.environ.setdefault('DB_HOST', 'localhost')")
+    assert found.processes["pages"].build is not None
+    for name in ("web", "pages"):
+        env = {**found.env, **found.processes[name].env}
+        assert (env["DB_HOST"], env["DB_USER"]) == ("${services.db.host}", "${services.db.user}")
+
+
 def test_who_says_no_port_is_told_it_by_the_variable_that_the_code_reads() -> None:
     text = """services:
   web: {build: ., command: python -m shop, ports: ['8000:8000'], environment: {SHOP_HOST: 0.0.0.0}}

@@ -85,6 +85,23 @@ def test_files_with_hashes_are_required_to_have_them_all_and_are_never_mixed_wit
     ]
 
 
+def test_files_that_pin_one_package_to_several_versions_are_installed_in_turn_and_that_is_told() -> None:
+    hashed = {
+        "dev.txt": "urllib3[socks]==2.0.3 --hash=sha256:aa\nsix==1.16 --hash=sha256:bb",
+        "common.txt": "URLLIB3==1.26.18 \\\n  --hash=sha256:cc",
+    }
+    both = Python(install=("dev.txt", "common.txt"))
+    assert calls(hashed, both) == [
+        "pip install --no-deps --require-hashes -r dev.txt", "pip install --no-deps --require-hashes -r common.txt",
+    ]
+    assert plan(hashed, both).warnings == (
+        "common.txt pins urllib3 to 1.26.18, dev.txt to 2.0.3: installed one after the other, the last one counts",
+    )
+    plain = {"dev.txt": "six==1.16\nidna==3.0; python_version < '3'", "common.txt": "six==1.16\nidna==3.7\nattrs>=1"}
+    assert calls(plain, both) == ["pip install -r dev.txt -r common.txt"]
+    assert calls(plain | {"common.txt": "six == 1.15"}, both) == ["pip install -r dev.txt", "pip install -r common.txt"]
+
+
 def test_constraints_hold_for_every_call_of_pip() -> None:
     files = {"requirements.txt": "a", "pins.txt": "a==1 --hash=sha256:aa"}
     assert calls(files, Python(constraints=("pins.txt",), packages=("b",))) == [

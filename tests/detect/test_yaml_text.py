@@ -73,3 +73,8 @@ def test_any_text_is_a_value_or_a_mistake(text: str) -> None:
         parse("f", text)
     except UsageError as error:
         assert error.why  # noqa: PT017 - hypothesis gives texts of both sorts
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_anchor_may_be_set_anew() -> None:
+    assert parse("f", "a: &x 1\nb: *x\nc: &x 2\nd: *x\n").value == {"a": "1", "b": "1", "c": "2", "d": "2"}

@@ -51,11 +51,18 @@ class Imported:
 
 @dataclass(frozen=True)
 class _Project:
-    """names: of the compose files. defaults: what the code takes for variables that nobody set."""
+    """names: of the compose files. code: texts of the Python files."""
 
     names: Sequence[str]
     read: Read
-    defaults: Mapping[str, str]
+    code: Iterable[str]
+
+    def defaults(self, parts: Sequence[Part]) -> dict[str, str]:
+        """What the code takes for variables that nobody set; what the settings say that are named counts first."""
+        modules = dict.fromkeys(plain(part.env["DJANGO_SETTINGS_MODULE"]) for part in parts
+                                if part.env.get("DJANGO_SETTINGS_MODULE"))  # fmt: skip
+        paths = (f"{place}{module.replace('.', '/')}.py" for module in modules for place in ("", "src/"))
+        return defaults((*filter(None, map(self.read, paths)), *self.code))
 
 
 def convert(
@@ -72,7 +79,7 @@ def convert(
         raise UsageError(
             "compose-invalid", f"{names[0]} has no services", why="there is nothing to take over", fix="devstack init"
         )
-    return _Conversion(whole, _Project(names, read, defaults(code)), values, default_name).result()
+    return _Conversion(whole, _Project(names, read, code), values, default_name).result()
 
 
 class _Conversion:
@@ -88,6 +95,7 @@ class _Conversion:
         for part in self.parts:
             if part.form == "kind":
                 fitting.tell_changes(part, self.report)
+        self._defaults = project.defaults(self.parts)
         self.known: dict[str, Known] = {
             part.name: known(part.service, part.env, part.name, self.report)
             for part in self.parts if part.form == "kind"
@@ -109,7 +117,9 @@ class _Conversion:
         for part in sorted(self.parts, key=lambda one: one.form == "container"):
             if part.form != "kind":
                 self.environment_of(part)
-        made = processes.Processes(self.parts, self.report, self.text_of, self.environment_of, project)
+        made = processes.Processes(
+            self.parts, self.report, self.text_of, self.environment_of, processes.Project(project.read, self._defaults)
+        )
         converted = made.made()
         services = {
             part.name: self._kind(part) if part.form == "kind" else self._container(part)
@@ -207,8 +217,9 @@ class _Conversion:
         nobody says anything, only where that must change."""
         is_here = part.form in ("process", "task")
         own = fitting.environment(part, part.env, self.report, is_here=is_here)
-        env = {**({name: text for name, text in self._project.defaults.items() if fitting.is_ours(name)} if is_here
-                  else {}), **own}
+        is_of_code = is_here or part.build is not None
+        env = {**({name: text for name, text in self._defaults.items() if fitting.is_ours(name)} if is_of_code else {}),
+               **own}  # fmt: skip
         made = (self._here if is_here else self._inside).environment(env)
         has_files = part.form != "container"
         found: dict[str, str] = {}

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 _NAME = r"[\"'](?P<{0}>[A-Z][A-Z0-9_]*)[\"']"
 _TEXT = r"(?:[\"'](?P<{0}>[^\"'\n]*)[\"']|(?P<{0}_number>\d+))"
-#: `os.getenv("DB_HOST", "db")`, `env.str("DB_HOST", default="db")`, `config("DB_HOST", "db")`
+#: `os.getenv("DB_HOST", "db")`, `env.str("DB_HOST", default="db")`, `config("DB_HOST", "db")`, and what Python's own
+#: `os.environ.setdefault("DB_HOST", "db")` leaves to the settings that are imported after it
 _CALL = re.compile(
-    rf"\b(?:getenv|environ\.get|env(?:\.\w+)?|config)\(\s*{_NAME.format('name')}\s*,\s*(?:default\s*=\s*)?"
+    rf"\b(?:getenv|environ\.(?:get|setdefault)|env(?:\.\w+)?|config)\(\s*{_NAME.format('name')}\s*,\s*(?:default\s*=\s*)?"
     + _TEXT.format("text")
 )
 #: `os.environ.get("DB_HOST") or "db"`

@@ -12,9 +12,10 @@ from typing import Any
 
 _LINE = re.compile(r"^\s*([A-Za-z]+)\s+(.*)$", re.DOTALL)
 _FROM = re.compile(r"(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
+_FROM_STAGE = re.compile(r"(?:--\S+\s+)*--from=(\S+)")
 _PYTHON = re.compile(r"(?:.*/)?python:(\d+\.\d+)")
 _REQUIREMENTS = re.compile(r"(?:-r|--requirement)[=\s]*([^\s;&|]+)")
-_INSTALLED = re.compile(r"pip3?\s+install\b([^&|;]*)")
+_INSTALLED = re.compile(r"pip3?\s+(?:install|wheel)\b([^&|;]*)")
 _SYNCED = re.compile(r"(?:uv\s+sync|(?:poetry|pdm)\s+install)\b([^&|;]*)")
 _GROUPS = re.compile(r"--(?:group|with|only-group)[=\s]+([\w,-]+)|--(all-groups)")
 _EXTRAS = re.compile(r"(?:--extras?|-E|-G)[=\s]+[\"']?([\w,-]+)|--(all-extras)")
@@ -68,6 +69,8 @@ def stage(text: str, target: str = "") -> Stage:
             now = base or Stage(base=_filled(found[1], now.args), python=python[1] if python else "", args=now.args)
         else:
             now = _after(now, word, rest)
+            if word == "COPY" and (found := _FROM_STAGE.match(rest)) and (other := stages.get(found[1].lower())):
+                now = _with_installed(now, other)
         stages[name] = now
     return stages.get(target.lower(), now)
 
@@ -109,6 +112,14 @@ def _after(now: Stage, word: str, rest: str) -> Stage:
     if word not in _PLAIN:
         change["changes"] = (*now.changes, re.sub(r"\s+", " ", f"{word} {rest}"))
     return replace(now, **change)
+
+
+def _with_installed(now: Stage, other: Stage) -> Stage:
+    """What another stage has installed is copied from it, as packages, wheels or a whole environment."""
+    return replace(
+        now, requirements=tuple(dict.fromkeys((*now.requirements, *other.requirements))),
+        groups=(*now.groups, *other.groups), extras=(*now.extras, *other.extras),
+    )
 
 
 def _named(pattern: re.Pattern[str], text: str) -> Iterator[str]:

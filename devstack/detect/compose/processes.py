@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from devstack.detect.compose import commands, health
 from devstack.detect.compose.lifetimes import lifetime, off
@@ -24,14 +24,12 @@ _SECRET = re.compile(r"\$\{(?:services\.([a-z0-9_-]+)\.(url|password)|env\.(\w+)
 _USUAL_PORT = 8000
 
 
-class Project(Protocol):
+@dataclass(frozen=True)
+class Project:
     """read: a file. defaults: what the code takes for variables that nobody set."""
 
-    @property
-    def read(self) -> Read: ...
-
-    @property
-    def defaults(self) -> Mapping[str, str]: ...
+    read: Read
+    defaults: Mapping[str, str]
 
 
 @dataclass(frozen=True)
