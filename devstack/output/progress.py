@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from devstack.errors import InterruptedRunError
@@ -18,6 +21,8 @@ LONG = ("clone", "get", "pull", "build", "fetch", "install", "run", "prepare")
 #: seconds between two lines about the same step: git counts up about once a second, and that it goes on is news
 _EVERY = {"clone": 1.0, "get": 1.0, "pull": 1.0, "build": 1.0}
 _SELDOM = 10.0
+#: seconds without a line after which a step is said to go on: a build from source prints nothing for minutes
+_SILENT = 60.0
 #: columns of what a step says about itself; of a failure the whole story follows at the end
 _SAID = 120
 #: by weight: of what was done to a target, the last of these is told
@@ -50,23 +55,55 @@ def said(text: str) -> str:
 
 
 class PlainProgress:
-    """A line when a long step begins and when a target is done; with `verbose`, a line per event."""
+    """A line when a long step begins and when a target is done; with `verbose`, a line per event. As a context it also
+    tells what a step said last and nobody has seen, and that a silent one goes on."""
 
     def __init__(self, plan: Plan, write: Callable[[str], None], *, verbose: bool) -> None:
         self._write = write
         self._verbose = verbose
+        self._lock = threading.Lock()
+        self._is_over = threading.Event()
+        #: seconds of the clock at which the run began
+        self._origin = time.monotonic()
+        self._running: dict[str, Event] = {}
+        self._held: set[str] = set()
         self._said: dict[str, float] = {}
         self._began: dict[str, float] = {}
         self._last = {step.target: step.id for step in plan.steps}
         self._width = max((len(step.target) for step in plan.steps), default=0)
 
     def __enter__(self) -> PlainProgress:
+        threading.Thread(target=self._watch, name="progress", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        return
+        self._is_over.set()
 
     def __call__(self, event: Event) -> None:
+        with self._lock:
+            self._origin = time.monotonic() - event.at
+            if event.kind in ("started", "progress", "told"):
+                self._running[event.step.id] = event
+            else:
+                self._running.pop(event.step.id, None)
+                self._held.discard(event.step.id)
+            self._meet(event)
+
+    def look(self, at: float) -> None:
+        """Tell what is due, `at` seconds after the run began."""
+        with self._lock:
+            for name, event in self._running.items():
+                verb, silence = event.step.action.verb, at - self._said[name]
+                if name in self._held and silence >= _EVERY.get(verb, _SELDOM):
+                    self._say(replace(event, at=at), event.text)
+                elif silence >= _SILENT:
+                    self._say(replace(event, at=at), f"still {DOING[verb]}{f': {event.text}' if event.text else ''}")
+
+    def _watch(self) -> None:
+        while not self._is_over.wait(1.0):
+            self.look(time.monotonic() - self._origin)
+
+    def _meet(self, event: Event) -> None:
         step = event.step
         match event.kind:
             case "started":
@@ -78,12 +115,12 @@ class PlainProgress:
                     self._tell(event, f"{step.action.verb} …")
             case "progress":
                 pause = _EVERY.get(step.action.verb, _SELDOM)
-                if self._verbose or event.at - self._said.get(step.id, 0) >= pause:
-                    self._said[step.id] = event.at
-                    self._tell(event, f"  {cut(said(event.text), _SAID)}")
+                if self._verbose or event.at - self._said.setdefault(step.id, 0) >= pause:
+                    self._say(event, event.text)
+                else:
+                    self._held.add(step.id)
             case "told":
-                self._said[step.id] = event.at
-                self._tell(event, f"  {cut(said(event.text), _SAID)}")
+                self._say(event, event.text)
             case "finished":
                 self._finished(event)
             case "failed":
@@ -100,6 +137,12 @@ class PlainProgress:
             self._tell(event, f"{DONE[verb]} ({event.took:.1f} s)")
         elif self._last[target] == event.step.id:
             self._tell(event, f"{DONE[verb]} ({event.at - self._began[target]:.1f} s)")
+
+    def _say(self, event: Event, text: str) -> None:
+        """What a step says about itself."""
+        self._said[event.step.id] = event.at
+        self._held.discard(event.step.id)
+        self._tell(event, f"  {cut(said(text), _SAID)}")
 
     def _tell(self, event: Event, text: str) -> None:
         self._write(f"[{event.at:5.1f} s] {one_line(event.step.target).ljust(self._width)}  {text}")

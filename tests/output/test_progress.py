@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -37,6 +38,35 @@ def test_a_long_silence_is_broken() -> None:
     events = [Event("progress", INSTALL, at, f"at {at}") for at in (1.0, 11.0, 12.0, 22.0)]
     lines = _said(started(INSTALL, 0.0), *events)
     assert lines[1:] == ["[ 11.0 s] python     at 11.0", "[ 22.0 s] python     at 22.0"]
+
+
+def test_what_was_said_last_is_told_when_nothing_comes_after_and_then_that_it_goes_on() -> None:
+    lines: list[str] = []
+    progress = PlainProgress(PLAN, lines.append, verbose=False)
+    progress(started(INSTALL, 0.0))
+    progress(Event("progress", INSTALL, 3.0, "building lxml 5.0 from source"))
+    for at in range(4, 140):
+        progress.look(float(at))
+    progress(finished(INSTALL, 140.0, 140.0))
+    progress.look(999.0)
+    assert lines == [
+        "[  0.0 s] python   install …",
+        "[ 10.0 s] python     building lxml 5.0 from source",
+        "[ 70.0 s] python     still installing: building lxml 5.0 from source",
+        "[130.0 s] python     still installing: building lxml 5.0 from source",
+        "[140.0 s] python   installed (140.0 s)",
+    ]
+
+
+def test_the_clock_alone_breaks_a_silence() -> None:
+    lines: list[str] = []
+    with PlainProgress(PLAN, lines.append, verbose=False) as progress:
+        progress(started(INSTALL, 0.0))
+        progress(Event("progress", INSTALL, 9.5, "building lxml 5.0 from source"))
+        deadline = time.monotonic() + 20
+        while len(lines) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert lines[1].endswith("  building lxml 5.0 from source")
 
 
 def test_a_clone_is_told_every_other_second_and_a_new_try_at_once() -> None:
