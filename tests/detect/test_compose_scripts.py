@@ -272,3 +272,20 @@ services:
     # what is in its env file is of others: it isn't why it would need them
     assert (found["store"].env, found["store"].shell) == ({}, True)
     assert found["store"].run.startswith("minio server & mc alias set x http://localhost:9000 access $MINIO_ROOT_PASS")
+
+
+def test_a_task_of_a_script_has_the_env_files_and_the_environment_of_its_process() -> None:
+    text = """services:
+  api: {build: ., command: ./start.sh, env_file: [api.env, ../out.env], environment: {MODE: api, DB_HOST: db}}
+  worker: {build: ., command: celery -A shop worker, environment: {MODE: worker, DB_HOST: db}}
+  db: {image: 'postgres:16'}
+"""
+    script = "#!/bin/sh\npython manage.py migrate\npython manage.py prepare\nexec gunicorn shop.wsgi\n"
+    made = "FROM python:3.12\nWORKDIR /app\nCOPY . .\n"
+    files = {"compose.yaml": text, "Dockerfile": made, "start.sh": script, "api.env": "SECRET=x\n"}
+    found, tasks = imported(files), profile(files).tasks
+    assert list(tasks) == ["migrate", "prepare"]
+    for task in tasks.values():
+        assert [file.path for file in task.env_file] == ["api.env"]
+        assert task.env["MODE"] == "api"
+    assert len([one for one in found.left_out if "out.env" in one.why]) == 1

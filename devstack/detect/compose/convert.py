@@ -133,12 +133,15 @@ class _Conversion:
         values = {
             "name": self._name, "env_file": files or None, "python": _python(self.parts, self._project.read),
             "services": services, "env": env,
-            "tasks": {one.name: tables[one.name] for one in converted if one.section == "tasks"},
-            "processes": {
-                one.name: {**_without(tables[one.name], files), **({"env": own[one.name]} if own.get(one.name) else {})}
-                for one in converted if one.section == "processes"
+            **{
+                section: {
+                    one.name: {**_without(tables[one.name], files),
+                               **({"env": own[one.name]} if own.get(one.name) else {})}
+                    for one in converted if one.section == section
+                }
+                for section in ("tasks", "processes")
             },
-        }
+        }  # fmt: skip
         self._tell_ambiguous()
         comments = {("services", name): one.comments for name, one in self.known.items()}
         comments |= {(one.section, one.name): one.comments for one in converted}
@@ -332,7 +335,7 @@ def _shared(
     own = {
         one.name: {
             name: text for name, text in one.env.items()
-            if name in in_files.get(one.name, ()) or (env.get(name) != text and text != f"${{env.{name}}}")
+            if name in in_files.get(one.source, ()) or (env.get(name) != text and text != f"${{env.{name}}}")
         }
         for one in converted
     }  # fmt: skip

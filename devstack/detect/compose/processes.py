@@ -34,11 +34,13 @@ class Project:
 
 @dataclass(frozen=True)
 class Converted:
-    """One task or process. table: without its environment. is_native: it runs on this machine."""
+    """One task or process. table: without its environment. source: the name of what it was made from. is_native: it
+    runs on this machine."""
 
     section: str
     name: str
     table: Mapping[str, Any]
+    source: str
     env: Mapping[str, str] = field(default_factory=dict)
     is_native: bool = True
     comments: tuple[str, ...] = ()
@@ -133,14 +135,16 @@ class Processes:
             name = part.name if is_whole else self._free(name_from(commands.task_name(command)))
             self._tasks[name] = (run, folder)
             self._sources[name] = part.service.name
-            table: dict[str, Any] = {"run": run, **({} if folder == "." else {"cwd": folder})}
+            table: dict[str, Any] = {
+                "run": run, **({} if folder == "." else {"cwd": folder}), **self._env_files(part),
+            }  # fmt: skip
             if commands.needs_shell(command):
                 table["shell"] = True
             if re.search(r"manage\.py migrate\b", run):
                 table |= {"inputs": ["**/migrations/*.py"]}
             said = () if is_whole else (f"Of the command of `{part.service.name}`, which ran it before its own.",)
             # its variables are those of the process that it came from
-            yield Converted("tasks", name, table, self._environment_of(part), comments=said)
+            yield Converted("tasks", name, table, part.name, self._environment_of(part), comments=said)
 
     def _tell_skipped(self, part: Part) -> None:
         if part.form not in ("task", "process"):
@@ -158,8 +162,9 @@ class Processes:
             return
         name = self._free("migrate")
         self._tasks[name] = (table["run"], self._folder(part))
+        table |= self._env_files(part)
         said = "The compose file leaves it to an entrypoint, or to a person."
-        yield Converted("tasks", name, table, self._environment_of(part), comments=(said,))
+        yield Converted("tasks", name, table, part.name, self._environment_of(part), comments=(said,))
 
     def _native(self, part: Part) -> Converted:
         service, said = part.service, []
@@ -194,7 +199,7 @@ class Processes:
             said.append(off(part))
         self._drop_mounts(part)
         kept = {key: value for key, value in table.items() if value is not None}
-        return Converted("processes", part.name, kept, environment, comments=tuple(said))
+        return Converted("processes", part.name, kept, part.name, environment, comments=tuple(said))
 
     def _own_port(self, part: Part, environment: dict[str, str], run: str) -> dict[str, Any]:
         """A command that doesn't say where it listens is told by a variable, or is where it always is."""
@@ -272,7 +277,7 @@ class Processes:
             table["restart"] = "never"
         said = (off(part),) if part.is_off else ()
         kept = {key: value for key, value in table.items() if value is not None}
-        return Converted("processes", part.name, kept, environment, is_native=False, comments=said)
+        return Converted("processes", part.name, kept, part.name, environment, is_native=False, comments=said)
 
     def _ports(self, part: Part) -> dict[str, Any]:
         found: dict[str, Any] = {}
