@@ -53,7 +53,7 @@ def command(
     with timed(context, stack, wanted=timings, before=project.journal):
         run = converge(context, stack, Up(start=not no_start, name="bootstrap"), yes=yes)
     if no_start:
-        context.output.prepared(stack.profile.name, run.outcome.took, call(context, project.root))
+        context.output.prepared(stack.profile.name, context.took, call(context, project.root))
         if context.output.is_json:
             context.output.status(run.status, context.system.now())
         return

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,6 +47,13 @@ class Context:
         self.system = System()
         #: of the project that this command is about, once that is known
         self.root: Path | None = None
+        self._began = self.system.monotonic()
+        self._awaited = 0.0
+
+    @property
+    def took(self) -> float:
+        """Seconds since the command began, without those that a person was asked in."""
+        return self.system.monotonic() - self._began - self._awaited
 
     def stack(self, root: Path | None = None, **flags: Any) -> Stack:
         """The stack of the project that this command is run in."""
@@ -108,12 +116,22 @@ class Context:
     def confirm(self, question: str) -> bool:
         from devstack.cli import questions
 
-        return questions.confirm(self.system, question)
+        with self._waiting():
+            return questions.confirm(self.system, question)
 
     def ask(self, name: str, question: Ask) -> str | None:
         from devstack.cli import questions
 
-        return questions.value(self.system, f"{question.ask} ({name})", secret=question.secret)
+        with self._waiting():
+            return questions.value(self.system, f"{question.ask} ({name})", secret=question.secret)
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[None]:
+        began = self.system.monotonic()
+        try:
+            yield
+        finally:
+            self._awaited += self.system.monotonic() - began
 
     def _ask_trust(self, request: Request) -> bool:
         self.output.trust_summary(request)

@@ -102,7 +102,7 @@ def finish(context: Context, run: Run, root: Path | None = None, here: str = "")
     """
     notes = [f"{event.step.target} (optional) failed: {event.text}" for event in run.outcome.failed_optional]
     notes += run.remarks
-    context.output.ready(run.status, run.outcome.took, replace(call(context, root), here=here), notes)
+    context.output.ready(run.status, context.took, replace(call(context, root), here=here), notes)
 
 
 def call(context: Context, root: Path | None = None) -> Call:

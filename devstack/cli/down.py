@@ -24,4 +24,4 @@ def command(context: Context, volumes: bool, yes: bool) -> None:
         context.output.done(f"{stack.name} is down already")
         return
     data = "in the trash (.devstack/trash)" if volumes else "kept"
-    context.output.done(f"{stack.name} is down ({outcome.took:.1f} s), its data is {data}")
+    context.output.done(f"{stack.name} is down ({context.took:.1f} s), its data is {data}")

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from devstack.cli import questions
 from devstack.cli.context import Context
 from devstack.output import Output
+from devstack.system import System
 
 
 @pytest.mark.parametrize(("fix", "typed"), [
@@ -40,3 +42,19 @@ def test_a_fix_is_left_as_it_is_for_who_has_the_command(tmp_path: Path, monkeypa
     context.root = tmp_path
     fix = "icu = true below [services.db]; devstack down --volumes; devstack up"
     assert context.spelled(context.placed(fix)) == fix
+
+
+def test_the_time_that_is_told_is_the_whole_command_s_without_a_person_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+
+    def hesitate(system: System, question: str) -> bool:
+        now[0] += 60
+        return True
+
+    monkeypatch.setattr(System, "monotonic", lambda system: now[0])
+    monkeypatch.setattr(questions, "confirm", hesitate)
+    context = Context(Output())
+    now[0] += 2
+    assert context.confirm("Go on?")
+    now[0] += 3
+    assert context.took == 5
