@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,16 @@ def seed():
                 f"INSERT INTO t{number} (a, b) SELECT md5(g::text), repeat(md5((g * 7)::text), 6) "
                 "FROM generate_series(1, 14000) g"
             )
+    others()
+def send():
+    import hashlib
+    text = lambda number: hashlib.md5(str(number).encode()).hexdigest()
+    with psycopg.connect(os.environ["PG"]) as one, one.cursor() as cursor:
+        for number in range(20):
+            rows = [(text(g), text(g * 7) * 6) for g in range(1, 14001)]
+            cursor.executemany(f"INSERT INTO t{number} (a, b) VALUES (%s, %s)", rows)
+    others()
+def others():
     with redis.Redis.from_url(os.environ["REDIS"]) as client:
         for number in range(5000):
             client.set(f"key {number}", "x" * 100)
@@ -114,10 +125,15 @@ def measure(bench: Bench) -> list[Row]:
     part = "data"
     return [
         compared(part, "`reset --data`, the whole command", samples, ("reset", "drop, migrate, load"), 0.1),
+        compared(
+            part, "`reset --data`, the whole command", samples,
+            ("reset", "drop, migrate, load rows from a program"), 0.1,
+        ),
         Row(part, "`reset --data`, the whole command", samples.median("reset"), limit=1.0),
         compared(part, "of it: data exchanged", samples, ("exchanged", "drop, migrate, load"), 0.1),
         Row(part, "of it: from the first step to the last", samples.median("plan")),
-        compared(part, "`snapshot save`, the copying", samples, ("save", "CREATE DATABASE … TEMPLATE"), 1.3),
+        compared(part, "`snapshot save`, the copying", samples, ("save", "CREATE DATABASE … TEMPLATE ∥ BGSAVE"), 1.3),
+        compared(part, "`snapshot save`, the copying", samples, ("save", "CREATE DATABASE … TEMPLATE alone")),
         compared(part, "`snapshot restore`, the exchange", samples, ("restore", "the same, two renames"), 1.3),
         compared(part, "a second clone's `up`, from the seed", samples, ("from a seed", "with --no-seed")),
     ]
@@ -145,25 +161,43 @@ def _round(bench: Bench, project: Path, samples: Samples) -> None:
     samples.add("restore", _steps(project)["data:restore"])
     environ = json.loads(bench.run(*DEVSTACK, "env", "--format", "json", "--reveal", cwd=project).out)
     _raw(project, samples)
-    began = time.monotonic()
-    for words in ("drop", "migrate", "seed"):
-        bench.run(".venv/bin/python", "data.py", words, cwd=project, env=environ)
-    samples.add("drop, migrate, load", time.monotonic() - began)
+    for rival, load in (("drop, migrate, load", "seed"), ("drop, migrate, load rows from a program", "send")):
+        began = time.monotonic()
+        for words in ("drop", "migrate", load):
+            bench.run(".venv/bin/python", "data.py", words, cwd=project, env=environ)
+        samples.add(rival, time.monotonic() - began)
     # a spare is there again, made meanwhile
     bench.run(*DEVSTACK, "reset", "--data", "--yes", cwd=project)
     time.sleep(2)
 
 
 def _raw(project: Path, samples: Samples) -> None:
-    """What the server itself takes for a copy of the database, and for putting a copy in its place."""
+    """What the servers themselves take for copies of what they hold, side by side, and Postgres for putting one in its
+    place."""
+    from redis import Redis
+
     from devstack.services._postgres_snapshots import connect
     from devstack.stack import Options, Stack
 
-    service = Stack(System(), project, Options()).observe(light=True).state.services["postgres"]
-    with connect(service.instance) as session:
+    services = Stack(System(), project, Options()).observe(light=True).state.services
+    keys = services["redis"].instance
+
+    def save() -> None:
+        with Redis(port=keys.port, password=keys.password.reveal()) as client:
+            client.bgsave()
+            while client.info("persistence")["rdb_bgsave_in_progress"]:
+                time.sleep(0.001)
+
+    with connect(services["postgres"].instance) as session, ThreadPoolExecutor() as pool:
+        began = time.monotonic()
+        beside = pool.submit(save)
+        session.rows("CREATE DATABASE raw TEMPLATE data STRATEGY file_copy")
+        beside.result()
+        samples.add("CREATE DATABASE … TEMPLATE ∥ BGSAVE", time.monotonic() - began)
+        session.rows("DROP DATABASE raw")
         began = time.monotonic()
         session.rows("CREATE DATABASE raw TEMPLATE data STRATEGY file_copy")
-        samples.add("CREATE DATABASE … TEMPLATE", time.monotonic() - began)
+        samples.add("CREATE DATABASE … TEMPLATE alone", time.monotonic() - began)
         began = time.monotonic()
         session.rows("CREATE DATABASE raw2 TEMPLATE raw STRATEGY file_copy")
         session.rows("ALTER DATABASE data RENAME TO raw3")
