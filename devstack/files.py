@@ -28,6 +28,8 @@ class Files:
     #: set when the run is to end; waits for a lock end with it
     cancelled: threading.Event
     _distrusted: Path | None = None
+    #: entries of a PATH that count, by the whole PATH
+    _trusted: dict[str, str]
 
     @contextlib.contextmanager
     def open_private(self, path: Path, flags: int = 0) -> Iterator[int]:
@@ -207,13 +209,17 @@ class Files:
     def which(self, program: str, path: str) -> str | None:
         """Absolute path of a program on a PATH. Entries that are relative, or inside the project at hand, don't count:
         a repository must not choose what devstack runs."""
-        entries = [Path(entry) for entry in path.split(os.pathsep)]
-        trusted = [entry for entry in entries if entry.is_absolute() and not self._is_distrusted(entry)]
-        return shutil.which(program, path=os.pathsep.join(map(str, trusted))) if trusted else None
+        if path not in self._trusted:
+            entries = [Path(entry) for entry in path.split(os.pathsep)]
+            trusted = [entry for entry in entries if entry.is_absolute() and not self._is_distrusted(entry)]
+            # every look for a server asks again: dozens of times a command
+            self._trusted[path] = os.pathsep.join(map(str, trusted))
+        return shutil.which(program, path=self._trusted[path]) if self._trusted[path] else None
 
     def distrust(self, folder: Path) -> None:
         """Run no program of this folder where one is looked for by its name."""
         self._distrusted = folder.resolve()
+        self._trusted.clear()
 
     def _is_distrusted(self, folder: Path) -> bool:
         try:

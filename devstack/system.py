@@ -61,6 +61,7 @@ class System(Files, Network, Processes, Relays):
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self.environ: dict[str, str] = dict(os.environ if environ is None else environ)
+        self._trusted = {}
         self.cancelled = threading.Event()
 
     # --- clock -------------------------------------------------------------------------------------------------------
