@@ -36,7 +36,9 @@ from devstack.services import (
 )
 from devstack.services._rabbitmq_copies import Control, clear, dump, load, plant, recall, seed
 from devstack.services._rabbitmq_model import (
+    BEGINNING,
     ENDING,
+    IN_CONTAINER,
     Exchange,
     RabbitMQ,
     declared_of,
@@ -57,8 +59,6 @@ _TOPOLOGY = "/etc/rabbitmq/devstack.json"
 _GREETING = (
     r"exec 3<>/dev/tcp/127.0.0.1/5672 && printf 'AMQP\0\0\11\1' >&3 && [ $(timeout 5 head -c 1 <&3 | wc -c) = 1 ]"
 )
-_IDLE = "+sbwt none +sbwtdcpu none +sbwtdio none"
-
 
 #: the build that is known well enough to leave out what it doesn't need at boot (measured: 4.1 s → 1.7 s)
 _KNOWN = "3.10.8"
@@ -123,9 +123,10 @@ class RabbitMQKind:
         )  # fmt: skip
         quiet = ("-syslog", "logger", "[]", "-syslog", "syslog_error_logger", "false")
         plugins = f"{env['RABBITMQ_HOME']}/plugins"
+        before = () if _is_known(server) else ("-eval", BEGINNING)
         return NativeService(
-            argv=(*start, "-noinput", "-s", "rabbit", "boot", "-boot", "start_sasl", *_EMULATOR, *distribution, *quiet,
-                  "-eval", ENDING),
+            argv=(*start, "-noinput", *before, "-s", "rabbit", "boot", "-boot", "start_sasl", *_EMULATOR, *distribution,
+                  *quiet, "-eval", ENDING),
             env={**env, **_settings(instance)},
             cwd=data,
             files=(
@@ -154,8 +155,7 @@ class RabbitMQKind:
             image=self.image(instance.declaration),
             ports={"main": 5672},
             volumes={"data": "/var/lib/rabbitmq"},
-            # waiting schedulers would burn the processors that the others start on
-            env={"RABBITMQ_NODENAME": NODE, "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{_IDLE} -eval {ENDING}"},
+            env={"RABBITMQ_NODENAME": NODE, **IN_CONTAINER},
             files=(
                 ServerFile("/etc/rabbitmq/conf.d/90-devstack.conf", f"load_definitions = {_TOPOLOGY}\n", 0o444),
                 ServerFile(_TOPOLOGY, definitions(instance, ""), 0o444),
