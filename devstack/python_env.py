@@ -21,7 +21,7 @@ from pathlib import Path
 
 from devstack import interpreters, site_packages, system_packages
 from devstack.detect import install_failure, python_inputs, scrub
-from devstack.detect.install_failure import Context
+from devstack.detect.install_failure import Context, PythonExcludedError
 from devstack.detect.install_steps import InstallPlan
 from devstack.errors import DevstackError, PrerequisiteError, ProcessError, StorageError
 from devstack.files import storage_error, storage_errors
@@ -172,6 +172,10 @@ class PythonEnvironments:
                 return interpreter
         return None
 
+    def _choose(self, wanted: str | None, interpreter: Interpreter) -> None:
+        choice = {"wanted": wanted, "interpreter": asdict(interpreter)}
+        self._system.write(self._venvs / _CHOICE, json.dumps(choice))
+
     def _marker(self, folder: Path) -> Marker | None:
         with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
             saved = json.loads(self._system.read(folder / MARKER) or "null")
@@ -201,8 +205,7 @@ class PythonEnvironments:
         damaged is put aside until the new one is sound. Raises DevstackError."""
         self._system.private_folder(self._folder)
         self._system.private_folder(self._venvs)
-        choice = {"wanted": observed.wanted, "interpreter": asdict(observed.interpreter)}
-        self._system.write(self._venvs / _CHOICE, json.dumps(choice))
+        self._choose(observed.wanted, observed.interpreter)
         if observed.folder.exists():
             self._end_builders(observed.folder)
         if (observed.folder / MARKER).exists() and not _aside(observed.folder).exists():
@@ -259,10 +262,25 @@ class PythonEnvironments:
                 again = [word for name in truncated for word in ("--reinstall-package", name)]
                 notes += (f"{', '.join(truncated)} came damaged from the cache: fetched again",)
                 notes += self._installers.install(job, *again)
+        except PythonExcludedError as error:
+            self._restore(observed.folder)
+            raise self._other_python(observed, error) from None
         except DevstackError:
             self._restore(observed.folder)
             raise
         return tuple(dict.fromkeys(notes))
+
+    def _other_python(self, observed: Observed, error: PythonExcludedError) -> DevstackError:
+        """Where nobody asks for a version, what is installed does: the next run takes a Python that it allows."""
+        if observed.wanted is not None:
+            return error
+        try:
+            other = interpreters.find(self._system, error.allowed, asker="what is installed", root=self._root)
+        except PrerequisiteError as missing:
+            return missing
+        self._choose(observed.wanted, other)
+        why = f"{error.why.rstrip('.')}; Python {other.version} is there ({other.path}), and is taken from now on"
+        return PythonExcludedError(error.allowed, error.what, why=why, fix="devstack up", evidence=error.evidence)
 
     def _truncated(self, folder: Path) -> tuple[str, ...]:
         site = site_packages.folder_of(folder)

@@ -14,15 +14,15 @@ from devstack.python_env import Observed, PythonEnvironments
 from devstack.system import System
 
 
-def wheel(folder: Path, name: str, version: str = "1.0", *, requires: str = "") -> Path:
-    """A wheel with a package, a console script and an honest RECORD."""
+def wheel(folder: Path, name: str, version: str = "1.0", *, requires: str = "", python: str = "") -> Path:
+    """A wheel with a package, a console script and an honest RECORD. python: the versions that it allows."""
     folder.mkdir(parents=True, exist_ok=True)
     info = f"{name}-{version}.dist-info"
     files = {
         f"{name}/__init__.py": f"VERSION = '{version}'\ndef main():\n    print('{name} {version}')\n",
         f"{name}/data.txt": "data\n", f"{name}/more.txt": "more\n",
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        + (f"Requires-Dist: {requires}\n" if requires else ""),
+        + (f"Requires-Dist: {requires}\n" if requires else "") + (f"Requires-Python: {python}\n" if python else ""),
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/entry_points.txt": f"[console_scripts]\n{name} = {name}:main\n",
     }

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from devstack.errors import NetworkError, ProcessError
+from devstack.errors import NetworkError, PrerequisiteError, ProcessError
 from devstack.profile.model import Python
 from devstack.python_env import PythonEnvironments
 from devstack.system import Completed, System
@@ -54,6 +54,27 @@ def test_requirements_that_contradict_are_explained(bench: Bench) -> None:
         bench.build()
     assert caught.value.id == "install-failed"
     assert "beta" in caught.value.why
+
+
+def test_the_next_run_takes_a_python_that_what_is_installed_allows(bench: Bench, tmp_path: Path) -> None:
+    wheel(bench.root / "wheels", "late", python=">=3.91")
+    bench.require("late")
+    with pytest.raises(PrerequisiteError) as caught:
+        bench.build()
+    assert (caught.value.id, bool(caught.value.fix)) == ("python-missing", True)
+    other = tmp_path / "other" / "python3.91"
+    other.parent.mkdir()
+    other.write_text("#!/bin/sh\necho '[\"3.91.0\",\"final\",\"cpython\",false,true]'\n")
+    other.chmod(0o755)
+    both = Bench(bench.root, bench.environ | {"PATH": f"{other.parent}:{bench.environ['PATH']}"})
+    with pytest.raises(ProcessError) as asked:
+        both.build(Python(version="<3.91"))
+    assert (asked.value.id, asked.value.fix) == ("python-excluded", 'version = ">=3.91" below [python]')
+    with pytest.raises(ProcessError) as free:
+        both.build()
+    assert (free.value.id, free.value.fix) == ("python-excluded", "devstack up")
+    assert f"Python 3.91.0 is there ({other})" in free.value.why
+    assert both.observe().interpreter.path == str(other)
 
 
 @pytest.mark.fault("A13")

@@ -55,6 +55,7 @@ _NO_SOLUTION = re.compile(r"No solution found|unsatisfiable|ResolutionImpossible
 _OTHER_PYTHON = re.compile(
     r"(?:current|requested|running) Python version \((?P<has>[^)]+)\) does not satisfy Python(?P<uvs>[<>=!~]\S*)"
     r"|requires a different Python: (?P<had>\S+) not in '(?P<pips>[^']+)'"
+    r"|==\S+ requires Python (?P<only>[<>=!~]\S*)"
 )
 _HEADER = re.compile(r"fatal error: '?([\w.+/-]+\.h(?:pp)?)'?(?: file not found|: No such file)")
 _LIBRARY = re.compile(
@@ -119,6 +120,14 @@ def building(lines: Sequence[str]) -> tuple[str, ...]:
         elif found := _BUILT.match(line):
             under_way.pop(found["package"], None)
     return tuple(under_way)
+
+
+class PythonExcludedError(ProcessError):
+    """What is installed allows other Pythons. allowed: which, as a PEP 440 specifier."""
+
+    def __init__(self, allowed: str, what: str, *, why: str, fix: str, evidence: tuple[str, ...]) -> None:
+        super().__init__("python-excluded", what, why=why, fix=fix, evidence=evidence)
+        self.allowed = allowed
 
 
 def told(line: str) -> str:
@@ -242,9 +251,10 @@ def _other_python(failure: _Failure) -> DevstackError:
     found = _OTHER_PYTHON.search(failure.text)
     if found is None:
         raise LookupError("called for what it doesn't explain")
-    wanted = (found["uvs"] or found["pips"]).rstrip(",.;")
-    return ProcessError(
-        "python-excluded", f"{failure.what} failed: Python {found['has'] or found['had']} is none that it allows",
+    wanted = (found["uvs"] or found["pips"] or found["only"]).rstrip(",.;")
+    has = found["has"] or found["had"] or failure.context.minor
+    return PythonExcludedError(
+        wanted, f"{failure.what} failed: Python {has} is none that it allows",
         why=_first(_BECAUSE, failure.lines) or _first(_OTHER_PYTHON, failure.lines),
         fix=f'version = "{wanted}" below [python]', evidence=failure.evidence,
     )
