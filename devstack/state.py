@@ -161,11 +161,12 @@ class Seeding:
 @dataclass(frozen=True)
 class ReplicaState:
     """One program of a declared process. ready: what its check says of the process that runs now. is_silent: it took
-    the connection and said nothing in time."""
+    the connection and said nothing in time. is_refused: it answers that the question itself is wrong."""
 
     ready: bool
     reason: str = ""
     is_silent: bool = False
+    is_refused: bool = False
 
 
 @dataclass(frozen=True)

@@ -32,12 +32,14 @@ from devstack.stack.readiness import Readiness
 from devstack.stack.seeding import SeedPerformers
 from devstack.stack.task_runs import TaskRunner
 from devstack.stack.undoing import note_record
-from devstack.state import Orphan, ProgramState
+from devstack.state import Orphan, ProgramState, ReplicaState
 from devstack.system import Identity
 
 _POLL = 0.05
 #: seconds between two looks at a process that only has to go on living
 _GLANCE = 0.25
+#: seconds after which who answers that the question is wrong isn't asked any more
+_REFUSED = 10.0
 _SERVICE_GRACE = 120.0
 #: a program that has died this often since its start isn't going to make it
 _DEATHS = 2
@@ -214,28 +216,26 @@ class Performers:
         name, process = action.program, action.process
         if self._processes[process].ready is None and self._settle(name, process, report):
             return
-        grace = self._readiness.grace(process)
-        reason = ""
+        grace, began, last = self._readiness.grace(process), self._system.monotonic(), ReplicaState(False)
 
-        def ready() -> bool:
-            nonlocal reason
-            now = self._check_alive(name, reason)
-            answer = self._readiness.check(process, name, now)
-            if answer.ready:
+        def is_over() -> bool:
+            nonlocal last
+            now = self._check_alive(name, last.reason)
+            before, last = last, self._readiness.check(process, name, now)
+            if last.ready:
                 life = now.life("" if now.container else self._supervisor.run) if now else None
                 self._tools.store.update(lambda record: record.with_entry("ready", name, life))
                 return True
-            if answer.reason != reason:
-                reason = answer.reason
-                report.say(reason)
+            if last.reason != before.reason:
+                report.say(last.reason)
             report.ensure_wanted()
-            return False
+            return last.is_refused and self._system.monotonic() - began > _REFUSED
 
-        if not self._system.until(ready, grace, _POLL):
-            error = ProcessError(
-                "process-not-ready", f"{name} was not ready within {grace:.0f} s", why=reason,
-                fix=f"devstack logs {name}",
-            )
+        self._system.until(is_over, grace, _POLL)
+        if not last.ready:
+            waited = min(grace, self._system.monotonic() - began)
+            what, fix = f"{name} was not ready within {waited:.0f} s", f"devstack logs {name}"
+            error = ProcessError("process-not-ready", what, why=last.reason, fix=fix)
             raise self._with_log(self._explained(error, name), name)
 
     def _settle(self, name: str, process: str, report: Report) -> bool:
@@ -263,10 +263,8 @@ class Performers:
             now = self._check_alive(name, "it had been ready")
             if now is None or now.restarts or not (now.is_running or now.has_ended_well):
                 why = "it is gone" if now is None else now.reason or "it was started again"
-                error = ProcessError(
-                    "process-died", f"{name} died after it had been ready", why=why, fix=f"devstack logs {name}"
-                )
-                raise self._death(error, name, now)
+                what, fix = f"{name} died after it had been ready", f"devstack logs {name}"
+                raise self._death(ProcessError("process-died", what, why=why, fix=fix), name, now)
 
     # --- data --------------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,8 @@ from devstack.system import System
 from devstack.viewpoint import lookup
 
 _TRY = 5.0
+#: a bad request, a misdirected one: as Django answers a host that it isn't told of. Waiting makes it no better
+_REFUSALS = frozenset({400, 421})
 #: as a socket calls it
 _SILENT = "timed out"
 
@@ -110,7 +112,8 @@ class Readiness:
             return ReplicaState(True)
         # the first line of a page says nothing
         detail = "" if said.startswith("<") else f": {said}"
-        return ReplicaState(False, f"{place}: {status}, wanted {' or '.join(map(str, wanted))}{detail}")
+        reason = f"{place}: {status}, wanted {' or '.join(map(str, wanted))}{detail}"
+        return ReplicaState(False, reason, is_refused=status in _REFUSALS)
 
     def _command(self, check: CommandCheck, declared: Process, program: str) -> ReplicaState:
         resolved = check_command(self.profile, self.state, declared, program, check)

@@ -306,6 +306,29 @@ def test_a_process_that_never_gets_ready_is_told_with_what_its_log_says_of_it(mi
     assert error["fix"] == 'ACME_TOKEN = "…" below [env]'
 
 
+_REFUSING = """import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        host = self.headers['Host']
+        print(f"django.core.exceptions.DisallowedHost: Invalid HTTP_HOST header: '{host}'. You may need to add "
+              "'127.0.0.1' to ALLOWED_HOSTS.", flush=True)
+        self.send_error(400)
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_who_answers_that_the_question_is_wrong_is_not_asked_for_minutes(mini: Project) -> None:
+    mini.write("web.py", _REFUSING)
+    mini.replace('run = "python web.py"', 'run = "python web.py ${port}"')
+    mini.replace('{ http = "/health" }', '{ http = "/health", grace = 600 }')
+
+    error = mini.run("up", "--json", code=8).error
+
+    assert error["id"] == "process-not-ready"
+    assert error["why"].startswith("django.core.exceptions.DisallowedHost")
+    assert "ALLOWED_HOSTS" in error["fix"]
+
+
 # --- what is on disk -------------------------------------------------------------------------------------------------
 
 
