@@ -199,9 +199,17 @@ class Supervisor:
             self._answers.rpc.call("supervisor.shutdown")
             self._system.until(lambda: not self._system.is_alive(daemon.identity), 5.0, 0.02)
         killed = self.sweep(stops, daemon)
+        self._forget()
+        return killed
+
+    def forget_gone(self) -> None:
+        """Remove what a supervisord that lives no more has left on disk. For whoever holds the stack."""
+        if self._living() == (None, None):
+            self._forget()
+
+    def _forget(self) -> None:
         for path in (self._layout.supervisor_record, self._layout.socket):
             Path(path).unlink(missing_ok=True)
-        return killed
 
     def sweep(self, stops: Stops, daemon: Daemon | None = None) -> tuple[Orphan, ...]:
         """End everything of this stack that still lives, supervisord too; returns what had to be killed."""

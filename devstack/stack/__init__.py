@@ -262,9 +262,9 @@ class Stack:
 
     def _take_down(self, goal: Down, listener: Listener, show: Callable[[Plan], None]) -> Outcome:
         tools, seen = self.tools_for(self._bare()), self.running()
-        plan = down(seen.state, goal)
-        show(plan)
+        show(plan := down(seen.state, goal))
         self._standing.forget()
+        seen.supervisor.forget_gone()
         outcome = self._execute(plan, Performers(tools, seen, self._observer(tools, keep=False)), listener)
         if seen.state.engine:
             raise self.containers.silence

@@ -109,6 +109,8 @@ def _write(stack: Trio, number: int) -> None:
         session.execute("INSERT INTO t (words) VALUES (%s)", (f"point {number}",))
     with redis.Redis.from_url(urls["REDIS"]) as client:
         client.rpush("list", f"point {number}")
+        # long values are compressed in a dump, where nobody would find it
+        client.set("point", f"point {number}")
     with stack.broker(urls["AMQP"]) as connection:
         channel = connection.channel()
         channel.confirm_select()
