@@ -102,7 +102,9 @@ def finish(context: Context, run: Run, root: Path | None = None, here: str = "")
     """
     notes = [f"{event.step.target} (optional) failed: {event.text}" for event in run.outcome.failed_optional]
     notes += run.remarks
-    context.output.ready(run.status, context.took, replace(call(context, root), here=here), notes)
+    # without a step nothing had to be done, however long it took to see that
+    took = context.took if run.outcome.took else 0.0
+    context.output.ready(run.status, took, replace(call(context, root), here=here), notes)
 
 
 def call(context: Context, root: Path | None = None) -> Call:
