@@ -58,6 +58,9 @@ def last(trash: Path) -> Thrown | None:
     for folder in trash.iterdir() if trash.is_dir() else ():
         if name := _NAME.fullmatch(folder.name):
             at = calendar.timegm(time.strptime(name["when"], "%Y%m%d-%H%M%S")) + int(name["micros"] or 0) / 1e6
+            if not name["micros"]:
+                # a snapshot may be of the same second: within it the folder itself tells when it was filled
+                at = min(max(at, folder.stat().st_mtime), at + 0.999999)
             found.append(Thrown(folder, name["what"], name["when"], name["of"] or "", at))
     return max(found, key=lambda one: one.at, default=None)
 
