@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from dataclasses import replace
 
 import pytest
@@ -59,14 +59,16 @@ def test_what_was_said_last_is_told_when_nothing_comes_after_and_then_that_it_go
 
 
 def test_the_clock_alone_breaks_a_silence() -> None:
-    lines: list[str] = []
-    with PlainProgress(PLAN, lines.append, verbose=False) as progress:
+    is_told = threading.Event()
+
+    def write(line: str) -> None:
+        if line.endswith("  building lxml 5.0 from source"):
+            is_told.set()
+
+    with PlainProgress(PLAN, write, verbose=False) as progress:
         progress(started(INSTALL, 0.0))
         progress(Event("progress", INSTALL, 9.5, "building lxml 5.0 from source"))
-        deadline = time.monotonic() + 20
-        while len(lines) < 2 and time.monotonic() < deadline:
-            time.sleep(0.05)
-    assert lines[1].endswith("  building lxml 5.0 from source")
+        assert is_told.wait(20)
 
 
 def test_a_clone_is_told_every_other_second_and_a_new_try_at_once() -> None:
