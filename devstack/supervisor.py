@@ -204,7 +204,10 @@ class Supervisor:
 
     def forget_gone(self) -> None:
         """Remove what a supervisord that lives no more has left on disk. For whoever holds the stack."""
-        if self._living() == (None, None):
+        record = self._answers.record()
+        # one that lives isn't asked for all of its programs only to hear so
+        is_alive = record is not None and self._system.is_alive(record.identity)
+        if not is_alive and self._living() == (None, None):
             self._forget()
 
     def _forget(self) -> None:
