@@ -25,6 +25,7 @@ _DECLARES = re.compile(
 _MADE = re.compile(r"^(\w+)\s*(?::[^=\n]+)?=\s*(?:\w+\.)?(FastAPI|Starlette|Flask|Celery)\(", re.MULTILINE)
 _FACTORY = re.compile(r"^def (?:create|make)_app\(", re.MULTILINE)
 _COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+_BUILDS = re.compile(r"^\s+build:", re.MULTILINE)
 _PROCESS = re.compile(r"^([A-Za-z0-9_-]+):\s*\S", re.MULTILINE)
 #: a repository may have any number of modules; the application is found in the first ones or not at all
 _MODULES = 400
@@ -33,12 +34,14 @@ _MODULES = 400
 @dataclass(frozen=True)
 class Detected:
     """found: in words, `Django (manage.py)`. profile: a shipped one's name. folder: of the project in the repository,
-    "." for its root. answers: to what the profile asks, by variable."""
+    "." for its root. answers: to what the profile asks, by variable. compose: the file that says how the project itself
+    runs, "" for none."""
 
     found: tuple[str, ...] = ()
     profile: str = "minimal"
     folder: str = "."
     answers: Mapping[str, str] = field(default_factory=dict)
+    compose: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def detect(names: Sequence[str], read: Read) -> Detected:
         words.append(f"RQ ({', '.join(sorted(jobs))})")
         profile = "flask-rq" if profile == "flask" else profile
     words += _others(names, read)
-    return Detected(tuple(words), profile, folder, answers)
+    return Detected(tuple(words), profile, folder, answers, _compose(names, read))
 
 
 def _celery(applications: Sequence[_Application]) -> _Application | None:
@@ -139,6 +142,12 @@ def _module(path: str, kind: str) -> str:
 
 def _inside(module: str, folder: str) -> str:
     return module if folder == "." else module.removeprefix(f"{folder.replace('/', '.')}.")
+
+
+def _compose(names: Sequence[str], read: Read) -> str:
+    """The compose file at the root, where it builds what it runs: one of servers alone says nothing of the project."""
+    first = next((name for name in _COMPOSE if name in names), "")
+    return first if first and _BUILDS.search(read(first) or "") else ""
 
 
 def _others(names: Sequence[str], read: Read) -> Iterator[str]:

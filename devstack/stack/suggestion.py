@@ -34,10 +34,11 @@ def no_profile(root: Path) -> UsageError:
         why += "; the repository has no commit yet"
     answers = "".join(f"DEVSTACK_ENV_{name}={shlex.quote(value)} " for name, value in found.answers.items())
     place = "" if found.folder == "." else f"cd {shlex.quote(found.folder)} && "
-    return UsageError(
-        "no-profile", f"{root} has no profile", why=why,
-        fix=f"{place}{answers}devstack bootstrap . --profile {found.profile}",
-    )
+    fix = f"{place}{answers}devstack bootstrap . --profile {found.profile}"
+    if found.compose:
+        # it knows services, tasks and processes that no shipped profile can
+        fix = "devstack init --from ."
+    return UsageError("no-profile", f"{root} has no profile", why=why, fix=fix)
 
 
 def detected(root: Path) -> Detected:

@@ -93,6 +93,19 @@ def test_a_project_in_a_folder() -> None:
     assert (found.profile, found.folder, found.answers["CELERY_APP"]) == ("django-celery", "backend", "config")
 
 
+@pytest.mark.parametrize(("files", "compose"), [
+    ({"compose.yml": "services:\n  web:\n    build: .\n", "manage.py": MANAGE}, "compose.yml"),
+    ({"docker-compose.yml": "x-app:\n  build:\n    context: .\n"}, "docker-compose.yml"),
+    # servers alone
+    ({"compose.yml": "services:\n  db:\n    image: postgres:16\n", "manage.py": MANAGE}, ""),
+    # compose itself reads the first
+    ({"compose.yaml": "", "docker-compose.yml": "x:\n  build: .\n"}, ""),
+    ({"docker/compose.yml": "x:\n  build: .\n"}, ""),
+])
+def test_a_compose_file_that_builds_what_it_runs_says_how(files: dict[str, str], compose: str) -> None:
+    assert of(files).compose == compose
+
+
 NAMES = ["manage.py", "pyproject.toml", "app.py", "requirements.txt", "Procfile"]
 
 

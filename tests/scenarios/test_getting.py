@@ -163,6 +163,23 @@ def test_the_command_for_a_project_without_a_profile_works_where_it_is_printed(m
     assert done.returncode == 0, done.stderr
 
 
+def test_the_command_for_a_project_with_a_compose_file_takes_that_over(machine: Machine) -> None:
+    origin = machine.folder / "origin"
+    make_repository(origin)
+    (origin / "devstack.toml").unlink()
+    (origin / "compose.yaml").write_text("services:\n  web:\n    build: .\n    command: python web.py\n")
+    (origin / "Dockerfile").write_text("FROM python:3.11\nWORKDIR /app\nCOPY . .\n")
+    commit(origin, "None")
+
+    error = machine.run("bootstrap", str(origin), "--into", "shop", "--json", cwd=machine.folder, code=2).error
+    machine.project(machine.folder / "shop")
+
+    assert error["fix"] == "cd shop && devstack init --from ."
+    done = typed(machine, error["fix"], machine.folder)
+    assert done.returncode == 0, done.stderr
+    assert "[processes.web]" in (machine.folder / "shop/devstack.toml").read_text()
+
+
 def test_the_command_is_spelled_as_bootstrap_was_called(machine: Machine) -> None:
     """`devstack` is on nobody's PATH yet, and the checkout of it lies elsewhere."""
     make_repository(machine.folder / "origin")

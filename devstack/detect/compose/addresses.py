@@ -108,8 +108,10 @@ class Addresses:
     def _part(self, name: str, value: str, hosts: Sequence[tuple[str, Target]]) -> str | None:
         """The value of a variable that says one part of how to reach a target."""
         for prefix, target in hosts:
-            if prefix and name.startswith(prefix) and target.kind in _KIND:
-                for part, pattern in _PARTS.items():
+            if prefix and name.startswith(prefix):
+                # any other server's login is its own
+                parts = _PARTS if target.kind in _KIND else {"port": _PARTS["port"]}
+                for part, pattern in parts.items():
                     if pattern.fullmatch(name[len(prefix):]):
                         return self._known_part(target, part, plain(value), is_sure=True)
         return self._login(name, plain(value))
@@ -126,13 +128,12 @@ class Addresses:
             self.ambiguous[name] = tuple(found)
         return next(iter(found.values()), None)
 
-    @staticmethod
-    def _known_part(target: Target, part: str, value: str, *, is_sure: bool) -> str | None:
+    def _known_part(self, target: Target, part: str, value: str, *, is_sure: bool) -> str | None:
         """is_sure: the variable stands beside one with the target's host."""
         if part == "port":
             if not is_sure and value != str(target.port):
                 return None
-            return target.port_of(value) if value.isdigit() else target.field("port")
+            return target.port_of(value, inside=self._inside) if value.isdigit() else target.field("port")
         if part == "database":
             return _database(target, value) if is_sure or value == target.database else None
         if part == "password" and not target.has_password:

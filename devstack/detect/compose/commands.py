@@ -209,6 +209,8 @@ def _bound(command: str) -> str:
     if "${port}" in made:
         return made
     for pattern, more in (
+        # Flask's, where Django's has no such option
+        (r"\brunserver\b.*\s(-h|--host)\b", "--port ${port}"),
         (r"\brunserver(_plus)?\b", "127.0.0.1:${port}"), (r"\bgunicorn\b", "--bind 127.0.0.1:${port}"),
         (r"\b(uvicorn|flask|fastapi|granian|sanic|litestar)\b", "--port ${port}"), (r"\bdaphne\b", "-p ${port}"),
         (r"\bhypercorn\b", "--bind 127.0.0.1:${port}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import posixpath
 import re
@@ -17,10 +18,14 @@ _PYTHON = re.compile(r"(?:.*/)?python:(\d+\.\d+)")
 _REQUIREMENTS = re.compile(r"(?:-r|--requirement)[=\s]*([^\s;&|]+)")
 _INSTALLED = re.compile(r"pip3?\s+(?:install|wheel)\b([^&|;]*)")
 _SYNCED = re.compile(r"(?:uv\s+sync|(?:poetry|pdm)\s+install)\b([^&|;]*)")
-_GROUPS = re.compile(r"--(?:group|with|only-group)[=\s]+([\w,-]+)|--(all-groups)")
+_GROUPS = re.compile(r"--(?:group|with|only|only-group)[=\s]+([\w,-]+)|--(all-groups)")
 _EXTRAS = re.compile(r"(?:--extras?|-E|-G)[=\s]+[\"']?([\w,-]+)|--(all-extras)")
 _ITSELF = re.compile(r"(?<=\s)\.(?:\[[\w,-]+\])?(?=\s|$)")
 
+#: the end of what stands below an instruction, by the name it goes by
+_HEREDOC = re.compile(r"<<-?[\"']?([A-Za-z_]\w*)[\"']?")
+#: a loop over words, and what it calls each
+_LOOP = re.compile(r"\bfor\s+(\w+)\s+in\s+([^\n]*?)\s*(?:;|\n)\s*do\b")
 _ARGUMENT = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
 #: they say how it is used, and make no other image of it
 _PLAIN = frozenset({"LABEL", "MAINTAINER", "EXPOSE", "ARG", "HEALTHCHECK", "USER", "STOPSIGNAL", "SHELL", "WORKDIR"})
@@ -77,10 +82,15 @@ def stage(text: str, target: str = "") -> Stage:
 
 def _instructions(text: str) -> Iterator[tuple[str, str]]:
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    joined = re.sub(r"\\\s*\n", " ", "\n".join(lines))
-    for line in joined.split("\n"):
+    joined = iter(re.sub(r"\\\s*\n", " ", "\n".join(lines)).split("\n"))
+    for line in joined:
         if found := _LINE.match(line):
-            yield found[1].upper(), found[2].strip()
+            below = [other for name in _HEREDOC.findall(line) for other in _until(joined, name)]
+            yield found[1].upper(), "\n".join((found[2], *below)).strip()
+
+
+def _until(lines: Iterator[str], end: str) -> Iterator[str]:
+    return itertools.takewhile(lambda line: line.strip() != end, lines)
 
 
 def _after(now: Stage, word: str, rest: str) -> Stage:
@@ -101,17 +111,33 @@ def _after(now: Stage, word: str, rest: str) -> Stage:
         case "ENV":
             change["env"] = {**now.env, **_environment(now, rest)}
         case "RUN":
-            installed = " ".join(_INSTALLED.findall(rest))
+            text = _written_out(now, rest)
+            installed = " ".join(_INSTALLED.findall(text))
             named = (*_REQUIREMENTS.findall(installed), *_ITSELF.findall(f" {installed}"))
             change["requirements"] = (*now.requirements, *named)
-            synced = " ".join(_SYNCED.findall(rest))
-            change["groups"] = (*now.groups, *_named(_GROUPS, synced))
-            change["extras"] = (*now.extras, *_named(_EXTRAS, synced))
+            if installed or _SYNCED.search(text):
+                # options may be put together before they are used
+                change["groups"] = (*now.groups, *_named(_GROUPS, text))
+                change["extras"] = (*now.extras, *_named(_EXTRAS, text))
         case "COPY" | "ADD":
             change["copies"] = (*now.copies, *_copies(now, rest))
     if word not in _PLAIN:
         change["changes"] = (*now.changes, re.sub(r"\s+", " ", f"{word} {rest}"))
     return replace(now, **change)
+
+
+def _written_out(now: Stage, rest: str) -> str:
+    """A command with the build's arguments in their places, and an option that a loop gives for each of its words."""
+    known = {**now.env, **now.args}
+    text = _VARIABLE.sub(lambda found: known.get(found[1] or found[2], found[0]), rest)
+    for name, words in _LOOP.findall(text):
+        text = _each(name, re.findall(r"[\w-]+", words), text)
+    return text
+
+
+def _each(name: str, values: list[str], text: str) -> str:
+    option = rf"(--\S+[=\s])\$(?:\{{{name}\}}|{name}\b)"
+    return re.sub(option, lambda found: " ".join(f"{found[1]}{value}" for value in values), text)
 
 
 def _with_installed(now: Stage, other: Stage) -> Stage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,6 +38,12 @@ _OTHERS = {
     "RABBITMQ_PASSWORD": "RABBITMQ_DEFAULT_PASS", "RABBITMQ_VHOST": "RABBITMQ_DEFAULT_VHOST",
     "RABBITMQ_DEFAULT_USER": "RABBITMQ_DEFAULT_USER", "RABBITMQ_DEFAULT_PASS": "RABBITMQ_DEFAULT_PASS",
 }  # fmt: skip
+#: what the server is called where a command starts it
+_SERVERS = {"postgres": "postgres", "redis": "(redis|valkey)-server", "rabbitmq": "rabbitmq-server"}
+#: of a Redis, that devstack sets too, or that are read elsewhere
+_OWN_OPTIONS = re.compile(
+    r"--(requirepass\s+(\"[^\"]*\"|'[^']*'|\S+)|appendonly\s+\S+|port(\s+6379|(?=\s+--|\s*$))|save\s+[\d ]*)"
+)
 _PORTS = {"postgres": 5432, "redis": 6379, "rabbitmq": 5672}
 _VERSION = re.compile(r"v?(\d+(?:\.\d+)*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,62}")
@@ -71,6 +77,12 @@ class Known:
 def kind_of(image: str) -> str:
     """The kind that an image is of, "" for none."""
     return _KINDS.get(repository(image), ("", ""))[0]
+
+
+def is_server(kind: str, words: Sequence[str]) -> bool:
+    """words: what is executed. Its image may be used for something else: its clients, once or by a clock."""
+    said = rf"(^|[;&|\n]\s*|\bexec\s+|/)({_SERVERS[kind]}|docker-entrypoint\.sh)(?![\w-])"
+    return not words or words[0].startswith("-") or any(re.search(said, word) for word in words)
 
 
 def repository(image: str) -> str:
@@ -163,7 +175,7 @@ def _redis(service: Composed, environment: Mapping[str, str], table: dict[str, A
         password = environment.get(variable[1], "")
     if found is None:
         table["password"] = False
-    rest = re.sub(r"--(requirepass\s+(\"[^\"]*\"|'[^']*'|\S+)|appendonly\s+\S+|port\s+6379|save\s+[\d ]*)", "", words)
+    rest = _OWN_OPTIONS.sub("", words)
     for option in re.findall(r"--([a-z][a-z-]+)", rest):
         report.drop((service.name, "command"), f"--{option}: {service.name} is set up by devstack", _SETTINGS["redis"])
     if re.search(r"\.conf\b", words):

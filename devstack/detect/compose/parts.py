@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -13,14 +14,17 @@ from devstack.detect.compose import commands, health
 from devstack.detect.compose.dockerfile import Stage, stage
 from devstack.detect.compose.env_files import read_env
 from devstack.detect.compose.interpolation import plain
-from devstack.detect.compose.known import kind_of
+from devstack.detect.compose.known import is_server, kind_of
 from devstack.detect.compose.merging import Read
-from devstack.detect.compose.shapes import Composed, Published
+from devstack.detect.compose.shapes import Composed, Mounted, Published
 from devstack.profile.model import name_from
 
 Form = Literal["kind", "container", "process", "contained", "task"]
 #: names of devstack's own
 _TAKEN = frozenset({"python", "supervisor", "supervisord"})
+#: who depends on it so waits for its end
+_ENDED = "service_completed_successfully"
+_PATH = re.compile(r"(?<![\w./:~-])/[\w./-]+")
 _PROGRAMS = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin")
 #: where pages usually are
 _PAGES = frozenset({80, 3000, 4200, 5000, 5173, 8000, 8025, 8080, 8888})
@@ -60,7 +64,7 @@ class Sorter:
         self._profiles = profiles
         self._awaited = {
             name for one in services.values() for name, how in one.depends.items()
-            if how == "service_completed_successfully"
+            if how == _ENDED
         }
         #: an image that one service builds and others run
         self._built = {one.image: one.build for one in services.values() if one.build and one.image}
@@ -74,12 +78,11 @@ class Sorter:
         is_off = bool(service.profiles) and not self._profiles.intersection(service.profiles)
         part = Part(service, "kind", self._names[service.name], env, missing, is_off=is_off, filled=filled)
         build = service.build or self._built.get(service.image)
-        if build is None and kind_of(service.image):
-            return part
         made = self._stage(build) if build else Stage()
-        if kind_of(made.base):
-            # an image of its own, made from one that is known
-            return replace(part, service=replace(service, image=made.base), env={**made.env, **env}, stage=made)
+        if self._is_kind(service, made.base if build else service.image, made):
+            # an image of its own may be made from one that is known
+            own = replace(service, image=made.base) if build else service
+            return replace(part, service=own, env={**made.env, **env}, stage=made)
         parsed = self._parsed(service, made, build, env)
         has_page = bool(service.published) or health.is_page(service)
         form: Form = "contained"
@@ -87,28 +90,50 @@ class Sorter:
             is_task = service.name in self._awaited or (commands.is_task(parsed.main) and not service.ports)
             form = "task" if is_task else "process"
             part = replace(part, env={**made.env, **env, **parsed.env}, filled=filled | frozenset(parsed.env))
-        elif not build and not self._is_app(service, env):
+        elif not build and not self._is_app(service):
             form = "container"
         return replace(
             part, form=form, parsed=parsed, stage=made, build=build, port=self._port(service, made, parsed),
             role=commands.role(parsed.main, has_port=has_page),
         )
 
+    def _is_kind(self, service: Composed, image: str, made: Stage) -> bool:
+        """Is it a server of a known kind? Its image may do something else, which nobody waits for."""
+        kind = kind_of(image)
+        if not kind or is_server(kind, (*(service.entrypoint or ()), *_words(service, made))):
+            return bool(kind)
+        others = [one for one in self._services.values() if one is not service]
+        return any(
+            one.depends.get(service.name, _ENDED) != _ENDED or self._named_by(one, service.name) for one in others
+        )
+
+    def _named_by(self, other: Composed, name: str) -> bool:
+        """Does the environment of a service say another one's host?"""
+        env, _, _ = self._environment(other)
+        texts = " ".join(plain(value) for value in env.values())
+        return bool(re.search(rf"(//|@)(\S*@)?{re.escape(name)}(:\d+)?\b", texts)) or any(
+            plain(value) == name and re.search("HOST|SERVER|ADDR", key) for key, value in env.items()
+        )
+
     def _parsed(
         self, service: Composed, made: Stage, build: Mapping[str, object] | None, env: Mapping[str, str]
     ) -> commands.Parsed:
-        """Its command, and what a script of the project that the image starts with does before."""
-        find = Inside(service, made, build, self._read).script
-        variables = {**made.env, **env}
+        """Its command, and what a script of the project that the image starts with does before, as seen from its folder
+        in the project."""
+        inside = Inside(service, made, build, self._read)
+
+        def parse(words: tuple[str, ...]) -> commands.Parsed:
+            return inside.seen(commands.parse(words, {**made.env, **env}, inside.script))
+
         entrypoint = made.entrypoint if service.entrypoint is None else service.entrypoint
         words = _words(service, made)
         if entrypoint and (service.command or made.command) and words[: len(entrypoint)] != entrypoint:
-            parsed = commands.parse((*entrypoint, *words), variables, find)
+            parsed = parse((*entrypoint, *words))
             if parsed.is_script and parsed.is_python:
                 return parsed
         elif entrypoint and not words:
             words = entrypoint
-        return commands.parse(words, variables, find) if words else commands.Parsed((), "")
+        return parse(words) if words else commands.Parsed((), "")
 
     def _environment(self, service: Composed) -> tuple[dict[str, str], tuple[str, ...], frozenset[str]]:
         """Its variables, the env files that aren't there, and the names that another value was filled into."""
@@ -135,7 +160,7 @@ class Sorter:
         text = inline if isinstance(inline, str) else self._read(path) if is_inside(path) else None
         return stage(text or "", str(build.get("target") or ""))
 
-    def _is_app(self, service: Composed, env: Mapping[str, str]) -> bool:
+    def _is_app(self, service: Composed) -> bool:
         """Somebody's application, and no server that applications use: it depends on others, or sees the project."""
         if service.depends or service.entrypoint or service.replicas > 1 or service.name in self._awaited:
             return True
@@ -143,11 +168,7 @@ class Sorter:
             return True
         if any(other.image == service.image and other is not service for other in self._services.values()):
             return True
-        texts = " ".join(plain(value) for value in env.values())
-        others = [name for name in self._services if name != service.name]
-        return any(re.search(rf"(//|@)(\S*@)?{re.escape(name)}(:\d+)?\b", texts) for name in others) or any(
-            plain(value) in others and re.search("HOST|SERVER|ADDR", key) for key, value in env.items()
-        )
+        return any(self._named_by(service, name) for name in self._services if name != service.name)
 
     def _port(self, service: Composed, made: Stage, parsed: commands.Parsed) -> int:
         ports = sorted((port for port in service.ports if port.protocol == "tcp"), key=_rank)
@@ -188,13 +209,56 @@ class Inside:
             return text if place and is_named else None
         return text if re.match(r"#!.*\b(ba|da|a|z)?sh\b", first) else None
 
+    def seen(self, parsed: commands.Parsed) -> commands.Parsed:
+        """A command with the paths that the project's files have inside as seen from the folder that it is executed
+        in."""
+        home = posixpath.normpath(posixpath.join(self._home, parsed.folder))
+
+        def relative(found: re.Match[str]) -> str:
+            rest = _below(found[0], home)
+            is_known = rest is not None and any(map(is_inside, self._places(found[0])))
+            return f"./{rest}".removesuffix("/") if is_known else found[0]
+
+        main, *before = (_PATH.sub(relative, one) for one in (parsed.main, *parsed.before))
+        return parsed if home == "/" else replace(parsed, main=main, before=tuple(before))
+
+    def folder(self, below: str) -> str:
+        """The project's folder that a container's is, as far as mounts and copies tell. below: its own one."""
+        path = posixpath.normpath(posixpath.join(self._home, below))
+        for mount in self._binds:
+            if (rest := _below(path, mount.target)) is not None:
+                return posixpath.normpath(posixpath.join(mount.source, rest))
+        found = Counter(self._copied_to(path))
+        whole = next((place for place, source in found if source in (".", "")), None)
+        named = Counter(place for place, _ in found.elements()).most_common(1)
+        inside = whole if whole is not None else named[0][0] if named else below.lstrip("/")
+        return posixpath.normpath(posixpath.join(self._context, inside))
+
+    def _copied_to(self, path: str) -> Iterator[tuple[str, str]]:
+        """What may be a folder of the image, by what was copied into it or around it, and from where."""
+        for one, target in self._made.copies:
+            source = posixpath.normpath(one.lstrip("/"))
+            is_file = self._read(posixpath.normpath(posixpath.join(self._context, source))) is not None
+            if (rest := _below(path, target)) is not None and not is_file:
+                yield posixpath.normpath(posixpath.join(source, rest)), source
+            elif (rest := _below(target, path)) and f"/{source}".endswith(f"/{rest}"):
+                yield source[: -len(rest)].rstrip("/") or ".", source
+
+    @property
+    def _home(self) -> str:
+        return self._service.folder or self._made.folder
+
+    @property
+    def _binds(self) -> list[Mounted]:
+        """The folders that are mounted, the innermost first."""
+        return sorted((one for one in self._service.mounts if one.form == "bind"), key=lambda one: -len(one.target))
+
     def _places(self, path: str) -> Iterator[str]:
-        folder = self._service.folder or self._made.folder
         # without a folder it is looked for where programs are
-        names = [posixpath.join(folder, path)] if "/" in path else [f"{one}/{path}" for one in _PROGRAMS]
+        names = [posixpath.join(self._home, path)] if "/" in path else [f"{one}/{path}" for one in _PROGRAMS]
         for name in map(posixpath.normpath, names):
-            for mount in sorted(self._service.mounts, key=lambda one: -len(one.target)):
-                if mount.form == "bind" and _below(name, mount.target) is not None:
+            for mount in self._binds:
+                if _below(name, mount.target) is not None:
                     yield posixpath.normpath(posixpath.join(mount.source, _below(name, mount.target) or ""))
             for source, target in reversed(self._made.copies):
                 rest = _below(name, target)

@@ -12,7 +12,7 @@ from typing import Any
 from devstack.detect.compose import commands, health
 from devstack.detect.compose.lifetimes import lifetime, off
 from devstack.detect.compose.merging import Read
-from devstack.detect.compose.parts import Part, has_custom_entrypoint, is_inside
+from devstack.detect.compose.parts import Inside, Part, has_custom_entrypoint, is_inside
 from devstack.detect.compose.preparing import migration
 from devstack.detect.compose.report import Report
 from devstack.profile.model import name_from
@@ -121,6 +121,7 @@ class Processes:
                 found.append(self._native(part))
             elif part.form == "contained":
                 found.append(self._contained(part))
+        self._tell_volumes()
         return found
 
     # --- on this machine ---------------------------------------------------------------------------------------------
@@ -197,7 +198,6 @@ class Processes:
                               "what it prepares: tasks")  # fmt: skip
         if part.is_off:
             said.append(off(part))
-        self._drop_mounts(part)
         kept = {key: value for key, value in table.items() if value is not None}
         return Converted("processes", part.name, kept, part.name, environment, comments=tuple(said))
 
@@ -224,25 +224,21 @@ class Processes:
 
     def _folder(self, part: Part) -> str:
         """Where it runs in the project: what of it is the container's folder."""
-        inside = part.service.folder or part.stage.folder
-        if part.parsed.folder:
-            inside = posixpath.normpath(posixpath.join(inside, part.parsed.folder))
-        mounts = sorted(part.service.mounts, key=lambda mount: -len(mount.target))
-        for mount in mounts:
-            if mount.form == "bind" and f"{inside}/".startswith(f"{mount.target.rstrip('/')}/"):
-                rest = inside[len(mount.target):].lstrip("/")
-                return _inside_project(posixpath.join(mount.source, rest))
-        context = str((part.build or {}).get("context") or ".")
-        return _inside_project(posixpath.join(context, part.parsed.folder.lstrip("/")))
+        place = Inside(part.service, part.stage, part.build, self._read).folder(part.parsed.folder)
+        return _inside_project(place)
 
-    def _drop_mounts(self, part: Part) -> None:
-        """The project itself is where the process is; what else it kept in volumes lies in the project from now on."""
-        for mount in part.service.mounts:
-            if mount.form == "volume" and mount.source:
-                self._report.drop(
-                    (part.service.name, "volumes"), f"{mount.target} is a path of this machine now, no volume",
-                    "an entry of [files] with `directory = true`, and the path in [env]",
-                )
+    def _tell_volumes(self) -> None:
+        """The project itself is where a process is; what else it kept in volumes lies on this machine from now on."""
+        kept: dict[str, str] = {}
+        for part in self._parts:
+            for mount in part.service.mounts if part.form == "process" else ():
+                if mount.form == "volume" and mount.source:
+                    kept.setdefault(mount.target, part.service.name)
+        if kept:
+            what = "is a path of this machine now, no volume"
+            what = what if len(kept) == 1 else "are paths of this machine now, no volumes"
+            self._report.drop((next(iter(kept.values())), "volumes"), f"{', '.join(kept)} {what}",
+                              "entries of [files] with `directory = true`, and the paths in [env]")  # fmt: skip
 
     # --- in a container ----------------------------------------------------------------------------------------------
 

@@ -210,8 +210,15 @@ class _Reading:
         elif text.endswith("&"):
             raise ValueError("it leaves something behind")
         elif not self._is_done(unwrapped(either[0])):
-            self._add(unwrapped(text))
+            # a command that fails ends it anyway
+            self._add(unwrapped(either[0] if len(either) == 2 and self._gives_up(either[1]) else text))
             self.is_over = self.is_over or text.startswith("exec ")
+
+    def _gives_up(self, text: str) -> bool:
+        """Does it only say so, and end?"""
+        word = text.partition(" ")[0]
+        body = self._functions.get(word, ())
+        return word == "exit" or any(isinstance(node, shell.Simple) and node.text.startswith("exit") for node in body)
 
     def _is_done(self, text: str) -> bool:
         """What is no command of the project's own."""

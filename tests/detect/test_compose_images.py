@@ -1,0 +1,163 @@
+"""What Dockerfiles and commands of real projects say, beside the plain cases: where things are, and what they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from devstack import services
+from devstack.detect.compose.convert import Imported, convert
+from devstack.detect.compose.dockerfile import stage
+from devstack.profile.load import load
+from devstack.profile.model import Profile
+from devstack.profile.source import SourceFile
+from devstack.stack.sources import fields
+
+
+def imported(compose: str, **files: str) -> Imported:
+    """files: by name, `__` for a dot, `_` for a slash."""
+    named = {name.replace("__", ".").replace("_", "/"): text for name, text in files.items()}
+    return convert(("compose.yaml",), {"compose.yaml": compose, **named}.get, {}, "shop")
+
+
+def profile_of(found: Imported) -> Profile:
+    file = SourceFile("devstack.toml", found.text, "project")
+    return load([file], services.declarations(), fields=fields()).profile
+
+
+WEB = "services: {web: {build: ., ports: ['8000:8000']}}"
+
+
+LOOP = """ARG wanted="main,web,dev"
+RUN --mount=type=cache,target=/root/.cache <<EOF
+flags=""
+for one in $(echo "$wanted" | tr ',' ' '); do
+  flags="$flags --group $one"
+done
+uv sync $flags
+EOF
+CMD gunicorn web
+"""
+IN_A_FOLDER = """COPY ./backend/app /app/backend/app
+COPY ./backend/pyproject.toml /app/backend/
+WORKDIR /app/backend/
+CMD fastapi run"""
+
+
+@pytest.mark.parametrize(("run", "groups"), [
+    ("RUN pip install --group main --group dev", ("main", "dev")),
+    ("RUN uv sync --frozen <<EOF\nEOF", ()),
+    ("RUN poetry install --only main,web", ("main", "web")),
+    ("ARG groups=dev\nRUN uv sync --group $groups", ("dev",)),
+    # options that a loop puts together, in a text of several lines
+    (LOOP, ("echo", "main", "web", "dev", "tr")),
+])  # fmt: skip
+def test_groups_however_an_image_names_them(run: str, groups: tuple[str, ...]) -> None:
+    assert stage(f"FROM python:3.12\n{run}\n").groups == groups
+
+
+def test_what_stands_below_an_instruction_is_none() -> None:
+    made = stage("FROM python:3.12\nRUN <<A <<B\nCMD wrong\nA\nWORKDIR /wrong\nB\nWORKDIR /app\nCMD gunicorn web\n")
+    assert (made.folder, made.command) == ("/app", ("gunicorn", "web"))
+
+
+@pytest.mark.parametrize(("dockerfile", "run", "folder"), [
+    ("WORKDIR /app\nCOPY . /app\nCMD /app/manage.py runserver 0.0.0.0:8000", "manage.py runserver", "."),
+    ("WORKDIR /app\nCOPY . .\nCMD python /app/tools/serve.py --statedir=/app/run", "./tools/serve.py --statedir=./run",
+     "."),
+    # nothing of the project's
+    ("WORKDIR /app\nCOPY . .\nCMD gunicorn web --pid /run/web.pid -c /etc/web.py", "--pid /run/web.pid -c /etc/web.py",
+     "."),
+    ("COPY . /app\nWORKDIR /app/src\nCMD gunicorn web", "gunicorn web", "src"),
+    ("WORKDIR /app\nCOPY config/ /app\nCOPY . /app\nCMD gunicorn web", "gunicorn web", "."),
+    (IN_A_FOLDER, "fastapi run", "backend"),
+    # the files beside it say where the folder is, not the one that comes from elsewhere
+    ("COPY docker/start.sh manage.py setup.py /app/\nCOPY shop /app/shop\nWORKDIR /app\nCMD gunicorn shop",
+     "gunicorn shop", "."),
+    ("COPY server /srv\nWORKDIR /srv\nCMD gunicorn web", "gunicorn web", "server"),
+])  # fmt: skip
+def test_paths_of_the_image_are_paths_of_the_project(dockerfile: str, run: str, folder: str) -> None:
+    files = {"Dockerfile": f"FROM python:3.12\n{dockerfile}\n", "manage__py": "django", "setup__py": "",
+             "docker_start__sh": "", "backend_pyproject__toml": ""}  # fmt: skip
+    web = profile_of(imported(WEB, **files)).processes["web"]
+    assert web.image is None
+    assert run in (web.run or "")
+    assert web.cwd == folder
+
+
+def test_a_mounted_folder_is_where_a_process_is() -> None:
+    compose = "services: {web: {build: ., command: gunicorn web, working_dir: /code/src, volumes: ['./api:/code']}}"
+    web = profile_of(imported(compose, Dockerfile="FROM python:3.12\nCOPY . /code\n")).processes["web"]
+    assert web.cwd == "api/src"
+
+
+BACKUP = """
+services:
+  db: {image: "postgres:16", entrypoint: /tuned.sh, environment: {POSTGRES_PASSWORD: x}}
+  cache: {image: "redis:7", command: sh -c "sleep 1; exec redis-server --appendonly yes"}
+  web: {build: ., command: gunicorn web, ports: ["8000:8000"], environment: {DB: "postgres://postgres:x@db/postgres"}}
+  backup: {BACKUP, environment: {PGHOST: db}, depends_on: [db]}
+"""
+
+
+@pytest.mark.parametrize("backup", [
+    "build: backup", 'image: "postgres:16", command: sh -c "pg_dump -U postgres > /dump"',
+])  # fmt: skip
+def test_an_image_of_a_server_that_runs_something_else_is_no_server(backup: str) -> None:
+    dockerfile = "FROM postgres:16\nRUN apt-get install cron\nENTRYPOINT [\"/entrypoint.sh\"]\nCMD [\"cron\", \"-f\"]\n"
+    found = imported(
+        BACKUP.replace("BACKUP", backup), Dockerfile="FROM python:3.12\nCOPY . /app\n", backup_Dockerfile=dockerfile
+    )
+    made = profile_of(found)
+    assert sorted(made.services) == ["cache", "db"]
+    assert made.processes["backup"].is_contained
+    assert made.processes["backup"].env["PGHOST"] == "${services.db.host}"
+
+
+def test_who_others_wait_for_is_a_server_however_it_is_started() -> None:
+    compose = BACKUP.replace("BACKUP", "image: 'postgres:16', command: /start.sh").replace(
+        "depends_on: [db]", "depends_on: [db]}\n  late: {image: 'redis:7', command: /own.sh, depends_on: [backup]"
+    )
+    made = profile_of(imported(compose, Dockerfile="FROM python:3.12\nCOPY . /app\n"))
+    assert sorted(made.services) == ["backup", "cache", "db"]
+
+
+def test_what_a_script_says_when_a_command_fails_is_left_out() -> None:
+    script = (
+        "#!/bin/sh\ndie() {\n echo \"$*\"\n exit 1\n}\nother() {\n echo so\n}\npython manage.py migrate || die 'no'\n"
+        "python manage.py setup_all || exit 3\npython manage.py load_all || other\nexec \"$@\"\n"
+    )
+    dockerfile = "FROM python:3.12\nWORKDIR /app\nCOPY . .\nENTRYPOINT [\"/app/start.sh\"]\nCMD gunicorn web\n"
+    made = profile_of(imported(WEB, Dockerfile=dockerfile, start__sh=script, manage__py="django"))
+    assert [task.run for task in made.tasks.values()] == [
+        "python manage.py migrate", "python manage.py setup_all", "python manage.py load_all || other",
+    ]  # fmt: skip
+
+
+def test_volumes_of_several_processes_are_told_once() -> None:
+    compose = """
+services:
+  web: {build: ., command: gunicorn web, volumes: ["media:/app/media", "static:/app/static"]}
+  worker: {build: ., command: celery -A web worker, volumes: ["media:/app/media"]}
+volumes: {media: , static: }
+"""
+    found = imported(compose, Dockerfile="FROM python:3.12\nWORKDIR /app\nCOPY . .\n")
+    told = [one.why for one in found.left_out if one.key.endswith("volumes")]
+    assert told == ["/app/media, /app/static are paths of this machine now, no volumes"]
+
+
+def test_a_port_beside_the_host_of_any_container_is_its_port_here() -> None:
+    compose = """
+services:
+  web: {build: ., command: gunicorn web, environment: {MAIL_SERVER: mail, MAIL_PORT: 1025, MAIL_USER: me}}
+  mail: {image: axllent/mailpit, ports: ["8025:8025", "1025:1025"]}
+"""
+    env = profile_of(imported(compose, Dockerfile="FROM python:3.12\nCOPY . /app\n")).env
+    assert env["MAIL_PORT"] == "${services.mail.ports.p1025}"
+    assert env["MAIL_SERVER"] == "${services.mail.host}"
+    assert env["MAIL_USER"] == "me"
+
+
+def test_flasks_own_server_is_told_its_port_by_an_option() -> None:
+    compose = WEB.replace("build: .", "build: ., command: ./manage.py runserver --debugger -h 0.0.0.0")
+    web = profile_of(imported(compose, Dockerfile="FROM python:3.12\nCOPY . /app\nWORKDIR /app\n")).processes["web"]
+    assert web.run == "python manage.py runserver --debugger -h 127.0.0.1 --port ${port}"
