@@ -128,6 +128,8 @@ class Executor:
         self._journal = journal
         self._guard = threading.Lock()
         self._events: list[Event] = []
+        #: optional steps that failed, and those of the same target that are pointless without them
+        self._lost: set[str] = set()
         self._began = 0.0
 
     def execute(self, plan: Plan) -> Outcome:
@@ -135,6 +137,7 @@ class Executor:
         the steps under way have ended; steps not begun by then are never begun."""
         self._began = self._system.monotonic()
         self._events = []
+        self._lost = set()
         self._journal.write(
             goal=plan.goal, began=self._system.now(),
             steps=[{"id": step.id, "cause": step.cause, "needs": step.needs} for step in plan.steps],
@@ -177,6 +180,10 @@ class Executor:
 
     def _perform(self, step: Step, abandoned: threading.Event) -> DevstackError | None:
         began = self._system.monotonic()
+        if step.optional and (lost := [need for need in step.needs if self._is_lost(need, step)]):
+            self._lost.add(step.id)
+            self._tell("skipped", step, f"not begun, since {lost[0]} failed")
+            return None
         self._tell("started", step)
         try:
             if self._system.cancelled.is_set():
@@ -194,10 +201,16 @@ class Executor:
             return None
         except DevstackError as error:
             error.step = step.id
+            if step.optional:
+                self._lost.add(step.id)
             self._tell("failed", step, str(error), took=self._system.monotonic() - began, error=error)
             return error
         self._tell("finished", step, took=self._system.monotonic() - began)
         return None
+
+    def _is_lost(self, need: str, step: Step) -> bool:
+        """Did a step before fail that is of the same target? Another target's failure is no reason not to try."""
+        return need in self._lost and need.rpartition(":")[0] == step.target
 
     def _tell(
         self, kind: Kind, step: Step, text: str = "", *, took: float = 0.0, error: DevstackError | None = None

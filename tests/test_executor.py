@@ -13,7 +13,7 @@ import pytest
 
 from devstack.actions import Action
 from devstack.errors import InterruptedRunError, ProcessError
-from devstack.executor import Event, Executor, Journal, Outcome, Report, UnneededError
+from devstack.executor import Event, Executor, Journal, Outcome, Performer, Report, UnneededError
 from devstack.plan import Plan, Step
 from devstack.system import System
 
@@ -29,6 +29,11 @@ class Do(Action):
     name: str
 
 
+@dataclass(frozen=True)
+class DoMore(Do):
+    verb: ClassVar[str] = "more"
+
+
 @dataclass
 class Bench:
     """Runs plans of `Do` steps; what isn't told to act does nothing."""
@@ -39,7 +44,8 @@ class Bench:
     events: list[Event] = field(default_factory=list)
 
     def run(self, *steps: Step) -> Outcome:
-        executor = Executor(self.system, {Do: self._perform}, self.events.append, Journal(self.system, self.journal))
+        performers: dict[type[Action], Performer] = {Do: self._perform, DoMore: self._perform}
+        executor = Executor(self.system, performers, self.events.append, Journal(self.system, self.journal))
         return executor.execute(Plan("up", steps))
 
     def _perform(self, action: Do, report: Report) -> None:
@@ -184,6 +190,18 @@ def test_an_optional_failure_is_told_and_the_rest_goes_on(bench: Bench) -> None:
     assert (event.step.target, event.text) == ("bad", "it broke: on purpose")
     assert event.error is not None
     assert event.error.step == "bad:do"
+
+
+def test_what_of_an_optional_thing_comes_after_its_failure_is_not_begun(bench: Bench) -> None:
+    """Its image can't be had: it isn't waited for. What another one needs of it is tried."""
+    bench.acts = {"bad": fail}
+    more = Step("bad", DoMore("more"), "it follows", ("bad:do",), optional=True)
+    other = step("other", ["bad"], optional=True)
+    outcome = bench.run(step("bad", optional=True), more, other, Step("last", Do("last"), "at last", ("bad:more",)))
+    assert bench.told("finished") == ["other", "last"]
+    (skipped,) = [event for event in outcome.events if event.kind == "skipped"]
+    assert (skipped.step.id, skipped.text) == ("bad:more", "not begun, since bad:do failed")
+    assert len(outcome.failed_optional) == 1
 
 
 def test_the_first_failure_is_the_one_that_is_raised(bench: Bench) -> None:

@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from devstack.errors import DataError, PrerequisiteError, UsageError
 from devstack.system import Completed, Identity, System, storage_errors
 
 _TEMPORARY = ".devstack-tmp-"
+_OWNER = "DEVSTACK_GIT_OF"
 #: git -c …: nothing of the repository runs, nothing but known protocols is spoken
 _SAFE = (
     "core.hooksPath=/dev/null", "core.fsmonitor=false", "submodule.recurse=false", "protocol.ext.allow=never",
@@ -84,6 +86,10 @@ class Git:
         self.env |= reaching(system.environ)
         self.env |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8"}
         self.env.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=20")
+        own = system.identity(os.getpid())
+        #: who has started it: a devstack that is killed can't end its own
+        self._owner = f"{os.getpid()}-{own.start if own else '0'}"
+        self.env[_OWNER] = self._owner
         self.stall = _stall(system.environ.get("DEVSTACK_STALL_TIMEOUT", ""))
         self._found: str | None = None
 
@@ -97,9 +103,7 @@ class Git:
         with storage_errors(destination):
             parent.mkdir(parents=True, exist_ok=True)
         self._sweep(parent, destination.name)
-        own = self.system.identity(os.getpid())
-        start = own.start if own else "0"
-        temporary = parent / f"{_TEMPORARY}{destination.name}-{os.getpid()}-{start}"
+        temporary = parent / f"{_TEMPORARY}{destination.name}-{self._owner}"
         try:
             self._download(url, temporary, wish, say, warn)
             self._check_out(url, temporary, wish, say)
@@ -326,13 +330,15 @@ class Git:
         return [name for name in names if name != "HEAD"]
 
     def _sweep(self, parent: Path, name: str) -> None:
-        """Remove what clones that were killed left beside `name`."""
+        """Remove what clones that were killed left beside `name`, and end those that go on by themselves."""
         # the numbers are matched whole: `shop-7` is another project than `shop`
         owned = re.compile(re.escape(f"{_TEMPORARY}{name}-") + r"(\d+)-(\d+(?:\.\d+)?)")
         with storage_errors(parent):
             found = [(left, owned.fullmatch(left.name)) for left in parent.iterdir()]
         for left, owner in found:
             if owner and not self.system.is_alive(Identity(int(owner[1]), owner[2])):
+                for git in self.system.marked(_OWNER, f"{owner[1]}-{owner[2]}"):
+                    self.system.signal(git, signal.SIGKILL)
                 shutil.rmtree(left, ignore_errors=True)
 
     # --- how git is called -------------------------------------------------------------------------------------------

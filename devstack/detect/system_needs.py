@@ -57,9 +57,10 @@ NEEDS = (
         "MySQL's headers", "default-libmysqlclient-dev pkg-config", "mysql-devel pkgconf", "mysql-client pkg-config",
     ),
     Need(
-        r"(lber|ldap|sasl)\.h", "OpenLDAP's headers", "libldap-dev libsasl2-dev", "openldap-devel cyrus-sasl-devel",
+        r"(lber|ldap)\.h", "OpenLDAP's headers", "libldap-dev libsasl2-dev", "openldap-devel cyrus-sasl-devel",
         "openldap",
     ),
+    Need(r"sasl/sasl\.h|\bsasl\.h", "Cyrus SASL's headers", "libsasl2-dev", "cyrus-sasl-devel", "cyrus-sasl"),
     Need(
         r"xmlsec1|xmlsec/\w+\.h|\bxmlsec\.h", "xmlsec1's headers", "libxmlsec1-dev pkg-config",
         "xmlsec1-devel xmlsec1-openssl-devel", "libxmlsec1 pkg-config",

@@ -61,7 +61,8 @@ def ensure_possible(plan: Plan, tools: Tools, seen: Seen, *, offline: bool) -> N
     if offline:
         _ensure_fetched(plan)
     for step in plan.steps:
-        if isinstance(step.action, StartContainer):
+        # without an engine what is optional fails by itself
+        if isinstance(step.action, StartContainer) and not (step.optional and tools.containers.problem):
             tools.containers.engine.ensure_name(seen.state.stack, step.action.name)
     _ensure_ports(plan, tools, seen)
     _ensure_room(plan, tools, seen)

@@ -22,11 +22,12 @@ def contained_processes(profile: Profile) -> tuple[str, ...]:
 
 def ensure_possible(tools: Tools, places: Mapping[str, Place], asked: tuple[str, ...]) -> None:
     """asked: what is to run, () for everything. Raises PrerequisiteError where there is no engine for the processes in
-    containers among it, UsageError where one couldn't reach a service."""
+    containers among it, UsageError where one couldn't reach a service. What is optional fails by itself."""
     if not contained_processes(tools.profile):
         return
     wanted = programs.selected(tools.profile, asked)
-    names = [name for name in contained_processes(tools.profile) if name in wanted]
+    contained_ones = [name for name in contained_processes(tools.profile) if name in wanted]
+    names = [name for name in contained_ones if not tools.profile.processes[name].optional]
     if not names:
         return
     try:
@@ -35,14 +36,20 @@ def ensure_possible(tools: Tools, places: Mapping[str, Place], asked: tuple[str,
         raise PrerequisiteError(
             error.id, error.what, why=f"{names[0]} runs in a container; {error.why}", fix=error.fix,
         ) from None
+    natively = {service: place.why for service, place in places.items() if place.runtime == "native"}
     for name in names:
-        for service in sorted(contained.talks_to(tools.profile, tools.profile.processes[name])):
-            if places[service].runtime == "native":
-                raise UsageError(
-                    "native-unreachable", f"{name} can't reach {service} from its container",
-                    why=f"{service} runs natively, on 127.0.0.1 of this machine ({places[service].why})",
-                    fix=f'runtime = "docker" below [services.{service}]',
-                )
+        ensure_reaches(tools.profile, name, natively)
+
+
+def ensure_reaches(profile: Profile, name: str, natively: Mapping[str, str]) -> None:
+    """natively: why each service runs so that does. Raises UsageError where a process in a container needs one."""
+    for service in sorted(contained.talks_to(profile, profile.processes[name]) & natively.keys()):
+        why = f" ({natively[service]})" if natively[service] else ""
+        raise UsageError(
+            "native-unreachable", f"{name} can't reach {service} from its container",
+            why=f"{service} runs natively, on 127.0.0.1 of this machine{why}",
+            fix=f'runtime = "docker" below [services.{service}]',
+        )
 
 
 def shared_volumes(tools: Tools, record: Record, seen: Look) -> str:

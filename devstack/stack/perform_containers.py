@@ -21,6 +21,7 @@ from devstack.stack.commands import port_taken
 from devstack.stack.containers import UNUSED, trashed_volumes
 from devstack.stack.machinery import Tools
 from devstack.stack.observe import Seen
+from devstack.stack.observe_contained import ensure_reaches
 from devstack.state import ProgramState, ServiceState, State
 
 #: of what containers that are gone have printed: bytes, and lines of one
@@ -96,6 +97,8 @@ class ContainerPerformers:
         wanted = self._wanted(state, name)
         unfit.ensure_runs(engine, wanted)
         if not wanted.is_service:
+            natively = {one: "" for one, service in self._state.services.items() if service.runtime == "native"}
+            ensure_reaches(self._profile, wanted.owner, natively)
             self._ensure_mounts(wanted)
         service = self._state.services.get(name)
         try:

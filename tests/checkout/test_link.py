@@ -159,6 +159,13 @@ def test_a_run_that_is_killed_on_the_way_leaves_nothing_under_the_name(
 
     assert (work / "shop" / "big").stat().st_size == _SIZE
     assert names(work) == ["shop"]
+    assert not [line for line in everybody() if f".devstack-tmp-shop-{child.pid}-" in line]
+
+
+def everybody() -> Iterator[str]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            yield (folder / "cmdline").read_text(errors="replace")
 
 
 @pytest.mark.fault("B5")

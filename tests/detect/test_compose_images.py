@@ -121,6 +121,26 @@ def test_who_others_wait_for_is_a_server_however_it_is_started() -> None:
     assert sorted(made.services) == ["backup", "cache", "db"]
 
 
+def test_containers_that_nothing_of_this_machine_waits_for_are_optional() -> None:
+    compose = """
+services:
+  web: {build: ., command: gunicorn web, depends_on: [front], environment: {SITE: "http://proxy:80"}}
+  front: {build: front, depends_on: [base]}
+  base: {build: front, depends_on: [web]}
+  proxy: {image: "nginx:1", depends_on: [web], ports: ["80:80"]}
+"""
+    files = {"Dockerfile": "FROM python:3.12\nCOPY . /app\n", "front_Dockerfile": "FROM node:22\nCMD npm start\n"}
+    found = imported(compose.replace("depends_on: [web]}", "}", 1), **files)
+    made = profile_of(found).processes
+    assert {name: one.optional for name, one in made.items()} == {
+        "web": False, "front": False, "base": False, "proxy": True,
+    }  # fmt: skip
+    assert "# Nothing here needs it" in found.text
+    # where everything is a container, nothing is less than the rest
+    alone = imported("services: {front: {build: front}, proxy: {image: 'nginx:1', depends_on: [front]}}", **files)
+    assert not any(one.optional for one in profile_of(alone).processes.values())
+
+
 def test_what_a_script_says_when_a_command_fails_is_left_out() -> None:
     script = (
         "#!/bin/sh\ndie() {\n echo \"$*\"\n exit 1\n}\nother() {\n echo so\n}\npython manage.py migrate || die 'no'\n"

@@ -148,6 +148,38 @@ def test_a_native_service_is_a_conflict_with_a_fix(machine: Machine) -> None:
         assert made.row("web")["ready"]
 
 
+@pytest.mark.parametrize(("change", "environ", "said"), [
+    ({}, {"DOCKER_HOST": "unix:///srv/nobody.sock"}, "no container engine answers"),
+    ({'"busybox"': '"127.0.0.1:9/nobody/has:1"'}, {}, "the image 127.0.0.1:9/nobody/has:1 can't be had"),
+    ({"needs = []": 'needs = ["redis"]'}, {}, "proxy can't reach redis from its container"),
+])
+def test_an_optional_one_that_can_not_be_had_stops_nothing(
+    machine: Machine, change: dict[str, str], environ: dict[str, str], said: str
+) -> None:
+    profile = """
+    [services.redis]
+    [processes.here]
+    run = "sleep 600"
+    [processes.proxy]
+    image = "busybox"
+    run = "sleep 600"
+    optional = true
+    needs = []
+    """
+    for old, new in change.items():
+        profile = profile.replace(old, new)
+    with crate(machine, profile) as made:
+        environ = {"DEVSTACK_RUNTIME": "native", **environ}
+        done = made.project.run("up", env=environ)
+        # that it can't be had is all: nobody waits for it to become ready
+        notes = [line for line in done.text.splitlines() if "proxy (optional) failed" in line]
+        assert len(notes) == 1
+        assert said in notes[0]
+        assert made.row("here")["ready"]
+        assert not made.row("proxy")["ready"]
+        assert made.project.run("up", env=environ).code == 0
+
+
 def test_a_folder_that_is_not_there_or_leads_out_is_refused(machine: Machine) -> None:
     profile = """
     [processes.one]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from devstack.detect.compose.parts import Part
@@ -35,3 +36,15 @@ def lifetime(part: Part) -> dict[str, Any]:
         # what has begun is finished
         stop["grace"] = 30.0
     return {**found, **({"stop": stop} if stop else {})}
+
+
+def essential(processes: Mapping[str, Iterable[str]], here: Iterable[str]) -> frozenset[str]:
+    """All that the processes of this machine wait for, and they themselves. processes: what each needs."""
+    found: set[str] = set()
+    waiting = list(here)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += processes.get(name, ())
+    return frozenset(found)

@@ -6,11 +6,11 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from devstack.detect.compose import commands, health
-from devstack.detect.compose.lifetimes import lifetime, off
+from devstack.detect.compose.lifetimes import essential, lifetime, off
 from devstack.detect.compose.merging import Read
 from devstack.detect.compose.parts import Inside, Part, has_custom_entrypoint, is_inside
 from devstack.detect.compose.preparing import migration
@@ -122,7 +122,10 @@ class Processes:
             elif part.form == "contained":
                 found.append(self._contained(part))
         self._tell_volumes()
-        return found
+        needs = {one.name: one.table.get("needs", ()) for one in found}
+        here = [one.name for one in found if one.is_native and one.section == "processes"]
+        needed = essential(needs, here or needs)
+        return [one if one.name in needed else _optional(one) for one in found]
 
     # --- on this machine ---------------------------------------------------------------------------------------------
 
@@ -352,6 +355,14 @@ class Processes:
             found = f"{name[:37]}-{number}"
             number += 1
         return found
+
+
+def _optional(one: Converted) -> Converted:
+    """What nothing of this machine waits for: without an engine, or its image, all else comes up."""
+    if one.is_native:
+        return one
+    said = "Nothing here needs it: the rest comes up without it too."
+    return replace(one, table={**one.table, "optional": True}, comments=(*one.comments, said))
 
 
 def shorten(text: str) -> str:
