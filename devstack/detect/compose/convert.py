@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devstack.detect.compose import fitting, missing, processes, unsupported
+from devstack.detect.compose import fitting, missing, outside, processes, unsupported
 from devstack.detect.compose.addresses import Addresses, Target, with_asked
 from devstack.detect.compose.defaults import defaults
 from devstack.detect.compose.env_files import read_env
@@ -200,12 +200,12 @@ class _Conversion:
         if part.form == "container":
             ports = {
                 inside: f"services.{part.name}.port" if name == "main" else f"services.{part.name}.ports.{name}"
-                for name, inside in processes.named_ports(part).items()
+                for name, inside in outside.named_ports(part).items()
             }
             return Target("services", part.name, "", ports, part.port)
-        main = {part.port: f"processes.{part.name}.port"} if processes.has_port(part) else {}
+        main = {part.port: f"processes.{part.name}.port"} if outside.has_port(part) else {}
         others = {
-            inside: f"processes.{part.name}.ports.{name}" for name, inside in processes.more_ports(part).items()
+            inside: f"processes.{part.name}.ports.{name}" for name, inside in outside.more_ports(part).items()
         }
         port = part.port if main else 0
         return Target("processes", part.name, "", {**others, **main}, port, is_contained=part.form == "contained")
@@ -260,18 +260,18 @@ class _Conversion:
     def _container(self, part: Part) -> dict[str, Any]:
         service = part.service
         table: dict[str, Any] = {"kind": "container", "image": service.image}
-        if ports := processes.named_ports(part):
+        if ports := outside.named_ports(part):
             table["ports"] = ports
         first = next((port for port in service.published if port.inside == part.port), None)
         if ports and first and first.outside not in (0, ports["main"]):
             table["port"] = first.outside
         if environment := self.environment_of(part):
             table["environment"] = environment
-        if volumes := processes.inner_volumes(part, self.report):
+        if volumes := outside.inner_volumes(part, self.report):
             table["volumes"] = volumes
         if service.command:
             table["command"] = [self.text_of(part, word) for word in service.command]
-        if check := processes.ready(part, self.report):
+        if check := outside.ready(part, self.report):
             table["ready"] = check
         if service.memory:
             table["memory"] = service.memory

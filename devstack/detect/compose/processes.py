@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from devstack.detect.compose import commands, health
+from devstack.detect.compose import commands, outside
 from devstack.detect.compose.lifetimes import essential, lifetime, off
 from devstack.detect.compose.merging import Read
 from devstack.detect.compose.parts import Inside, Part, has_custom_entrypoint, is_inside
@@ -44,44 +44,6 @@ class Converted:
     env: Mapping[str, str] = field(default_factory=dict)
     is_native: bool = True
     comments: tuple[str, ...] = ()
-
-
-def has_port(part: Part) -> bool:
-    """Does it get a port of its own in the profile?"""
-    return part.is_app and (part.role == "web" or bool(part.port and (part.form == "contained" or part.service.ports)))
-
-
-def named_ports(part: Part) -> dict[str, int]:
-    """Ports of a container by name: `main` is the first that is published, or the one that others ask."""
-    if not part.port:
-        return {}
-    return {"main": part.port, **more_ports(part)}
-
-
-def more_ports(part: Part) -> dict[str, int]:
-    """The ports inside beside the main one, by name."""
-    found: dict[str, int] = {}
-    for port in part.service.ports:
-        name = name_from(port.name) if port.name else f"p{port.inside}"
-        is_known = port.inside in (part.port, *found.values()) or name in ("main", *found)
-        if port.protocol == "tcp" and not is_known:
-            found[name] = port.inside
-    return found
-
-
-def inner_volumes(part: Part, report: Report) -> dict[str, str]:
-    """Volumes of a container by name: folders inside."""
-    found: dict[str, str] = {}
-    for mount in part.service.mounts:
-        if mount.form == "volume" and re.fullmatch(r"/[^:\0]*[^:/\0]", mount.target):
-            found[_volume_name(part, mount.source, mount.target)] = mount.target
-        elif mount.form == "tmpfs":
-            report.drop((part.service.name, "volumes"), f"{mount.target} isn't in memory", "a volume below `volumes`")
-    return found
-
-
-def ready(part: Part, report: Report) -> dict[str, Any] | None:
-    return health.ready(part.service, part.port, report, is_native=part.form in ("process", "task"))
 
 
 class Processes:
@@ -193,7 +155,7 @@ class Processes:
             table["port"] = first.outside
         if part.role == "web" and "${port}" not in table["run"]:
             table |= self._own_port(part, environment, table["run"])
-        check = ready(part, self._report)
+        check = outside.ready(part, self._report)
         table["ready"] = check or self._usual_check(part, table["run"])
         table |= lifetime(part)
         if has_custom_entrypoint(part):
@@ -270,7 +232,7 @@ class Processes:
         table["needs"] = self._needs(part, environment, str(table.get("run", "")))
         table |= self._ports(part)
         table["volumes"] = list(self._mounts(part)) or None
-        table["ready"] = ready(part, self._report)
+        table["ready"] = outside.ready(part, self._report)
         table |= lifetime(part)
         if self._is_awaited(service.name):
             table["restart"] = "never"
@@ -285,7 +247,7 @@ class Processes:
             found["container_port"] = part.port
         if first and first.outside and part.service.replicas == 1:
             found["port"] = first.outside
-        if more := more_ports(part):
+        if more := outside.more_ports(part):
             found["ports"] = more
         for port in part.service.published:
             if port.protocol != "tcp":
@@ -302,7 +264,7 @@ class Processes:
             if not re.fullmatch(r"/[^:\0]*[^:/\0]", mount.target):
                 continue
             if mount.form == "volume":
-                yield f"{_volume_name(part, mount.source, mount.target)}:{mount.target}{mode}"
+                yield f"{outside.volume_name(part, mount.source, mount.target)}:{mount.target}{mode}"
             elif mount.form == "bind" and is_inside(mount.source):
                 source = posixpath.normpath(mount.source)
                 yield f"{'.' if source == '.' else f'./{source}'}:{mount.target}{mode}"
@@ -391,10 +353,6 @@ def _build(build: Mapping[str, object]) -> Any:
     }  # fmt: skip
     found = {key: value for key, value in table.items() if value}
     return context if len(found) == 1 else found
-
-
-def _volume_name(part: Part, source: str, target: str) -> str:
-    return name_from(source) if source else name_from(f"{part.name}-{posixpath.basename(target)}")
 
 
 def _inside_project(path: str) -> str:
