@@ -22,11 +22,17 @@ _REPEATED = re.compile(r"  \(\d+ times\)$")
 #: said over several lines
 _AS_ROOT = "Celery doesn't run as root where it accepts pickle"
 _SAID_AT_LENGTH = ((re.compile(r"superuser privileges when the\s+worker accepts messages serialized"), _AS_ROOT),)
+_VARIABLE = r"['\"`]?([A-Z][A-Z0-9]*_[A-Z0-9_]+|[A-Z]{4,})['\"`]?"
 _SETTING = re.compile(
-    r"[Ss]et the ['\"]?([A-Z][A-Z0-9_]+)['\"]? environment variable"
-    r"|[Ee]nvironment variable ['\"]([A-Z][A-Z0-9_]+)['\"] (?:is )?not set|^KeyError: '([A-Z][A-Z0-9]*_[A-Z0-9_]+)'$"
+    rf"(?:[Ss]et|[Cc]hange|[Dd]efine|[Pp]rovide|[Mm]issing)(?: required)?(?: the)? {_VARIABLE} env(?:ironment)? var"
+    rf"|[Ee]nv(?:ironment)? var(?:iable)? {_VARIABLE} (?:(?:is|was) )?(?:not set|required|missing|not defined|unset)"
+    rf"|[Mm]issing(?: required)? env(?:ironment)? var(?:iable)?:? {_VARIABLE}"
+    rf"|{_VARIABLE} env(?:ironment)? var(?:iable)? (?:(?:is|was) )?(?:not set|required|missing|must be set|not defined)"
+    r"|^KeyError: '([A-Z][A-Z0-9]*_[A-Z0-9_]+)'$"
     r"|\b([A-Z][A-Z0-9_]+) not found\. Declare it as envvar"
 )
+#: made up by whoever runs it, and told to nobody
+_SECRET = re.compile(r"(?:^|_)(?:SECRET_KEY(?:_BASE)?|(?:COOKIE|SESSION|JWT|CSRF|APP)_SECRET|SIGNING_KEY|SALT)$")
 #: cause → edit of the profile
 _EDITS = (
     # setuptools came with every environment once; pkg_resources left it with 82
@@ -37,7 +43,6 @@ _EDITS = (
         "add what brings the module {0} to packages below [python]; where it is the project's own, correct its name "
         "or cwd"
     )),
-    (_SETTING, '{0} = "…" below [env]'),
     (re.compile(r"DisallowedHost: .*'([\w.\[\]-]+?)(?::\d+)?'\."), (
         "let the project's ALLOWED_HOSTS have {0}: by the variable that its settings read, below [env]"
     )),
@@ -66,6 +71,10 @@ def cause(lines: Sequence[str]) -> str:
 
 def fix(cause: str, machine: Machine) -> str:
     """The command or the edit of the profile that helps, "" where none is known."""
+    if found := _SETTING.search(cause):
+        name = next(group for group in found.groups() if group)
+        value = "{ generate = 50 }" if _SECRET.search(name) else '"…"'
+        return f"{name} = {value} below [env]"
     for pattern, edit in _EDITS:
         if found := pattern.search(cause):
             return edit.format(next((group for group in found.groups() if group), ""))

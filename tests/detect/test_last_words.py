@@ -50,7 +50,7 @@ def brings(module: str) -> str:
 
 @pytest.mark.parametrize(("output", "cause", "fix"), [
     (CHAINED, "django.core.exceptions.ImproperlyConfigured: Set the SECRET_KEY environment variable",
-     'SECRET_KEY = "…" below [env]'),
+     "SECRET_KEY = { generate = 50 } below [env]"),
     (GUNICORN, "ModuleNotFoundError: No module named 'acme_storage'", brings("acme_storage")),
     (CELERY, "Celery doesn't run as root where it accepts pickle",
      'C_FORCE_ROOT = "1" below [env], or run devstack as an ordinary user'),
@@ -66,6 +66,14 @@ def brings(module: str) -> str:
     ('EnvError: Environment variable "SITE" not set', 'EnvError: Environment variable "SITE" not set',
      'SITE = "…" below [env]'),
     ("KeyError: 'name'", "KeyError: 'name'", ""),
+    *((f"shop.Error: {said}", f"shop.Error: {said}", 'SHOP_MAIL = "…" below [env]') for said in (
+        "You must change the SHOP_MAIL env variable", "Missing required environment variable: SHOP_MAIL",
+        "the environment variable SHOP_MAIL is required", "SHOP_MAIL environment variable must be set.",
+        "please define SHOP_MAIL env var",
+    )),
+    ("shop.Error: the AWS_SECRET_KEY_ID environment variable is missing",
+     "shop.Error: the AWS_SECRET_KEY_ID environment variable is missing", 'AWS_SECRET_KEY_ID = "…" below [env]'),
+    ("shop.Error: the environment variable is not set", "shop.Error: the environment variable is not set", ""),
     ("/bin/sh: 1: npm: not found", "/bin/sh: 1: npm: not found", "sudo apt-get install -y npm"),
     ("FileNotFoundError: [Errno 2] No such file or directory: 'notes.txt'",
      "FileNotFoundError: [Errno 2] No such file or directory: 'notes.txt'", ""),
