@@ -204,8 +204,8 @@ class Stack:
             status = status_of(self.profile, seen.state, self.found.path)
         if status.stack.state == "up":
             with self._standing.looking() as whole:
-                seen = self._observer(self.tools_for(self.profile), keep=False).observe()
-                plan = self.planned(seen, Up())
+                observer = self._observer(self.tools_for(self.profile), keep=False)
+                plan = self.planned(seen := observer.observe(known=seen.state.replicas), Up())
             if plan.is_empty:
                 status = status_of(self.profile, seen.state, self.found.path)
                 self._standing.remember(Look(self.profile, seen.state, status, whole, glance, plan.warnings))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from devstack import programs, project_files
 from devstack.detect.python_inputs import environment_key
@@ -42,6 +43,9 @@ from devstack.supervisor import Supervisor
 from devstack.system import System
 
 _PROBE = 2.0
+#: by program
+Answers = Mapping[str, ReplicaState]
+_NONE: Answers = MappingProxyType({})
 Asker = Callable[[str, Ask], str | None]
 
 
@@ -65,9 +69,9 @@ class Observer:
         self._keep = keep
         self._profile = tools.profile
 
-    def observe(self, *, light: bool = False, patience: float | None = None) -> Seen:
+    def observe(self, *, light: bool = False, patience: float | None = None, known: Answers = _NONE) -> Seen:
         """light: only what runs and whether it is ready, for `status`; nothing about environment, tasks and files.
-        patience: seconds for each answer, None for the usual.
+        patience: seconds for each answer, None for the usual. known: just now: commands that tell aren't run twice.
 
         Raises PrerequisiteError, UsageError where a full look can't say what would be needed.
         """
@@ -106,7 +110,7 @@ class Observer:
         if self._keep:
             tools.store.update(lambda r: found.recorded(replace(r, ports=ports, base=base, runtime=state.runtime)))
             self._follow(state)
-        state = self._with_answers(state, record, supervisor, patience)
+        state = self._with_answers(state, record, supervisor, patience, known)
         if not light:
             state = self._with_tasks(replace(state, files=self._files(state)), record, python)
         return Seen(state, python, found.choices, supervisor)
@@ -155,7 +159,9 @@ class Observer:
 
     # --- what runs ---------------------------------------------------------------------------------------------------
 
-    def _with_answers(self, state: State, record: Record, supervisor: Supervisor, patience: float | None) -> State:
+    def _with_answers(
+        self, state: State, record: Record, supervisor: Supervisor, patience: float | None, known: Answers
+    ) -> State:
         """Ask every program that runs, all at the same time."""
         inside = ContainedReadiness(
             self._tools.containers, self._profile, state, record.ready, is_trusted=self._tools.is_trusted
@@ -171,12 +177,13 @@ class Observer:
                 program: pool.submit(self._replica, readiness, record, name, program, state.supervisor)
                 for name, process in programs.processes(self._profile).items()
                 for program, _ in graph.programs_of(name, process)
+                if not (program in known and isinstance(process.ready, CommandCheck))
             }
             services = {
                 name: replace(service, probe=probes[name].result()) if name in probes else service
                 for name, service in state.services.items()
             }
-            replicas = {program: answer.result() for program, answer in asked.items()}
+            replicas = {**known, **{program: answer.result() for program, answer in asked.items()}}
         return replace(state, services=services, replicas=replicas)
 
     def _replica(
@@ -189,7 +196,7 @@ class Observer:
         if isinstance(declared.ready, CommandCheck) and not self._tools.is_trusted:
             return ReplicaState(False, "its check isn't run: the project is not trusted")
         seen = now is not None and now.pid is not None and record.ready.get(program) == now.life(live.run)
-        # a log line, or an expensive command, has been seen once for this very process: that doesn't go away
+        # a log line has been seen once for this very process: that doesn't go away
         if now is not None and now.is_running and seen and hasattr(declared.ready, "log"):
             return ReplicaState(True)
         return readiness.check(process, program, now)

@@ -224,3 +224,18 @@ def test_an_observation_asks_for_no_variable_that_is_not_compared(up: Project) -
     stack.observe()
     assert "PATH" in names
     assert names - evidence.variables(dict.fromkeys(names, "")).keys() == set()
+
+
+def test_a_command_that_tells_is_run_once_at_the_end(mini: Project) -> None:
+    """`celery status` takes seconds: two looks in a row share its answer."""
+    mini.write("devstack.toml", """
+        name = "mini"
+        python = { install = [] }
+        [processes.one]
+        run = "sleep 600"
+        ready = { command = "sh -c 'echo x >> asked'" }
+    """)
+    mini.trust()
+    mini.run("up")
+    # by whoever waited for it, and at the end
+    assert len(mini.read("asked").splitlines()) == 1 + 1
