@@ -153,6 +153,35 @@ def test_what_a_script_says_when_a_command_fails_is_left_out() -> None:
     ]  # fmt: skip
 
 
+def test_what_a_script_does_beside_the_project_is_left_out_and_told() -> None:
+    """Folders of the container, a message in the background; a variable before a command is no assignment."""
+    script = (
+        "#!/bin/bash\nshared=/nginx\nrm -rf $shared/*\npython manage.py tell_all &\n"
+        "TIMEOUT=0 python manage.py migrate\n"
+        "cp -r static/ $shared/\ncp settings.example settings.py\n"
+        "exec gunicorn -b unix:$shared/web.sock -b 0.0.0.0:8000 web\n"
+    )
+    compose = WEB.replace("build: .", "build: ., command: ./run.sh")
+    found = imported(compose, Dockerfile="FROM python:3.12\nWORKDIR /app\nCOPY . .\n", run__sh=script)
+    made = profile_of(found)
+    assert [task.run for task in made.tasks.values()] == [
+        "TIMEOUT=0 python manage.py migrate", "cp settings.example settings.py",
+    ]  # fmt: skip
+    assert made.processes["web"].run == "gunicorn -b 127.0.0.1:${port} web"
+    assert [one.why for one in found.left_out] == [
+        "`python manage.py tell_all` isn't done: it goes on in the background",
+        "`rm -rf /nginx/*` isn't done: it is about a folder of the container",
+        "`cp -r static/ /nginx/` isn't done: it is about a folder of the container",
+    ]
+
+
+def test_arguments_before_the_first_stage_are_none() -> None:
+    text = "ARG V=3.12\nFROM node:${V} AS front\nARG V=3.11\nFROM python:$V\nWORKDIR /app\nCMD gunicorn web\n"
+    made = stage(text)
+    assert (made.base, made.python, made.folder, made.command) == ("python:3.11", "3.11", "/app", ("gunicorn", "web"))
+    assert stage(text, "front").base == "node:3.12"
+
+
 def test_volumes_of_several_processes_are_told_once() -> None:
     compose = """
 services:

@@ -43,6 +43,8 @@ _ADDRESS = re.compile(r"(?<![\w.])(?:0\.0\.0\.0|\[::\]|127\.0\.0\.1|localhost|\*
 _HOST = re.compile(
     r"(--host|-h|--ip|--server\.address|-b|--bind)([= ])(0\.0\.0\.0|::|\[::\]|127\.0\.0\.1|localhost)(?![\w:.])"
 )
+#: nobody but a proxy in another container asks there
+_SOCKET = re.compile(r"\s(--bind|-b)[= ]unix:\S+")
 _PORT = re.compile(r"(--port|-p|--server\.port)([= ]?)(\d{2,5})\b")
 
 
@@ -202,7 +204,7 @@ def _listens(command: str) -> int:
 
 
 def _bound(command: str) -> str:
-    made = _ADDRESS.sub("127.0.0.1:${port}", command)
+    made = _ADDRESS.sub("127.0.0.1:${port}", _SOCKET.sub("", command))
     made = re.sub(r"(runserver(?:_plus)?)\s+\d{2,5}(?![\d.:])", r"\1 127.0.0.1:${port}", made)
     made = _HOST.sub(r"\1\g<2>127.0.0.1", made)
     made = _PORT.sub(lambda found: f"{found[1]}{found[2]}${{port}}", made)

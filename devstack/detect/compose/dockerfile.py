@@ -72,12 +72,16 @@ def stage(text: str, target: str = "") -> Stage:
             base = stages.get(found[1].lower())
             python = _PYTHON.match(_filled(found[1], now.args))
             now = base or Stage(base=_filled(found[1], now.args), python=python[1] if python else "", args=now.args)
+        elif not name:
+            # before the first stage there are arguments alone
+            now = _after(now, word, rest) if word == "ARG" else now
+            continue
         else:
             now = _after(now, word, rest)
             if word == "COPY" and (found := _FROM_STAGE.match(rest)) and (other := stages.get(found[1].lower())):
                 now = _with_installed(now, other)
         stages[name] = now
-    return stages.get(target.lower(), now)
+    return stages.get(target.lower(), now) if target else now
 
 
 def _instructions(text: str) -> Iterator[tuple[str, str]]:

@@ -44,6 +44,7 @@ _SERVERS = {"postgres": "postgres", "redis": "(redis|valkey)-server", "rabbitmq"
 _OWN_OPTIONS = re.compile(
     r"--(requirepass\s+(\"[^\"]*\"|'[^']*'|\S+)|appendonly\s+\S+|port(\s+6379|(?=\s+--|\s*$))|save\s+[\d ]*)"
 )
+_PROXIES = frozenset({"nginx", "nginx-unprivileged", "openresty", "caddy", "traefik", "haproxy", "httpd", "envoy"})
 _PORTS = {"postgres": 5432, "redis": 6379, "rabbitmq": 5672}
 _VERSION = re.compile(r"v?(\d+(?:\.\d+)*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,62}")
@@ -77,6 +78,11 @@ class Known:
 def kind_of(image: str) -> str:
     """The kind that an image is of, "" for none."""
     return _KINDS.get(repository(image), ("", ""))[0]
+
+
+def is_of_others(base: str) -> bool:
+    """Is an image with this base a server's or a proxy's with settings, and none of the project's own code?"""
+    return bool(kind_of(base)) or repository(base).rpartition("/")[2] in _PROXIES
 
 
 def is_server(kind: str, words: Sequence[str]) -> bool:

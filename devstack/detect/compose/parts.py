@@ -25,6 +25,8 @@ _TAKEN = frozenset({"python", "supervisor", "supervisord"})
 #: who depends on it so waits for its end
 _ENDED = "service_completed_successfully"
 _PATH = re.compile(r"(?<![\w./:~-])/[\w./-]+")
+#: what is done with files that no project has
+_OF_CONTAINER = re.compile(r"(rm|cp|mv|mkdir|chown|chmod|ln|touch|rsync|install)\s(.*[\s=])?/[^\n]*$")
 _PROGRAMS = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin")
 #: where pages usually are
 _PAGES = frozenset({80, 3000, 4200, 5000, 5173, 8000, 8025, 8080, 8888})
@@ -219,8 +221,12 @@ class Inside:
             is_known = rest is not None and any(map(is_inside, self._places(found[0])))
             return f"./{rest}".removesuffix("/") if is_known else found[0]
 
-        main, *before = (_PATH.sub(relative, one) for one in (parsed.main, *parsed.before))
-        return parsed if home == "/" else replace(parsed, main=main, before=tuple(before))
+        if home != "/":
+            main, *before = (_PATH.sub(relative, one) for one in (parsed.main, *parsed.before))
+            parsed = replace(parsed, main=main, before=tuple(before))
+        theirs = tuple(one for one in parsed.before if _OF_CONTAINER.match(one))
+        skipped = (*parsed.skipped, *((one, "it is about a folder of the container") for one in theirs))
+        return replace(parsed, before=tuple(one for one in parsed.before if one not in theirs), skipped=skipped)
 
     def folder(self, below: str) -> str:
         """The project's folder that a container's is, as far as mounts and copies tell. below: its own one."""

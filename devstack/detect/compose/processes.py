@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from devstack.detect.compose import commands, outside
+from devstack.detect.compose.known import is_of_others
 from devstack.detect.compose.lifetimes import essential, lifetime, off
 from devstack.detect.compose.merging import Read
 from devstack.detect.compose.parts import Inside, Part, has_custom_entrypoint, is_inside
@@ -87,7 +88,8 @@ class Processes:
         needs = {one.name: one.table.get("needs", ()) for one in found}
         here = [one.name for one in found if one.is_native and one.section == "processes"]
         needed = essential(needs, here or needs)
-        return [one if one.name in needed else _optional(one) for one in found]
+        theirs = {part.name for part in self._parts if part.build is None or is_of_others(part.stage.base)}
+        return [_optional(one) if one.name in theirs - needed else one for one in found]
 
     # --- on this machine ---------------------------------------------------------------------------------------------
 
@@ -320,7 +322,8 @@ class Processes:
 
 
 def _optional(one: Converted) -> Converted:
-    """What nothing of this machine waits for: without an engine, or its image, all else comes up."""
+    """Somebody else's program, which nothing of this machine waits for: without an engine, or its image, all else comes
+    up."""
     if one.is_native:
         return one
     said = "Nothing here needs it: the rest comes up without it too."

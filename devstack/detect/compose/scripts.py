@@ -43,6 +43,9 @@ _VARIABLE = re.compile(r"'[^']*'|\\.|\$\{(\w+)(?:(:?)([-=])([^{}]*))?\}|\$(\w+)"
 _QUOTED_VARIABLE = re.compile(r"\"(\$\{\w+(?::?[-=][^{}\"]*)?\}|\$\w+)\"")
 #: a value that stands in a command as it is, and names nobody
 _SIMPLE = re.compile(r"[\w.,/+-]+")
+#: in the background, they are processes of their own that the container must not lose
+_STAYS = re.compile(r"\b(celery|rq|dramatiq|huey\w*|gunicorn|uvicorn|daphne|runserver|uwsgi|\w*worker|beat|nginx)\b")
+_ALONE = "it goes on in the background"
 _UNDECIDED = "whether it is done depends on what can't be told here"
 
 
@@ -138,7 +141,7 @@ class _Reading:
                 self.run(body)
                 return
 
-    def _skip(self, body: shell.Body) -> None:
+    def _skip(self, body: shell.Body, why: str = _UNDECIDED) -> None:
         """What is left out of a condition or a loop, unless nothing is lost with it."""
         aside = _Reading({**self.environ, **self._known}, self.find, self.arguments)
         aside._functions = self._functions
@@ -148,8 +151,8 @@ class _Reading:
         aside.run(body)
         told = [*aside.commands, *(shlex.join(aside.rest) for _ in (1,) if aside.rest)]
         self.skipped += aside.skipped
-        self.skipped += [(text, _UNDECIDED) for text in told]
-        self.skipped += [(f"export {name}={value}", _UNDECIDED) for name, value in aside.exported.items()]
+        self.skipped += [(text, why) for text in told]
+        self.skipped += [(f"export {name}={value}", why) for name, value in aside.exported.items()]
         changed = [name for name, value in aside._known.items() if self._known.get(name) != value]
         self._unsure.update(changed, aside._computed)
 
@@ -205,10 +208,12 @@ class _Reading:
         either = shell.split(text, "||")
         if len(either) > 1 and _TEST.match(text):
             self._if(shell.If(((either[0], ()),), (shell.Simple(" || ".join(either[1:])),)))
-        elif found := _ASSIGNED.fullmatch(text):
+        elif (found := _ASSIGNED.fullmatch(text)) and shell.is_word(found[2]):
             self._assign(found[1], found[2], text)
         elif text.endswith("&"):
-            raise ValueError("it leaves something behind")
+            if _STAYS.search(text):
+                raise ValueError("it is several processes")
+            self._skip((shell.Simple(text.removesuffix("&").strip()),), _ALONE)
         elif not self._is_done(unwrapped(either[0])):
             # a command that fails ends it anyway
             self._add(unwrapped(either[0] if len(either) == 2 and self._gives_up(either[1]) else text))

@@ -75,6 +75,16 @@ def split(text: str, operator: str) -> list[str]:
     return [part.strip() for part in (*parts, now)]
 
 
+def is_word(text: str) -> bool:
+    """Is it a single one, with no command behind it?"""
+    at = 0
+    while at < len(text):
+        if text[at].isspace():
+            return False
+        at = _end_of_whole(text, at) or at + 1
+    return True
+
+
 # --- pieces ----------------------------------------------------------------------------------------------------------
 
 
