@@ -73,6 +73,8 @@ def test_what_stands_below_an_instruction_is_none() -> None:
     # the files beside it say where the folder is, not the one that comes from elsewhere
     ("COPY docker/start.sh manage.py setup.py /app/\nCOPY shop /app/shop\nWORKDIR /app\nCMD gunicorn shop",
      "gunicorn shop", "."),
+    ("ARG APP=/srv\nENV HERE=${APP}/code\nWORKDIR $HERE\nCOPY server ${HERE}/\nCMD gunicorn web", "gunicorn web",
+     "server"),
     ("COPY server /srv\nWORKDIR /srv\nCMD gunicorn web", "gunicorn web", "server"),
 ])  # fmt: skip
 def test_paths_of_the_image_are_paths_of_the_project(dockerfile: str, run: str, folder: str) -> None:

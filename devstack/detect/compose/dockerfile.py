@@ -43,7 +43,8 @@ class Stage:
     command, entrypoint: None where the file says none. requirements: files that its pip installs, as the file names
     them, and `.` for the project itself. env: what the application reads, paths relative to `folder`; args: defaults of
     what a build may be given. copies: of the context, source and where it goes. changes: what makes the image another
-    than its base. groups, extras: of the project, that it installs; `*` for all."""
+    than its base. groups, extras: of the project, that it installs; `*` for all. known: values of all variables and
+    arguments, for what comes after them."""
 
     base: str = ""
     python: str = ""
@@ -58,6 +59,7 @@ class Stage:
     changes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
+    known: Mapping[str, str] = field(default_factory=dict)
 
 
 def stage(text: str, target: str = "") -> Stage:
@@ -71,7 +73,8 @@ def stage(text: str, target: str = "") -> Stage:
             name = (found[2] or str(len(stages))).lower()
             base = stages.get(found[1].lower())
             python = _PYTHON.match(_filled(found[1], now.args))
-            now = base or Stage(base=_filled(found[1], now.args), python=python[1] if python else "", args=now.args)
+            first = Stage(base=_filled(found[1], now.args), python=python[1] if python else "")
+            now = base or replace(first, args=now.args, known=now.args)
         elif not name:
             # before the first stage there are arguments alone
             now = _after(now, word, rest) if word == "ARG" else now
@@ -99,6 +102,8 @@ def _until(lines: Iterator[str], end: str) -> Iterator[str]:
 
 def _after(now: Stage, word: str, rest: str) -> Stage:
     change: dict[str, Any] = {}
+    if word in ("WORKDIR", "COPY", "ADD", "EXPOSE", "RUN"):
+        rest = _VARIABLE.sub(lambda found: now.known.get(found[1] or found[2], found[0]), rest)
     match word:
         case "WORKDIR":
             folder = rest.strip("\"'")
@@ -112,10 +117,12 @@ def _after(now: Stage, word: str, rest: str) -> Stage:
             change["port"] = now.port or int(port[0])
         case "ARG" if "=" in rest:
             change["args"] = {**now.args, **dict(_assignments(rest))}
+            change["known"] = {**now.known, **dict(_assignments(rest))}
         case "ENV":
             change["env"] = {**now.env, **_environment(now, rest)}
+            change["known"] = {**now.known, **{name: _expanded(now, text) for name, text in _assignments(rest)}}
         case "RUN":
-            text = _written_out(now, rest)
+            text = _written_out(rest)
             installed = " ".join(_INSTALLED.findall(text))
             named = (*_REQUIREMENTS.findall(installed), *_ITSELF.findall(f" {installed}"))
             change["requirements"] = (*now.requirements, *named)
@@ -130,10 +137,8 @@ def _after(now: Stage, word: str, rest: str) -> Stage:
     return replace(now, **change)
 
 
-def _written_out(now: Stage, rest: str) -> str:
-    """A command with the build's arguments in their places, and an option that a loop gives for each of its words."""
-    known = {**now.env, **now.args}
-    text = _VARIABLE.sub(lambda found: known.get(found[1] or found[2], found[0]), rest)
+def _written_out(text: str) -> str:
+    """A command with an option that a loop gives for each of its words written as often."""
     for name, words in _LOOP.findall(text):
         text = _each(name, re.findall(r"[\w-]+", words), text)
     return text
@@ -179,16 +184,20 @@ def _filled(text: str, args: Mapping[str, str]) -> str:
 
 def _environment(now: Stage, rest: str) -> dict[str, str]:
     """What of it holds outside of the image too."""
-    known = {**now.args, **now.env}
     found: dict[str, str] = {}
     for name, text in _assignments(rest):
-        value = _VARIABLE.sub(lambda one: known.get(one[1] or one[2], "\0"), text)
+        value = _expanded(now, text)
         if now.folder != "/":
             value = re.sub(rf"(?<![\w/]){re.escape(now.folder)}(/|(?=[:,\s]|$))", "./", value)
         is_elsewhere = "\0" in value or re.search(r"(?<![\w.:/])/", value)
         if not (is_elsewhere or _OF_IMAGES.fullmatch(name)):
             found[name] = value
     return found
+
+
+def _expanded(now: Stage, text: str) -> str:
+    """A value with the ones before it filled in; a NUL for each that isn't known."""
+    return _VARIABLE.sub(lambda found: now.known.get(found[1] or found[2], "\0"), text)
 
 
 def _assignments(rest: str) -> Iterator[tuple[str, str]]:

@@ -241,13 +241,15 @@ class Inside:
         return posixpath.normpath(posixpath.join(self._context, inside))
 
     def _copied_to(self, path: str) -> Iterator[tuple[str, str]]:
-        """What may be a folder of the image, by what was copied into it or around it, and from where."""
-        for one, target in self._made.copies:
-            source = posixpath.normpath(one.lstrip("/"))
+        """What may be a folder of the image, by what was copied to it and from where; then by what was copied into
+        it."""
+        copies = [(posixpath.normpath(source.lstrip("/")), target) for source, target in self._made.copies]
+        for source, target in copies:
             is_file = self._read(posixpath.normpath(posixpath.join(self._context, source))) is not None
             if (rest := _below(path, target)) is not None and not is_file:
                 yield posixpath.normpath(posixpath.join(source, rest)), source
-            elif (rest := _below(target, path)) and f"/{source}".endswith(f"/{rest}"):
+        for source, target in copies:
+            if (rest := _below(target, path)) and f"/{source}".endswith(f"/{rest}"):
                 yield source[: -len(rest)].rstrip("/") or ".", source
 
     @property

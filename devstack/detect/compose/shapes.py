@@ -30,6 +30,10 @@ class Published:
     name: str = ""
 
 
+#: below `build`, always a text
+_OF_BUILDS = frozenset({"context", "dockerfile", "target"})
+
+
 @dataclass(frozen=True)
 class Mounted:
     """One entry of `volumes`. form: bind, volume, tmpfs or another. source: "" for an anonymous volume."""
@@ -89,7 +93,7 @@ def composed(name: str, values: Mapping[str, Any]) -> Composed:
         name=name,
         values=values,
         image=_text(values.get("image")),
-        build=values["build"] if isinstance(values.get("build"), dict) else None,
+        build=_build(values.get("build")),
         command=words(values.get("command")),
         entrypoint=words(values.get("entrypoint")),
         environment={
@@ -106,6 +110,12 @@ def composed(name: str, values: Mapping[str, Any]) -> Composed:
         memory=memory(_text(values.get("mem_limit") or limits.get("memory"))),
         stop_grace=seconds(_text(values.get("stop_grace_period"))),
     )
+
+
+def _build(value: Any) -> dict[str, Any] | None:
+    if not isinstance(value, dict):
+        return None
+    return {key: one for key, one in value.items() if key not in _OF_BUILDS or isinstance(one, str)}
 
 
 def words(value: Any) -> tuple[str, ...] | None:
