@@ -176,5 +176,5 @@ def _fixed(wishes: Mapping[str, Wish], others: Mapping[int, Entry]) -> dict[str,
 def _leased_elsewhere(name: str, port: int, other: Entry) -> ConflictError:
     return ConflictError(
         "port-leased", f"{name} wants port {port}, which stack {other.name} has leased",
-        why=f"it lives in {other.root}", fix=f"leave `port` out of [{name}], or remove that stack",
+        why=f"it lives in {other.root}", fix=f"take `port` of {name} out of the profile: it is leased a free one then",
     )
