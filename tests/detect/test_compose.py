@@ -190,6 +190,9 @@ def test_every_syntax_of_ports_and_volumes() -> None:
     (("tini", "--", "python3.11", "-m", "shop"), (), "python3.11 -m shop", True),
     (("sh", "-c", "until nc -z db 5432; do sleep 1; done; python a.py"), (), "python a.py", True),
     (("sh", "-c", "python a.py | tee log"), (), "python a.py | tee log", True),
+    (("sh", "-c", "echo x | ./manage.py shell; python a.py"), ("echo x | ./manage.py shell",), "python a.py", True),
+    (("sh", "-c", "cat x | npm run a; python a.py"), ("cat x | npm run a",), "python a.py", False),
+    (("python", "-m", "debugpy", "--listen", "0:5678", "-m", "uvicorn", "a:b"), (), "python -m uvicorn a:b", True),
     (("/start.sh",), (), "/start.sh", False),
     (("npm", "run", "dev"), (), "npm run dev", False),
 ])  # fmt: skip

@@ -208,6 +208,43 @@ services:
     assert env["MAIL_USER"] == "me"
 
 
+def test_the_port_of_a_debugger_is_not_where_a_server_is_asked() -> None:
+    compose = """
+services:
+  web:
+    build: .
+    command: python -m debugpy --listen 0.0.0.0:5678 -m uvicorn web:app --host 0.0.0.0 --port 5000
+    ports: ["5678:5678"]
+    healthcheck: {test: curl -f http://localhost:5000/health}
+"""
+    web = profile_of(imported(compose, Dockerfile="FROM python:3.12\nCOPY . /app\nWORKDIR /app\n")).processes["web"]
+    assert web.run == "python -m uvicorn web:app --host 127.0.0.1 --port ${port}"
+    assert web.port is None
+    assert getattr(web.ready, "http", "") == "/health"
+
+
+def test_what_several_scripts_leave_out_is_told_once() -> None:
+    compose = """
+services:
+  web: {build: ., command: ./run.sh gunicorn web}
+  worker: {build: ., command: ./run.sh celery -A web worker}
+"""
+    script = "#!/bin/sh\nif [ -f key ]; then\n python load.py\nfi\nexec \"$@\"\n"
+    found = imported(compose, Dockerfile="FROM python:3.12\nCOPY . /app\nWORKDIR /app\n", run__sh=script)
+    assert [one.key for one in found.left_out if "load.py" in one.why] == ["services.web.command"]
+
+
+@pytest.mark.parametrize(("dockerfile", "optional"), [
+    ("FROM nginx:1\nCOPY nginx.conf /etc/nginx/\n", True),
+    ("FROM node:22 AS made\nRUN npm run build\nFROM nginx:1\nCOPY --from=made /dist /usr/share/nginx/html\n", False),
+    ("FROM node:22\nCMD npm start\n", False),
+])
+def test_a_proxy_is_optional_and_what_the_project_builds_is_not(dockerfile: str, optional: bool) -> None:
+    compose = "services: {web: {build: ., command: gunicorn web}, front: {build: front, ports: ['80:80']}}"
+    files = {"Dockerfile": "FROM python:3.12\nCOPY . /app\n", "front_Dockerfile": dockerfile}
+    assert profile_of(imported(compose, **files)).processes["front"].optional is optional
+
+
 def test_flasks_own_server_is_told_its_port_by_an_option() -> None:
     compose = WEB.replace("build: .", "build: ., command: ./manage.py runserver --debugger -h 0.0.0.0")
     web = profile_of(imported(compose, Dockerfile="FROM python:3.12\nCOPY . /app\nWORKDIR /app\n")).processes["web"]

@@ -51,6 +51,11 @@ def ran(text: str, *arguments: str, **environ: str) -> list[str]:
     ("echo \"import x\" | python manage.py shell\npython a.py",
      ["echo \"import x\" | python manage.py shell", "python a.py"]),
     ("python a.py\nexit 0\npython b.py", ["python a.py"]),
+    ("ARGS=(--a \"$KIND x\"\n  --b)\nARGS+=(--c=$WORKERS)\nexec celery \"${ARGS[@]}\" worker \"${NONE[@]}\"",
+     ["celery --a 'worker x' --b --c=2 worker"]),
+    ("ARGS=()\npython a.py ${ARGS[@]+\"${ARGS[@]}\"}", ["python a.py"]),
+    ("A=x\nA+=y\npython $A.py", ["python xy.py"]),
+    ("MODE=fast python a.py", ["MODE=fast python a.py"]),
 ])  # fmt: skip
 def test_what_a_script_runs(text: str, commands: list[str]) -> None:
     assert ran(text, KIND="worker", WORKERS="2", BROKER_URL="redis://r:6379/0") == commands
@@ -88,7 +93,9 @@ def test_what_is_left_out_of_a_script_is_told(text: str, told: str) -> None:
     "celery -A a worker &\npython a.py",
     "if true; then python a.py",
     "python a.py; fi",
-    "ARGS=(--a --b)\npython a.py \"${ARGS[@]}\"",
+    "ARGS=(--a $(date))\npython a.py \"${ARGS[@]}\"",
+    # whether it is longer can't be told
+    "ARGS=(--a)\nif grep x y; then ARGS+=(--b); fi\npython a.py \"${ARGS[@]}\"",
     "python a.py\ncd other\npython b.py",
     "f() { f; }\nf",
     "cat <<EOF\nnever ends",

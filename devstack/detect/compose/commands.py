@@ -30,6 +30,8 @@ _TASK = re.compile(
     r"manage\.py\s+(migrate|collectstatic|loaddata|compilemessages|createcachetable|createsuperuser|setup\w*|init\w*)\b"
     r"|\balembic\b.*\bupgrade\b|\bflask\b.*\bdb upgrade\b|\baerich upgrade\b"
 )
+#: it waits for an editor on a port of its own; `-m` of what it runs stays
+_DEBUGGED = re.compile(r"(?<=\s)-m\s+debugpy(\s+(--listen\s+\S+|--wait-for-client|--log-to\s+\S+))+\s+")
 #: for more than words a shell is needed
 _SHELL = re.compile(r"[|;<>`*?~\n&]|^\(|^\w+=")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
@@ -37,6 +39,8 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _ASSIGNED = re.compile(r"(?:(?:export )?\w+=[^\n]*\n|\w+=(?:[^\s'\"]|'[^']*'|\"[^\"]*\")*[ ])+")
 #: tools of every machine, with nothing but paths of the project
 _OF_FILES = re.compile(r"(mkdir|cp|touch|ln)(\s+-\w+)*(\s+[\w.][\w./-]*)+$")
+#: what only hands a text to the program behind it
+_TOLD = re.compile(r"(echo|printf)\s[^|;&\n]*\|[^|;&\n]+$|cat\s*<<-?\s*[\"']?\w+[\"']?\s*\|[^|;&\n]+\n")
 #: scripts that execute scripts
 _DEPTH = 5
 _ADDRESS = re.compile(r"(?<![\w.])(?:0\.0\.0\.0|\[::\]|127\.0\.0\.1|localhost|\*)?:(?P<port>\d{2,5})(?![\d/.:])")
@@ -75,7 +79,7 @@ def parse(words: tuple[str, ...], environ: Mapping[str, str] | None = None, find
 
 
 def _parsed(words: tuple[str, ...], environ: Mapping[str, str], find: Find, depth: int) -> Parsed:
-    command = unwrapped(shlex.join(words))
+    command = _DEBUGGED.sub("", unwrapped(shlex.join(words)))
     words = tuple(shlex.split(command)) if command else ()
     text, arguments, is_script = _script(words, find)
     simple = Parsed((), command, port=_listens(command))
@@ -138,8 +142,11 @@ def _script(words: tuple[str, ...], find: Find) -> tuple[str | None, tuple[str, 
 
 def is_python(command: str) -> bool:
     """Is it one that a Python environment of this project brings?"""
+    given = _divided(command)[1]
+    if _TOLD.match(given) and (program := given.partition("\n")[0].rpartition("|")[2].strip()):
+        given = program
     try:
-        first = shlex.split(_divided(command)[1].partition("\n")[0])[:1]
+        first = shlex.split(given.partition("\n")[0])[:1]
     except ValueError:
         return False
     name = posixpath.basename(first[0]) if first else ""

@@ -297,8 +297,9 @@ def _tasks(converted: Sequence[processes.Converted], parts: Sequence[Part]) -> I
     own = {part.name for part in parts}
     for one in converted:
         if one.section == "tasks" and one.name not in own:
-            run = str(one.table["run"])
-            yield Became(one.name, f"[tasks.{one.name}] {run.splitlines()[-1]}")
+            lines = str(one.table["run"]).splitlines()
+            run = next((line for line in lines if not re.match(r"(export )?\w+=\S*$", line)), lines[-1])
+            yield Became(one.name, f"[tasks.{one.name}] {run}")
 
 
 def _same(value: str) -> str:

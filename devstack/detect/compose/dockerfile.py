@@ -165,13 +165,16 @@ def _named(pattern: re.Pattern[str], text: str) -> Iterator[str]:
 def _copies(now: Stage, rest: str) -> Iterator[tuple[str, str]]:
     """Each source and what it is called in the image; a folder's is that of what is in it."""
     flags = re.match(r"(?:--\S+\s+)*", rest)
-    words = _words(rest[flags.end() if flags else 0:])
-    if re.search(r"--from=", flags[0] if flags else "") or len(words) < 2 or words[:1] == ("/bin/sh",):
+    given = rest[flags.end() if flags else 0:]
+    words = _words(given) if given.startswith("[") else given.split()
+    if re.search(r"--from=", flags[0] if flags else "") or len(words) < 2:
         return
     *sources, target = words
+    # which files a pattern stands for isn't known here
+    sources = [source for source in sources if not re.search(r"[*?$<]", source)]
     inside = posixpath.join(now.folder, target)
     for source in sources:
-        is_into = target.endswith("/") or target in (".", "./") or len(sources) > 1
+        is_into = target.endswith("/") or target in (".", "./") or len(words) > 2
         name = posixpath.basename(source.rstrip("/"))
         if is_into and source.rstrip("/") not in (".", ""):
             yield source, posixpath.normpath(posixpath.join(inside, name))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from devstack.detect.compose.dockerfile import Stage
 from devstack.detect.compose.interpolation import plain
 from devstack.detect.compose.report import Report
 from devstack.detect.compose.shapes import Composed
@@ -80,9 +81,10 @@ def kind_of(image: str) -> str:
     return _KINDS.get(repository(image), ("", ""))[0]
 
 
-def is_of_others(base: str) -> bool:
-    """Is an image with this base a server's or a proxy's with settings, and none of the project's own code?"""
-    return bool(kind_of(base)) or repository(base).rpartition("/")[2] in _PROXIES
+def is_of_others(made: Stage) -> bool:
+    """Is an image a server's or a proxy's with settings? What another stage has built makes it the project's own."""
+    is_server = bool(kind_of(made.base)) or repository(made.base).rpartition("/")[2] in _PROXIES
+    return is_server and not any("--from=" in change for change in made.changes)
 
 
 def is_server(kind: str, words: Sequence[str]) -> bool:

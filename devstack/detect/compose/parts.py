@@ -174,7 +174,10 @@ class Sorter:
 
     def _port(self, service: Composed, made: Stage, parsed: commands.Parsed) -> int:
         ports = sorted((port for port in service.ports if port.protocol == "tcp"), key=_rank)
-        named = next((port.inside for port in ports), 0) or parsed.port or health.port_of(service) or made.port
+        published = [port.inside for port in ports]
+        # what its command says counts before a port that only its debugger has
+        first = parsed.port if parsed.port and parsed.is_python else next(iter(published), 0)
+        named = first or parsed.port or health.port_of(service) or made.port
         return named or self._asked(service.name)
 
     def _asked(self, name: str) -> int:

@@ -25,4 +25,5 @@ def example_of(path: str, read: Read) -> str:
     """The file that a missing env file is usually copied from, "" where there is none."""
     folder, name = posixpath.split(path)
     named = [pattern.format(name) for pattern in _EXAMPLES] + [f"example{name}", f"sample{name}"]
+    named += ["example.env", "sample.env", "env.example", "env.sample", *(one.format(".env") for one in _EXAMPLES)]
     return next((one for one in (posixpath.join(folder, name) for name in named) if read(one) is not None), "")

@@ -64,6 +64,7 @@ class Processes:
         self._taken = {part.name for part in parts}
         #: command and folder of each task
         self._tasks: dict[str, tuple[str, str]] = {}
+        self._told: set[tuple[str, str]] = set()
         #: the service that says it: in containers, only who depends on that waits for it
         self._sources: dict[str, str] = {}
 
@@ -88,7 +89,7 @@ class Processes:
         needs = {one.name: one.table.get("needs", ()) for one in found}
         here = [one.name for one in found if one.is_native and one.section == "processes"]
         needed = essential(needs, here or needs)
-        theirs = {part.name for part in self._parts if part.build is None or is_of_others(part.stage.base)}
+        theirs = {part.name for part in self._parts if part.build is None or is_of_others(part.stage)}
         return [_optional(one) if one.name in theirs - needed else one for one in found]
 
     # --- on this machine ---------------------------------------------------------------------------------------------
@@ -118,6 +119,10 @@ class Processes:
         if part.form not in ("task", "process"):
             return
         for text, why in part.parsed.skipped:
+            # scripts that begin in the same way are one and the same matter
+            if (text, why) in self._told:
+                continue
+            self._told.add((text, why))
             self._report.drop((part.service.name, "command"), f"`{shorten(text)}` isn't done: {why}",
                               "a task, where the project needs it")  # fmt: skip
 

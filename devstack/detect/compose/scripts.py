@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from devstack.detect.compose import shell
 from devstack.detect.compose.interpolation import plain
+from devstack.detect.compose.shell_values import Values, words
 
 #: text of a shell script by its path in the container, None for what is none of the project's
 Find = Callable[[str], str | None]
@@ -23,14 +24,16 @@ _WRAPPERS = re.compile(
     r"( --?(timeout|strict|quiet|[tsq])([= ]\d+)?)* --"
     r"|dockerize( -wait \S+| -timeout \S+)* )\s*"
 )
-_ASSIGNED = re.compile(r"(?:(?:export|readonly|local|declare|typeset)(?:\s+-\w+)*\s+)?([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_ASSIGNED = re.compile(
+    r"(?:(?:export|readonly|local|declare|typeset)(?:\s+-\w+)*\s+)?([A-Za-z_]\w*)(\+?)=(.*)", re.DOTALL
+)
 #: commands that prepare nothing which outlives them, or that wait for what devstack has up by then
 _IDLE = re.compile(
     r"(?:>&2\s+)?(?:set|sleep|echo|printf|wait|trap|umask|ulimit|chmod|chown|id|date|pwd|ls|env|printenv|true|:|whoami|"
-    r"export|readonly|local|declare|shopt|hostname|cat|nc|ncat|netcat|pg_isready|which|command|type|stty|clear|break|"
+    r"export|unset|readonly|local|declare|shopt|hostname|cat|nc|ncat|netcat|pg_isready|which|command|type|stty|clear|break|"
     r"continue|return)(?:\s|$)|rm\s.*(?:\.pid|celerybeat-schedule\S*)['\"]?$|\(\(|(?:\./|/)?(?:\S*/)?wait[-_]for\S*"
     r"|(?:\S*python3?\s+)?(?:\./)?manage\.py\s+(?:wait_\w+|check)\b|(?:source|\.)\s+\S*activate$"
-    r"|dockerize(?:\s+-(?:wait|timeout)\s+\S+)+$|mkdir\s+(?:-p\s+)?/\S+$"
+    r"|celery\s+(?:\S+\s+)*(?:status|inspect)\b|dockerize(?:\s+-(?:wait|timeout)\s+\S+)+$|mkdir\s+(?:-p\s+)?/\S+$"
 )
 #: what the environment of the project has anyway
 _INSTALLS = re.compile(
@@ -39,10 +42,6 @@ _INSTALLS = re.compile(
 )
 _EMPTIES = re.compile(r"manage\.py\s+(?:flush|reset_db|sqlflush)\b|\b(?:drop_all|downgrade\s+base|dropdb)\b")
 _TEST = re.compile(r"(?:!\s*)?(?:\[\[?\s|test\s)")
-_VARIABLE = re.compile(r"'[^']*'|\\.|\$\{(\w+)(?:(:?)([-=])([^{}]*))?\}|\$(\w+)")
-_QUOTED_VARIABLE = re.compile(r"\"(\$\{\w+(?::?[-=][^{}\"]*)?\}|\$\w+)\"")
-#: a value that stands in a command as it is, and names nobody
-_SIMPLE = re.compile(r"[\w.,/+-]+")
 #: in the background, they are processes of their own that the container must not lose
 _STAYS = re.compile(r"\b(celery|rq|dramatiq|huey\w*|gunicorn|uvicorn|daphne|runserver|uwsgi|\w*worker|beat|nginx)\b")
 _ALONE = "it goes on in the background"
@@ -76,7 +75,7 @@ def follow(text: str, arguments: Sequence[str], environ: Mapping[str, str], find
     except (ValueError, RecursionError):
         return None
     return Followed(
-        tuple(reading.commands), reading.exported, tuple(reading.skipped), reading.folder, reading.rest
+        tuple(reading.commands), reading.values.exported, tuple(reading.skipped), reading.folder, reading.rest
     )
 
 
@@ -86,18 +85,13 @@ class _Reading:
     find: Find
     arguments: list[str]
     commands: list[str] = field(default_factory=list)
-    exported: dict[str, str] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     folder: str = ""
     rest: tuple[str, ...] | None = None
     is_over: bool = False
 
     def __post_init__(self) -> None:
-        self._known = dict(self.environ)
-        #: assignments whose values only a shell knows, by name
-        self._computed: dict[str, str] = {}
-        #: names of what was assigned where it isn't known whether it is
-        self._unsure: set[str] = set()
+        self.values = Values(self.environ, self.arguments)
         self._functions: dict[str, shell.Body] = {}
         self._depth = 0
 
@@ -133,7 +127,7 @@ class _Reading:
         self.run(node.otherwise)
 
     def _case(self, node: shell.Case) -> None:
-        word = self._value(node.word)
+        word = self.values.value(node.word)
         for patterns, body in node.arms:
             if word is None:
                 self._skip(body)
@@ -143,7 +137,8 @@ class _Reading:
 
     def _skip(self, body: shell.Body, why: str = _UNDECIDED) -> None:
         """What is left out of a condition or a loop, unless nothing is lost with it."""
-        aside = _Reading({**self.environ, **self._known}, self.find, self.arguments)
+        aside = _Reading({**self.environ, **self.values.known}, self.find, self.values.arguments)
+        aside.values = self.values.beside()
         aside._functions = self._functions
         aside._depth = self._depth + 1
         if aside._depth > 20:
@@ -152,9 +147,8 @@ class _Reading:
         told = [*aside.commands, *(shlex.join(aside.rest) for _ in (1,) if aside.rest)]
         self.skipped += aside.skipped
         self.skipped += [(text, why) for text in told]
-        self.skipped += [(f"export {name}={value}", why) for name, value in aside.exported.items()]
-        changed = [name for name, value in aside._known.items() if self._known.get(name) != value]
-        self._unsure.update(changed, aside._computed)
+        self.skipped += [(f"export {name}={value}", why) for name, value in aside.values.exported.items()]
+        self.values.doubt(aside.values)
 
     def _decide(self, condition: str) -> bool | None:
         either = shell.split(condition, "||")
@@ -183,10 +177,10 @@ class _Reading:
             decided = self._test(f"[ {' '.join(words[1:])} ]")
             return None if decided is None else not decided
         if len(words) == 2 and words[0] in ("-n", "-z"):
-            value = self._value(words[1])
+            value = self.values.value(words[1])
             return None if value is None else bool(plain(value)) == (words[0] == "-n")
         if len(words) == 3 and words[1] in ("=", "==", "!="):
-            one, other = self._value(words[0]), self._value(words[2])
+            one, other = self.values.value(words[0]), self.values.value(words[2])
             if one is None or other is None or re.search(r"[*?\[]", other):
                 return None
             return (plain(one) == plain(other)) == (words[1] != "!=")
@@ -208,8 +202,8 @@ class _Reading:
         either = shell.split(text, "||")
         if len(either) > 1 and _TEST.match(text):
             self._if(shell.If(((either[0], ()),), (shell.Simple(" || ".join(either[1:])),)))
-        elif (found := _ASSIGNED.fullmatch(text)) and shell.is_word(found[2]):
-            self._assign(found[1], found[2], text)
+        elif (found := _ASSIGNED.fullmatch(text)) and shell.is_word(found[3]):
+            self.values.assign(found[1], found[3], text, is_more=bool(found[2]))
         elif text.endswith("&"):
             if _STAYS.search(text):
                 raise ValueError("it is several processes")
@@ -230,14 +224,14 @@ class _Reading:
         word, _, rest = text.partition(" ")
         if word in self._functions:
             self._call(self._functions[word], rest)
-        elif word in (".", "source") and (found := self.find(self._value(rest) or "")) is not None:
+        elif word in (".", "source") and (found := self.find(self.values.value(rest) or "")) is not None:
             self.run(shell.parse(found))
         elif word == "exit":
             self.is_over = True
         elif word == "shift":
-            del self.arguments[:1]
+            del self.values.arguments[:1]
         elif word == "cd":
-            self._change(self._value(rest) or "")
+            self._change(self.values.value(rest) or "")
         elif _EMPTIES.search(text):
             self.skipped.append((text, "it empties the database whenever it runs"))
         elif _INSTALLS.match(text):
@@ -247,12 +241,12 @@ class _Reading:
         return True
 
     def _call(self, body: shell.Body, rest: str) -> None:
-        before, self._depth = self.arguments, self._depth + 1
+        before, self._depth = self.values.arguments, self._depth + 1
         if self._depth > 20:
             raise ValueError("functions that call each other")
-        self.arguments = [self._value(word) or "" for word in _words(rest)]
+        self.values.arguments = [self.values.value(word) or "" for word in words(rest)]
         self.run(body)
-        self.arguments, self._depth = before, self._depth - 1
+        self.values.arguments, self._depth = before, self._depth - 1
 
     def _change(self, folder: str) -> None:
         if self.commands and folder not in (".", self.folder):
@@ -260,121 +254,23 @@ class _Reading:
         self.folder = folder if folder != "." else self.folder
 
     def _install(self, text: str) -> None:
-        words = [word for word in _words(text) if not word.startswith("-")]
-        if "uninstall" not in words and not re.search(r"\s(-r|--requirement|-e|--editable)\b|setup\.py|\bsync\b", text):
-            names = words[words.index("install") + 1:] if "install" in words else []
+        given = [word for word in words(text) if not word.startswith("-")]
+        if "uninstall" not in given and not re.search(r"\s(-r|--requirement|-e|--editable)\b|setup\.py|\bsync\b", text):
+            names = given[given.index("install") + 1:] if "install" in given else []
             if [name for name in names if not name.startswith(".")]:
                 self.skipped.append((text, "the environment has what the project's own files name"))
 
     def _add(self, ran: str) -> None:
         if re.search(r"\"?\$\{?[@*]\}?\"?", ran):
-            inner = re.sub(r"\"?\$\{?[@*]\}?\"?", lambda _: shlex.join(self.arguments), ran).strip()
-            words = tuple(_words(inner))
-            if len(words) >= len(self.arguments) and _is_end(ran):
-                self.rest = words
+            inner = re.sub(r"\"?\$\{?[@*]\}?\"?", lambda _: shlex.join(self.values.arguments), ran).strip()
+            rest = tuple(words(inner))
+            if len(rest) >= len(self.values.arguments) and _is_end(ran):
+                self.rest = rest
                 self.is_over = True
                 return
             ran = inner
-        command = self._filled(ran)
-        self.commands.append("\n".join((*self._setup(command), command)))
-
-    def _setup(self, command: str) -> list[str]:
-        """The assignments that a command needs before it, in their order."""
-        wanted: set[str] = set()
-        texts = [command]
-        while texts:
-            text = texts.pop()
-            for name in re.findall(r"\$\{?(\w+)", text):
-                if name in self._computed and name not in wanted:
-                    wanted.add(name)
-                    texts.append(self._computed[name])
-        return [line for name, line in self._computed.items() if name in wanted]
-
-    # --- values ------------------------------------------------------------------------------------------------------
-
-    def _assign(self, name: str, text: str, whole: str) -> None:
-        if text.startswith("("):
-            raise ValueError("lists aren't followed")
-        value = self._value(text)
-        self._computed.pop(name, None)
-        self._unsure.discard(name)
-        if value is None:
-            self._computed[name] = whole
-            self._known.pop(name, None)
-            return
-        self._known[name] = value
-        if (whole.startswith("export") or name in self.environ) and self.environ.get(name) != value:
-            self.exported[name] = value
-
-    def _lookup(self, name: str) -> str | None:
-        """None for what only a shell knows, "" for what nobody sets."""
-        if name.isdigit():
-            number = int(name)
-            return self.arguments[number - 1] if 0 < number <= len(self.arguments) else ""
-        return None if name in self._computed or name in self._unsure else self._known.get(name, "")
-
-    def _value(self, word: str) -> str | None:
-        """The value of a shell's word, None for one that only a shell knows."""
-        made, at = "", 0
-        for found in re.finditer(r"'([^']*)'|\"((?:\\.|[^\"\\])*)\"|[^'\"]+", word):
-            if found.start() != at:
-                return None
-            at = found.end()
-            inner = found[1] if found[1] is not None else self._expanded(found[2] if found[2] is not None else found[0])
-            if inner is None:
-                return None
-            made += inner
-        return made if at == len(word) else None
-
-    def _expanded(self, text: str) -> str | None:
-        if "`" in text or "$(" in text:
-            return None
-        unknown = False
-
-        def replacement(found: re.Match[str]) -> str:
-            nonlocal unknown
-            value = self._of(found)
-            unknown = unknown or value is None
-            return value or ""
-
-        made = _VARIABLE.sub(replacement, text)
-        return None if unknown or re.search(r"\$[{#?$!-]", made) else made
-
-    def _of(self, found: re.Match[str]) -> str | None:
-        name = found[1] or found[5]
-        if not name:
-            return found[0][1:] if found[0].startswith("\\") else found[0]
-        value = self._lookup(name)
-        if value == "" and found[3] and (found[2] or name not in self._known):
-            return self._value(found[4])
-        return value
-
-    def _filled(self, command: str) -> str:
-        """With the variables whose values say nothing but a number, a name or a path."""
-        def replacement(found: re.Match[str]) -> str:
-            name = found[1] or found[5]
-            if not name:
-                return found[0]
-            value = self._of(found)
-            if name.isdigit():
-                return value or ""
-            return value if value is not None and _SIMPLE.fullmatch(value) else found[0]
-
-        def unquoted(found: re.Match[str]) -> str:
-            value = _VARIABLE.sub(replacement, found[1])
-            return value if _SIMPLE.fullmatch(value) else found[0]
-
-        made = _VARIABLE.sub(replacement, _QUOTED_VARIABLE.sub(unquoted, command))
-        if made != command and '"' in made and not re.search(r"[$`|;<>&*?~\n\\]", made):
-            made = shlex.join(_words(made))
-        return made.strip()
-
-
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return text.split()
+        command = self.values.filled(ran)
+        self.commands.append("\n".join((*self.values.setup(command), command)))
 
 
 def _is_idle(text: str) -> bool:

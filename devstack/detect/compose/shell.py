@@ -85,6 +85,23 @@ def is_word(text: str) -> bool:
     return True
 
 
+def words(text: str) -> list[str]:
+    """The words of a list, each as it is written."""
+    found: list[str] = []
+    at, is_open = 0, False
+    while at < len(text):
+        end = _end_of_whole(text, at) or at + 1
+        if text[at].isspace():
+            is_open = False
+        elif is_open:
+            found[-1] += text[at:end]
+        else:
+            found.append(text[at:end])
+            is_open = True
+        at = end
+    return found
+
+
 # --- pieces ----------------------------------------------------------------------------------------------------------
 
 
