@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from devstack.detect.compose.convert import NAMES, OVERRIDES, Became, convert
@@ -13,9 +14,10 @@ from devstack.detect.framework import Detected
 from devstack.errors import ProfileError, UsageError
 from devstack.profile import toml
 from devstack.profile.model import Ask, Profile, name_from
+from devstack.registry import Registry
 from devstack.stack.paths import PROFILE, Project, places
 from devstack.stack.sources import profile_of, shipped_profile
-from devstack.stack.store import make_private
+from devstack.stack.store import RecordStore, held, make_private
 from devstack.stack.suggestion import code, detected
 from devstack.stack.undoing import retire_profile
 from devstack.system import System, storage_errors
@@ -76,13 +78,17 @@ def compose_file(root: Path) -> str:
 
 
 def write(system: System, draft: Draft) -> Path | None:
-    """Write the profile. What was there before goes to the trash: answers where to."""
-    trashed = None
-    if draft.path.exists():
-        project = Project(draft.root)
-        make_private(system, project, places(system))
-        trashed = retire_profile(system, project)
-    system.write(draft.path, draft.text, 0o644)
+    """Write the profile. What was there before goes to the trash: answers where to. Raises BusyError."""
+    trashed, project = None, Project(draft.root)
+    with held(system, project) if project.record.exists() else contextlib.nullcontext():
+        if draft.path.exists():
+            make_private(system, project, places(system))
+            trashed = retire_profile(system, project)
+        system.write(draft.path, draft.text, 0o644)
+        if project.record.exists():
+            # what `--profile` named at an earlier run counts no longer
+            store = RecordStore(system, project, Registry(system, places(system).state))
+            store.update(lambda record: replace(record, profile=""))
     return trashed
 
 

@@ -123,3 +123,13 @@ def test_at_a_terminal_enter_alone_replaces_nothing(machine: Machine, folder: Pa
         screen.type("\r")
         assert screen.sees("Nothing was done.")
     assert (folder / "devstack.toml").read_text() == "mine = true\n"
+
+
+def test_what_is_written_counts_from_then_on(machine: Machine, folder: Path) -> None:
+    """Also where an earlier run was told another profile."""
+    project = machine.project(folder)
+    project.run("bootstrap", ".", "--profile", "minimal", "--no-start", "--trust")
+    assert project.status()["stack"]["profile"] == "minimal"
+    (folder / "manage.py").write_text("import django\n")
+    project.run("init")
+    assert project.status()["stack"]["profile"] == "devstack.toml"
