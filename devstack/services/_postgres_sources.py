@@ -5,6 +5,7 @@ Facts were read off the archives: versions by running `postgres --version`, exte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from devstack.services import Hint, Installed, Packages, Source, System, Wheel
@@ -108,3 +109,15 @@ HINTS = (
         "it looks for Postgres elsewhere than {name} is", _CONNECT,
     ),
 )
+
+#: of Debian's own servers, by the extension that they bring
+_EXTENSIONS = {
+    "postgis": "postgis-3", "vector": "pgvector", "pg_cron": "cron", "hll": "hll", "rum": "rum",
+    "pg_partman": "partman",
+}
+
+
+def extension_package(programs: str, extension: str) -> str:
+    """Debian's package of an extension for the server whose programs are in a folder, "" where there is none."""
+    found = re.fullmatch(r"/usr/lib/postgresql/(\d+)/bin", programs)
+    return f"postgresql-{found[1]}-{_EXTENSIONS[extension]}" if found and extension in _EXTENSIONS else ""

@@ -40,7 +40,7 @@ from devstack.services._postgres_container import VERSION, Wanted, container, im
 from devstack.services._postgres_keeping import PostgresCopies
 from devstack.services._postgres_scram import is_verifier_of, verifier_of
 from devstack.services._postgres_sessions import ADMIN, admin, connect, line
-from devstack.services._postgres_sources import HINTS, SOURCES
+from devstack.services._postgres_sources import HINTS, SOURCES, extension_package
 from devstack.wire import ask
 
 if TYPE_CHECKING:
@@ -338,10 +338,17 @@ def _provision_extensions(session: Session, instance: Instance, database: str) -
                 "extension-missing", f"this PostgreSQL has no extension {name}",
                 why=f"{instance.name} asks for it in database {database}",
                 fix=f"image = \"…\" below [services.{instance.name}]: an image of PostgreSQL that has {name}"
-                if instance.is_contained else "devstack up --runtime docker",
+                if instance.is_contained else _bringing(session, name) or "devstack up --runtime docker",
             )
         session.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {} CASCADE").format(sql.Identifier(name)))
         yield f"extension {name} in {database}"
+
+
+def _bringing(session: Session, extension: str) -> str:
+    """What installs an extension into this server, "" where that isn't known."""
+    row = session.execute("SELECT setting::text FROM pg_config WHERE name = 'BINDIR'").fetchone()
+    package = extension_package(str(row[0]) if row else "", extension)
+    return f"sudo apt-get install -y {package}" if package else ""
 
 
 KIND: Kind = PostgresKind()

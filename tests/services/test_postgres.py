@@ -15,6 +15,7 @@ import pytest
 from devstack.errors import DataError, PrerequisiteError, ProcessError
 from devstack.profile.secret import Secret
 from devstack.services import Instance, Server
+from devstack.services._postgres_sources import extension_package
 from devstack.services.postgres import KIND
 from tests.services.benches import BOTH, ContainerBench
 
@@ -193,6 +194,15 @@ def test_an_extension_that_the_build_lacks_is_named(make_bench: MakeBench) -> No
         KIND.provision(bench.instance, 10)
     assert caught.value.id == "extension-missing"
     assert "no_such_extension" in caught.value.what
+
+
+@pytest.mark.parametrize(("programs", "extension", "package"), [
+    ("/usr/lib/postgresql/15/bin", "postgis", "postgresql-15-postgis-3"),
+    ("/usr/lib/postgresql/15/bin", "of_our_own", ""),
+    ("/home/ann/.cache/devstack/servers/x/bin", "postgis", ""),
+])
+def test_a_server_of_debians_packages_has_packages_of_extensions(programs: str, extension: str, package: str) -> None:
+    assert extension_package(programs, extension) == package
 
 
 @pytest.mark.fault("G16")
