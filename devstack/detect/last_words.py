@@ -12,7 +12,7 @@ _TRACEBACK = "Traceback (most recent call last):"
 _LAST_WORDS = re.compile(
     r"(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Configured):\s+\S"
     r"|(?:[a-z_]\w*\.)+[A-Z]\w+: \S"
-    r"|(?:[\w./-]+: )?(?:[Ff]atal|FATAL|[Ee]rror|ERROR)(?: \w+)?:\s+\S"
+    r"|(?:[\w./-]+: )?(?:[Ff]atal|FATAL|FAILED|[Ee]rror|ERROR)(?: \w+)?:\s+\S"
     r"|(?:\S*/)?python[\d.]*: (?:No module named|can't open file) "
     r"|(?:\S*/)?(?:ba|da)?sh: .+: (?:command )?not found$"
 )

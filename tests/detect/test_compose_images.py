@@ -184,6 +184,29 @@ def test_arguments_before_the_first_stage_are_none() -> None:
     assert stage(text, "front").base == "node:3.12"
 
 
+def test_several_arguments_of_one_line() -> None:
+    made = stage("FROM python:3.12\nARG A B=1 C\nENV D=$A E=${B}x\nWORKDIR /app\nCMD gunicorn web\n")
+    assert (made.args, made.env) == ({"B": "1"}, {"E": "1x"})
+
+
+def test_servers_that_no_kind_stands_for_listen_where_they_usually_do() -> None:
+    compose = """
+services:
+  web: {build: ., command: gunicorn web, environment: {DB_HOST: db, DB_PORT: 3306, MAIL_HOST: mail}}
+  db: {image: "docker.io/library/mysql:9", environment: {MYSQL_DATABASE: shop}}
+  mail: {image: axllent/mailpit}
+  owner: {image: busybox, command: /bin/chown -R 1000 /media, volumes: ["media:/media"]}
+volumes: {media: }
+"""
+    found = imported(compose, Dockerfile="FROM python:3.12\nCOPY . /app\n")
+    made = profile_of(found)
+    assert made.env["DB_PORT"] == "${services.db.port}"
+    assert sorted(made.services) == ["db", "mail"]
+    assert [one.why for one in found.left_out if "chown" in one.why] == [
+        "`/bin/chown -R 1000 /media` isn't done: it is about volumes"
+    ]
+
+
 def test_volumes_of_several_processes_are_told_once() -> None:
     compose = """
 services:

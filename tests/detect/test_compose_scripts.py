@@ -55,6 +55,8 @@ def ran(text: str, *arguments: str, **environ: str) -> list[str]:
      ["celery --a 'worker x' --b --c=2 worker"]),
     ("ARGS=()\npython a.py ${ARGS[@]+\"${ARGS[@]}\"}", ["python a.py"]),
     ("A=x\nA+=y\npython $A.py", ["python xy.py"]),
+    ("run=$(which celery)\n[[ \"$NONE\" ]] && run=\"coverage run\"\nexec $run -n ${2:-${NAME:=\"${KIND}\"@%n}} worker",
+     ["celery -n worker@%n worker"]),
     ("MODE=fast python a.py", ["MODE=fast python a.py"]),
 ])  # fmt: skip
 def test_what_a_script_runs(text: str, commands: list[str]) -> None:

@@ -172,6 +172,8 @@ class _Conversion:
     def _is_kept(self, part: Part) -> bool:
         if part.form != "kind" and not fitting.has_image(part, self.report):
             return False
+        if part.form == "container" and fitting.is_of_volumes(part, self.report):
+            return False
         if part.is_off and not part.is_app:
             names = ", ".join(part.service.profiles)
             again = f"COMPOSE_PROFILES={part.service.profiles[0]} {self._again()}"

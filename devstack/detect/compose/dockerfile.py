@@ -115,9 +115,9 @@ def _after(now: Stage, word: str, rest: str) -> Stage:
             change |= {"entrypoint": _words(rest), "command": None}
         case "EXPOSE" if port := re.match(r"\d+", rest):
             change["port"] = now.port or int(port[0])
-        case "ARG" if "=" in rest:
-            change["args"] = {**now.args, **dict(_assignments(rest))}
-            change["known"] = {**now.known, **dict(_assignments(rest))}
+        case "ARG":
+            said = dict(_defaults(rest))
+            change |= {"args": {**now.args, **said}, "known": {**now.known, **said}}
         case "ENV":
             change["env"] = {**now.env, **_environment(now, rest)}
             change["known"] = {**now.known, **{name: _expanded(now, text) for name, text in _assignments(rest)}}
@@ -196,6 +196,11 @@ def _environment(now: Stage, rest: str) -> dict[str, str]:
         if not (is_elsewhere or _OF_IMAGES.fullmatch(name)):
             found[name] = value
     return found
+
+
+def _defaults(rest: str) -> Iterator[tuple[str, str]]:
+    """`A=1 B C=2`: those that say one."""
+    return _assignments(" ".join(word for word in re.findall(r"(?:[^\s\"']|\"[^\"]*\"|'[^']*')+", rest) if "=" in word))
 
 
 def _expanded(now: Stage, text: str) -> str:

@@ -37,6 +37,17 @@ def has_image(part: Part, report: Report) -> bool:
     return True
 
 
+def is_of_volumes(part: Part, report: Report) -> bool:
+    """Does it only prepare the volumes of others, and end? Tells so."""
+    words = (*(part.service.entrypoint or ()), *(part.service.command or ()))
+    text = words[-1] if words[:1] in (("sh",), ("bash",), ("/bin/sh",), ("/bin/bash",)) else " ".join(words)
+    if not re.match(r"(\S*/)?(chown|chmod|mkdir|touch|true|rm|cp)(\s|$)", text.strip()):
+        return False
+    report.drop((part.service.name, "command"), f"`{text.strip()}` isn't done: it is about volumes",
+                "nothing: they are made for who runs the containers")  # fmt: skip
+    return True
+
+
 def tell_changes(part: Part, report: Report) -> None:
     """What a service's own Dockerfile makes of an image that is known."""
     changes = [one if len(one) <= 80 else f"{one[:77]}..." for one in part.stage.changes if not one.startswith("ENV ")]

@@ -47,6 +47,13 @@ _OWN_OPTIONS = re.compile(
 )
 _PROXIES = frozenset({"nginx", "nginx-unprivileged", "openresty", "caddy", "traefik", "haproxy", "httpd", "envoy"})
 _PORTS = {"postgres": 5432, "redis": 6379, "rabbitmq": 5672}
+#: where servers listen that no kind stands for, by the last word of their image's name
+_USUAL = {
+    "mysql": 3306, "mariadb": 3306, "percona": 3306, "mongo": 27017, "memcached": 11211, "elasticsearch": 9200,
+    "opensearch": 9200, "minio": 9000, "nats": 4222, "kafka": 9092, "clickhouse-server": 8123, "mailpit": 1025,
+    "mailhog": 1025, "maildev": 1025, "smtp": 25, "clamav": 3310, "localstack": 4566, "keycloak": 8080, "solr": 8983,
+    "neo4j": 7687, "influxdb": 8086, "etcd": 2379, "typesense": 8108, "meilisearch": 7700, "qdrant": 6333,
+}
 _VERSION = re.compile(r"v?(\d+(?:\.\d+)*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,62}")
 #: settings that stand for what devstack decides itself, or that a container of its own already has
@@ -79,6 +86,11 @@ class Known:
 def kind_of(image: str) -> str:
     """The kind that an image is of, "" for none."""
     return _KINDS.get(repository(image), ("", ""))[0]
+
+
+def usual_port(image: str) -> int:
+    """Where the server of an image listens, as far as its name tells; else 0."""
+    return _USUAL.get(repository(image).rpartition("/")[2], 0)
 
 
 def is_of_others(made: Stage) -> bool:

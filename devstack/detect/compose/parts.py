@@ -14,7 +14,7 @@ from devstack.detect.compose import commands, health
 from devstack.detect.compose.dockerfile import Stage, stage
 from devstack.detect.compose.env_files import read_env
 from devstack.detect.compose.interpolation import plain
-from devstack.detect.compose.known import is_server, kind_of
+from devstack.detect.compose.known import is_server, kind_of, usual_port
 from devstack.detect.compose.merging import Read
 from devstack.detect.compose.shapes import Composed, Mounted, Published
 from devstack.profile.model import name_from
@@ -178,7 +178,7 @@ class Sorter:
         # what its command says counts before a port that only its debugger has
         first = parsed.port if parsed.port and parsed.is_python else next(iter(published), 0)
         named = first or parsed.port or health.port_of(service) or made.port
-        return named or self._asked(service.name)
+        return named or self._asked(service.name) or usual_port("" if service.build else service.image)
 
     def _asked(self, name: str) -> int:
         """The port that others ask it at."""

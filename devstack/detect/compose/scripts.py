@@ -176,6 +176,8 @@ class _Reading:
         if words[:1] == ["!"]:
             decided = self._test(f"[ {' '.join(words[1:])} ]")
             return None if decided is None else not decided
+        if len(words) == 1:
+            words = ["-n", *words]
         if len(words) == 2 and words[0] in ("-n", "-z"):
             value = self.values.value(words[1])
             return None if value is None else bool(plain(value)) == (words[0] == "-n")

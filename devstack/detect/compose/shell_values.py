@@ -8,7 +8,10 @@ from collections.abc import Mapping
 
 from devstack.detect.compose import shell
 
-_VARIABLE = re.compile(r"'[^']*'|\\.|\$\{(\w+)(?:(:?)([-=])([^{}]*))?\}|\$(\w+)")
+#: a default may hold variables with defaults
+_DEFAULT = r"(?:[^{}]|\$\{(?:[^{}]|\$\{[^{}]*\})*\})*"
+_VARIABLE = re.compile(rf"'[^']*'|\\.|\$\{{(\w+)(?:(:?)([-=])({_DEFAULT}))?\}}|\$(\w+)")
+_LOOKED_UP = re.compile(r"(?:\$\(|`)(?:which|command -v|type -[pP])\s+([\w.-]+)(?:\)|`)")
 _QUOTED_VARIABLE = re.compile(r"\"(\$\{\w+(?::?[-=][^{}\"]*)?\}|\$\w+)\"")
 #: a value that stands in a command as it is, and names nobody
 _SIMPLE = re.compile(r"[\w.,/+-]+")
@@ -98,6 +101,8 @@ class Values:
         return made if at == len(word) else None
 
     def _expanded(self, text: str) -> str | None:
+        # here it is found as well
+        text = _LOOKED_UP.sub(r"\1", text)
         if "`" in text or "$(" in text:
             return None
         unknown = False
