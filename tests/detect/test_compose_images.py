@@ -184,6 +184,22 @@ def test_arguments_before_the_first_stage_are_none() -> None:
     assert stage(text, "front").base == "node:3.12"
 
 
+def test_a_check_is_seen_from_where_the_process_is() -> None:
+    compose = WEB.replace("build: .", "build: ., healthcheck: {test: [CMD, python, /app/bin/alive.py]}")
+    web = profile_of(imported(compose, Dockerfile="FROM python:3.12\nCOPY . /app\nWORKDIR /app\nCMD gunicorn web\n"))
+    assert getattr(web.processes["web"].ready, "command", "") == "python ./bin/alive.py"
+
+
+@pytest.mark.parametrize(("command", "sign"), [
+    ("uwsgi --http :8000 --module web", "INT"), ("uwsgi --http :8000 --die-on-term --module web", "TERM"),
+    ("gunicorn web", "TERM"),
+])
+def test_uwsgi_is_ended_by_a_signal_that_ends_it(command: str, sign: str) -> None:
+    compose = WEB.replace("build: .", f"build: ., command: '{command}'")
+    web = profile_of(imported(compose, Dockerfile="FROM python:3.12\nCOPY . /app\nWORKDIR /app\n")).processes["web"]
+    assert web.stop.signal == sign
+
+
 def test_several_arguments_of_one_line() -> None:
     made = stage("FROM python:3.12\nARG A B=1 C\nENV D=$A E=${B}x\nWORKDIR /app\nCMD gunicorn web\n")
     assert (made.args, made.env) == ({"B": "1"}, {"E": "1x"})

@@ -30,6 +30,9 @@ def lifetime(part: Part) -> dict[str, Any]:
     sign = str(service.values.get("stop_signal") or "").upper().removeprefix("SIG")
     if sign in get_args(SignalName):
         stop["signal"] = sign
+    elif part.form == "process" and part.parsed.main.startswith("uwsgi") and "die-on-term" not in part.parsed.main:
+        # SIGTERM only makes it load everything again
+        stop["signal"] = "INT"
     if service.stop_grace:
         stop["grace"] = service.stop_grace
     elif part.role == "worker":

@@ -92,6 +92,10 @@ class Sorter:
             is_task = service.name in self._awaited or (commands.is_task(parsed.main) and not service.ports)
             form = "task" if is_task else "process"
             part = replace(part, env={**made.env, **env, **parsed.env}, filled=filled | frozenset(parsed.env))
+            inside = Inside(service, made, build, self._read)
+            if check := service.health:
+                words = tuple(inside.relative(one, parsed.folder) for one in check.words)
+                part = replace(part, service=replace(service, health=replace(check, words=words)))
         elif not build and not self._is_app(service):
             form = "container"
         return replace(
@@ -217,19 +221,22 @@ class Inside:
     def seen(self, parsed: commands.Parsed) -> commands.Parsed:
         """A command with the paths that the project's files have inside as seen from the folder that it is executed
         in."""
-        home = posixpath.normpath(posixpath.join(self._home, parsed.folder))
+        main, *before = (self.relative(one, parsed.folder) for one in (parsed.main, *parsed.before))
+        parsed = replace(parsed, main=main, before=tuple(before))
+        theirs = tuple(one for one in parsed.before if _OF_CONTAINER.match(one))
+        skipped = (*parsed.skipped, *((one, "it is about a folder of the container") for one in theirs))
+        return replace(parsed, before=tuple(one for one in parsed.before if one not in theirs), skipped=skipped)
 
-        def relative(found: re.Match[str]) -> str:
+    def relative(self, text: str, below: str) -> str:
+        """below: the folder that it is seen from, below the container's own one."""
+        home = posixpath.normpath(posixpath.join(self._home, below))
+
+        def seen(found: re.Match[str]) -> str:
             rest = _below(found[0], home)
             is_known = rest is not None and any(map(is_inside, self._places(found[0])))
             return f"./{rest}".removesuffix("/") if is_known else found[0]
 
-        if home != "/":
-            main, *before = (_PATH.sub(relative, one) for one in (parsed.main, *parsed.before))
-            parsed = replace(parsed, main=main, before=tuple(before))
-        theirs = tuple(one for one in parsed.before if _OF_CONTAINER.match(one))
-        skipped = (*parsed.skipped, *((one, "it is about a folder of the container") for one in theirs))
-        return replace(parsed, before=tuple(one for one in parsed.before if one not in theirs), skipped=skipped)
+        return text if home == "/" else _PATH.sub(seen, text)
 
     def folder(self, below: str) -> str:
         """The project's folder that a container's is, as far as mounts and copies tell. below: its own one."""
