@@ -121,6 +121,8 @@ def _files(root: Path, file: str) -> list[str]:
 
 def _read(root: Path, name: str) -> str | None:
     """A file of the project; links that lead out of it are no files of it."""
+    if "\0" in name:
+        return None
     path = (root / name).resolve()
     if not path.is_relative_to(root.resolve()) or not path.is_file():
         return None

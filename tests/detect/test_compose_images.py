@@ -201,8 +201,8 @@ def test_uwsgi_is_ended_by_a_signal_that_ends_it(command: str, sign: str) -> Non
 
 
 def test_several_arguments_of_one_line() -> None:
-    made = stage("FROM python:3.12\nARG A B=1 C\nENV D=$A E=${B}x\nWORKDIR /app\nCMD gunicorn web\n")
-    assert (made.args, made.env) == ({"B": "1"}, {"E": "1x"})
+    made = stage("FROM python:3.12\nARG A B=1 C\nENV D=$A E=${B}x\nWORKDIR /app/$D\nCMD gunicorn web\n")
+    assert (made.args, made.env, made.folder) == ({"B": "1"}, {"E": "1x"}, "/app/$D")
 
 
 def test_servers_that_no_kind_stands_for_listen_where_they_usually_do() -> None:

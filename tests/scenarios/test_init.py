@@ -97,6 +97,12 @@ def test_a_file_that_is_none_is_told_and_nothing_written(
     assert not (folder / "devstack.toml").exists()
 
 
+def test_a_name_that_no_file_can_have_is_none(machine: Machine, folder: Path) -> None:
+    (folder / "compose.yaml").write_text(COMPOSE.replace("build: .", 'build: {context: ., dockerfile: "a\\0b"}'))
+    machine.run("init", "--from", "compose.yaml", cwd=folder)
+    assert 'dockerfile = "a' not in (folder / "devstack.toml").read_text()
+
+
 def test_a_link_out_of_the_project_is_not_followed(machine: Machine, folder: Path) -> None:
     outside = machine.folder / "secret.env"
     outside.write_text("DATABASE_URL=postgres://a:leaked@db/shop\n")

@@ -120,7 +120,8 @@ def _after(now: Stage, word: str, rest: str) -> Stage:
             change |= {"args": {**now.args, **said}, "known": {**now.known, **said}}
         case "ENV":
             change["env"] = {**now.env, **_environment(now, rest)}
-            change["known"] = {**now.known, **{name: _expanded(now, text) for name, text in _assignments(rest)}}
+            said = {name: _expanded(now, text) for name, text in _assignments(rest)}
+            change["known"] = {**now.known, **{name: value for name, value in said.items() if "\0" not in value}}
         case "RUN":
             text = _written_out(rest)
             installed = " ".join(_INSTALLED.findall(text))

@@ -99,7 +99,7 @@ class Sorter:
         elif not build and not self._is_app(service):
             form = "container"
         return replace(
-            part, form=form, parsed=parsed, stage=made, build=build, port=self._port(service, made, parsed),
+            part, form=form, parsed=parsed, stage=made, build=build, port=self._port(service, made, parsed, form),
             role=commands.role(parsed.main, has_port=has_page),
         )
 
@@ -176,11 +176,11 @@ class Sorter:
             return True
         return any(self._named_by(service, name) for name in self._services if name != service.name)
 
-    def _port(self, service: Composed, made: Stage, parsed: commands.Parsed) -> int:
+    def _port(self, service: Composed, made: Stage, parsed: commands.Parsed, form: Form) -> int:
         ports = sorted((port for port in service.ports if port.protocol == "tcp"), key=_rank)
         published = [port.inside for port in ports]
-        # what its command says counts before a port that only its debugger has
-        first = parsed.port if parsed.port and parsed.is_python else next(iter(published), 0)
+        # what a command says that is all there is of it here counts before a port that only its debugger has
+        first = parsed.port if parsed.port and form == "process" else next(iter(published), 0)
         named = first or parsed.port or health.port_of(service) or made.port
         return named or self._asked(service.name) or usual_port("" if service.build else service.image)
 
