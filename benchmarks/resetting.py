@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from benchmarks import framework
 from benchmarks.measure import DEVSTACK, Bench, Row, Samples, compared
 from devstack.data_seeds import DataSeeds
 from devstack.stack.paths import places
@@ -18,7 +19,7 @@ from devstack.system import System
 
 _PROFILE = """name = "data"
 [python]
-packages = ["psycopg[binary]", "redis", "amqp"]
+packages = ["psycopg[binary]", "redis", "amqp", "DJANGO"]
 [services.postgres]
 [services.redis]
 [services.rabbitmq]
@@ -102,7 +103,8 @@ def others():
             channel.queue_declare(queue, durable=True, auto_delete=False)
             for number in range(100):
                 channel.basic_publish(amqp.Message(f"{queue} {number}", delivery_mode=2), routing_key=queue)
-globals()[sys.argv[1]]()
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
 """
 
 
@@ -124,13 +126,9 @@ def measure(bench: Bench) -> list[Row]:
         _forget(bench)
     part = "data"
     return [
-        compared(part, "`reset --data`, the whole command", samples, ("reset", "drop, migrate, load"), 0.1),
-        compared(
-            part, "`reset --data`, the whole command", samples,
-            ("reset", "drop, migrate, load rows from a program"), 0.1,
-        ),
+        *(compared(part, "`reset --data`, the whole command", samples, ("reset", rival), 0.1) for rival in _RIVALS),
         Row(part, "`reset --data`, the whole command", samples.median("reset"), limit=1.0),
-        compared(part, "of it: data exchanged", samples, ("exchanged", "drop, migrate, load"), 0.1),
+        compared(part, "of it: data exchanged", samples, ("exchanged", _PLAIN), 0.1),
         Row(part, "of it: from the first step to the last", samples.median("plan")),
         compared(part, "`snapshot save`, the copying", samples, ("save", "CREATE DATABASE … TEMPLATE ∥ BGSAVE"), 1.3),
         compared(part, "`snapshot save`, the copying", samples, ("save", "CREATE DATABASE … TEMPLATE alone")),
@@ -139,14 +137,23 @@ def measure(bench: Bench) -> list[Row]:
     ]
 
 
+_PLAIN, _SENT, _FRAMEWORK = "drop, migrate, load", "drop, migrate, load rows from a program", "the same in Django"
+#: what is typed to begin anew, commands of the environment's Python
+_RIVALS = {
+    _PLAIN: ("data.py drop", "data.py migrate", "data.py seed"),
+    _SENT: ("data.py drop", "data.py migrate", "data.py send"),
+    _FRAMEWORK: ("data.py drop", "manage.py migrate", "manage.py load"),
+}
 #: everything else is measured without: a first time is meant there
 _SEEDS = {"DEVSTACK_NO_SEED": "0"}
 
 
 def _project(bench: Bench, name: str) -> Path:
     project = bench.new_folder(name)
-    for file, text in (("devstack.toml", _PROFILE), ("web.py", _WEB), ("data.py", _DATA)):
+    profile = _PROFILE.replace("DJANGO", framework.PACKAGE)
+    for file, text in (("devstack.toml", profile), ("web.py", _WEB), ("data.py", _DATA)):
         (project / file).write_text(text)
+    framework.write(project)
     return project
 
 
@@ -161,10 +168,10 @@ def _round(bench: Bench, project: Path, samples: Samples) -> None:
     samples.add("restore", _steps(project)["data:restore"])
     environ = json.loads(bench.run(*DEVSTACK, "env", "--format", "json", "--reveal", cwd=project).out)
     _raw(project, samples)
-    for rival, load in (("drop, migrate, load", "seed"), ("drop, migrate, load rows from a program", "send")):
+    for rival, commands in _RIVALS.items():
         began = time.monotonic()
-        for words in ("drop", "migrate", load):
-            bench.run(".venv/bin/python", "data.py", words, cwd=project, env=environ)
+        for words in commands:
+            bench.run(".venv/bin/python", *words.split(), cwd=project, env=environ)
         samples.add(rival, time.monotonic() - began)
     # a spare is there again, made meanwhile
     bench.run(*DEVSTACK, "reset", "--data", "--yes", cwd=project)
