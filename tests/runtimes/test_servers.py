@@ -22,6 +22,7 @@ from devstack.runtimes.servers.machine import Machine
 from devstack.services import Installed, Server, Source
 from devstack.services import System as SystemPackages
 from devstack.system import System
+from tests.runtimes import toys
 from tests.runtimes.toys import TOY, MakeWheel, RecordingSystem, ToyKind, ToyWheel, fetch_script, quiet
 
 NONE: frozenset[str] = frozenset()
@@ -289,9 +290,13 @@ def test_an_ordinary_user_fetches_into_a_folder_with_a_space(
     toy, home = make_wheel(), nobodys_home
     # pip takes a space in this variable for the end of a folder's name
     shutil.copy(toy.file, home.parent)
+    # the checkout may lie where nobody else may enter
+    beside = home.parent / "code" / "tests" / "runtimes"
+    beside.mkdir(parents=True)
+    shutil.copy(toys.__file__, beside)
     environ = {
         **toy.environ, "PIP_FIND_LINKS": str(home.parent), "HOME": str(home), "TMPDIR": str(home),
-        "PYTHONPATH": os.pathsep.join(sys.path),
+        "PYTHONPATH": str(home.parent / "code"),
     }  # fmt: skip
     argv = (*as_nobody, "-B", "-c", fetch_script(toy, home / "cache"))
     done = System(environ).capture(argv, timeout=120, cwd=home)
