@@ -41,7 +41,7 @@ from devstack.runtimes.engine_answers import (
     unavailable,
     volume_of,
 )
-from devstack.runtimes.engines import Address, greeting
+from devstack.runtimes.engines import Address, ensure_open, greeting
 from devstack.services import ServerFile
 from devstack.state import ProgramState
 from devstack.system import System
@@ -60,11 +60,11 @@ class Engine:
     def __init__(self, system: System, address: Address) -> None:
         import docker
         from docker.constants import MINIMUM_DOCKER_API_VERSION
-
         self.system = system
         self.address = address
         self._making = threading.Lock()
         with self._asking():
+            ensure_open(address)
             oldest = MINIMUM_DOCKER_API_VERSION
             with docker.APIClient(base_url=address.url, version=oldest, timeout=PATIENCE) as asker:
                 said = greeting(asker) or asker.version(api_version=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,6 +53,13 @@ def find(system: System) -> Address | None:
         _ensure_here(chosen)
         return chosen
     return next((address for address in _usual(system) if _is_socket(address)), None)
+
+
+def ensure_open(address: Address) -> None:
+    """Raises PermissionError for a socket that this user may not open: docker's library would leave its end open."""
+    path = address.url.removeprefix("unix://")
+    if path.startswith("/") and os.access(path, os.F_OK) and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
 
 def greeting(asker: APIClient) -> dict[str, Any]:
