@@ -86,10 +86,6 @@ class Git:
         self.env |= reaching(system.environ)
         self.env |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8"}
         self.env.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=20")
-        own = system.identity(os.getpid())
-        #: who has started it: a devstack that is killed can't end its own
-        self._owner = f"{os.getpid()}-{own.start if own else '0'}"
-        self.env[_OWNER] = self._owner
         self.stall = _stall(system.environ.get("DEVSTACK_STALL_TIMEOUT", ""))
         self._found: str | None = None
 
@@ -103,7 +99,10 @@ class Git:
         with storage_errors(destination):
             parent.mkdir(parents=True, exist_ok=True)
         self._sweep(parent, destination.name)
-        temporary = parent / f"{_TEMPORARY}{destination.name}-{self._owner}"
+        own = self.system.identity(os.getpid())
+        # a devstack that is killed can't end its own: they are known by it
+        owner = self.env[_OWNER] = f"{os.getpid()}-{own.start if own else '0'}"
+        temporary = parent / f"{_TEMPORARY}{destination.name}-{owner}"
         try:
             self._download(url, temporary, wish, say, warn)
             self._check_out(url, temporary, wish, say)

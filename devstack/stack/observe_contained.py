@@ -26,8 +26,8 @@ def ensure_possible(tools: Tools, places: Mapping[str, Place], asked: tuple[str,
     if not contained_processes(tools.profile):
         return
     wanted = programs.selected(tools.profile, asked)
-    contained_ones = [name for name in contained_processes(tools.profile) if name in wanted]
-    names = [name for name in contained_ones if not tools.profile.processes[name].optional]
+    processes = tools.profile.processes
+    names = [name for name in contained_processes(tools.profile) if name in wanted and not processes[name].optional]
     if not names:
         return
     try:
@@ -44,10 +44,9 @@ def ensure_possible(tools: Tools, places: Mapping[str, Place], asked: tuple[str,
 def ensure_reaches(profile: Profile, name: str, natively: Mapping[str, str]) -> None:
     """natively: why each service runs so that does. Raises UsageError where a process in a container needs one."""
     for service in sorted(contained.talks_to(profile, profile.processes[name]) & natively.keys()):
-        why = f" ({natively[service]})" if natively[service] else ""
         raise UsageError(
             "native-unreachable", f"{name} can't reach {service} from its container",
-            why=f"{service} runs natively, on 127.0.0.1 of this machine{why}",
+            why=f"{service} runs natively, on 127.0.0.1 of this machine ({natively[service]})",
             fix=f'runtime = "docker" below [services.{service}]',
         )
 

@@ -97,7 +97,8 @@ class ContainerPerformers:
         wanted = self._wanted(state, name)
         unfit.ensure_runs(engine, wanted)
         if not wanted.is_service:
-            natively = {one: "" for one, service in self._state.services.items() if service.runtime == "native"}
+            services = self._state.services.items()
+            natively = {one: service.why for one, service in services if service.runtime == "native"}
             ensure_reaches(self._profile, wanted.owner, natively)
             self._ensure_mounts(wanted)
         service = self._state.services.get(name)

@@ -119,8 +119,8 @@ def _after(now: Stage, word: str, rest: str) -> Stage:
             said = dict(_defaults(rest))
             change |= {"args": {**now.args, **said}, "known": {**now.known, **said}}
         case "ENV":
-            change["env"] = {**now.env, **_environment(now, rest)}
             said = {name: _expanded(now, text) for name, text in _assignments(rest)}
+            change["env"] = {**now.env, **_environment(now, said)}
             change["known"] = {**now.known, **{name: value for name, value in said.items() if "\0" not in value}}
         case "RUN":
             text = _written_out(rest)
@@ -186,13 +186,12 @@ def _filled(text: str, args: Mapping[str, str]) -> str:
     return _ARGUMENT.sub(lambda found: args.get(found[1] or found[3]) or found[2] or "", text)
 
 
-def _environment(now: Stage, rest: str) -> dict[str, str]:
+def _environment(now: Stage, said: Mapping[str, str]) -> dict[str, str]:
     """What of it holds outside of the image too."""
     found: dict[str, str] = {}
-    for name, text in _assignments(rest):
-        value = _expanded(now, text)
-        if now.folder != "/":
-            value = re.sub(rf"(?<![\w/]){re.escape(now.folder)}(/|(?=[:,\s]|$))", "./", value)
+    for name, text in said.items():
+        here = re.sub(rf"(?<![\w/]){re.escape(now.folder)}(/|(?=[:,\s]|$))", "./", text)
+        value = text if now.folder == "/" else here
         is_elsewhere = "\0" in value or re.search(r"(?<![\w.:/])/", value)
         if not (is_elsewhere or _OF_IMAGES.fullmatch(name)):
             found[name] = value

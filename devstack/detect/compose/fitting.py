@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from devstack.detect.compose.commands import script_of
 from devstack.detect.compose.parts import Part, is_inside
 from devstack.detect.compose.report import Report
 from devstack.profile.model import Image
@@ -40,7 +41,7 @@ def has_image(part: Part, report: Report) -> bool:
 def is_of_volumes(part: Part, report: Report) -> bool:
     """Does it only prepare the volumes of others, and end? Tells so."""
     words = (*(part.service.entrypoint or ()), *(part.service.command or ()))
-    text = words[-1] if words[:1] in (("sh",), ("bash",), ("/bin/sh",), ("/bin/bash",)) else " ".join(words)
+    text = script_of(words) or " ".join(words)
     if not re.match(r"(\S*/)?(chown|chmod|mkdir|touch|true|rm|cp)(\s|$)", text.strip()):
         return False
     report.drop((part.service.name, "command"), f"`{text.strip()}` isn't done: it is about volumes",

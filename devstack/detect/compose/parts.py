@@ -85,18 +85,18 @@ class Sorter:
             # an image of its own may be made from one that is known
             own = replace(service, image=made.base) if build else service
             return replace(part, service=own, env={**made.env, **env}, stage=made)
-        parsed = self._parsed(service, made, build, env)
+        inside = Inside(service, made, build, self._read)
+        parsed = self._parsed(service, made, inside, env)
         has_page = bool(service.published) or health.is_page(service)
         form: Form = "contained"
         if build and parsed.main and parsed.is_python and is_inside(str(build.get("context") or ".")):
             is_task = service.name in self._awaited or (commands.is_task(parsed.main) and not service.ports)
             form = "task" if is_task else "process"
             part = replace(part, env={**made.env, **env, **parsed.env}, filled=filled | frozenset(parsed.env))
-            inside = Inside(service, made, build, self._read)
             if check := service.health:
                 words = tuple(inside.relative(one, parsed.folder) for one in check.words)
                 part = replace(part, service=replace(service, health=replace(check, words=words)))
-        elif not build and not self._is_app(service):
+        elif not build and not self._is_app(service, env):
             form = "container"
         return replace(
             part, form=form, parsed=parsed, stage=made, build=build, port=self._port(service, made, parsed, form),
@@ -110,24 +110,15 @@ class Sorter:
             return bool(kind)
         others = [one for one in self._services.values() if one is not service]
         return any(
-            one.depends.get(service.name, _ENDED) != _ENDED or self._named_by(one, service.name) for one in others
-        )
-
-    def _named_by(self, other: Composed, name: str) -> bool:
-        """Does the environment of a service say another one's host?"""
-        env, _, _ = self._environment(other)
-        texts = " ".join(plain(value) for value in env.values())
-        return bool(re.search(rf"(//|@)(\S*@)?{re.escape(name)}(:\d+)?\b", texts)) or any(
-            plain(value) == name and re.search("HOST|SERVER|ADDR", key) for key, value in env.items()
+            one.depends.get(service.name, _ENDED) != _ENDED or _is_host(service.name, self._environment(one)[0])
+            for one in others
         )
 
     def _parsed(
-        self, service: Composed, made: Stage, build: Mapping[str, object] | None, env: Mapping[str, str]
+        self, service: Composed, made: Stage, inside: Inside, env: Mapping[str, str]
     ) -> commands.Parsed:
         """Its command, and what a script of the project that the image starts with does before, as seen from its folder
         in the project."""
-        inside = Inside(service, made, build, self._read)
-
         def parse(words: tuple[str, ...]) -> commands.Parsed:
             return inside.seen(commands.parse(words, {**made.env, **env}, inside.script))
 
@@ -166,7 +157,7 @@ class Sorter:
         text = inline if isinstance(inline, str) else self._read(path) if is_inside(path) else None
         return stage(text or "", str(build.get("target") or ""))
 
-    def _is_app(self, service: Composed) -> bool:
+    def _is_app(self, service: Composed, env: Mapping[str, str]) -> bool:
         """Somebody's application, and no server that applications use: it depends on others, or sees the project."""
         if service.depends or service.entrypoint or service.replicas > 1 or service.name in self._awaited:
             return True
@@ -174,7 +165,7 @@ class Sorter:
             return True
         if any(other.image == service.image and other is not service for other in self._services.values()):
             return True
-        return any(self._named_by(service, name) for name in self._services if name != service.name)
+        return any(_is_host(name, env) for name in self._services if name != service.name)
 
     def _port(self, service: Composed, made: Stage, parsed: commands.Parsed, form: Form) -> int:
         ports = sorted((port for port in service.ports if port.protocol == "tcp"), key=_rank)
@@ -244,9 +235,9 @@ class Inside:
         for mount in self._binds:
             if (rest := _below(path, mount.target)) is not None:
                 return posixpath.normpath(posixpath.join(mount.source, rest))
-        found = Counter(self._copied_to(path))
+        found = list(self._copied_to(path))
         whole = next((place for place, source in found if source in (".", "")), None)
-        named = Counter(place for place, _ in found.elements()).most_common(1)
+        named = Counter(place for place, _ in found).most_common(1)
         inside = whole if whole is not None else named[0][0] if named else below.lstrip("/")
         return posixpath.normpath(posixpath.join(self._context, inside))
 
@@ -282,6 +273,14 @@ class Inside:
                 rest = _below(name, target)
                 if rest is not None and self._context:
                     yield posixpath.normpath(posixpath.join(self._context, source.lstrip("/"), rest))
+
+
+def _is_host(name: str, env: Mapping[str, str]) -> bool:
+    """Does an environment say that a service is to be asked?"""
+    texts = " ".join(plain(value) for value in env.values())
+    return bool(re.search(rf"(//|@)(\S*@)?{re.escape(name)}(:\d+)?\b", texts)) or any(
+        plain(value) == name and re.search("HOST|SERVER|ADDR", key) for key, value in env.items()
+    )
 
 
 def _below(path: str, folder: str) -> str | None:

@@ -69,7 +69,7 @@ def unwrapped(command: str) -> str:
 
 def follow(text: str, arguments: Sequence[str], environ: Mapping[str, str], find: Find) -> Followed | None:
     """environ: variables of the container, as the compose file has them. None for what can't be told."""
-    reading = _Reading(environ, find, list(arguments))
+    reading = _Reading(Values(environ, list(arguments)), find)
     try:
         reading.run(shell.parse(text))
     except (ValueError, RecursionError):
@@ -81,9 +81,8 @@ def follow(text: str, arguments: Sequence[str], environ: Mapping[str, str], find
 
 @dataclass
 class _Reading:
-    environ: Mapping[str, str]
+    values: Values
     find: Find
-    arguments: list[str]
     commands: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     folder: str = ""
@@ -91,7 +90,6 @@ class _Reading:
     is_over: bool = False
 
     def __post_init__(self) -> None:
-        self.values = Values(self.environ, self.arguments)
         self._functions: dict[str, shell.Body] = {}
         self._depth = 0
 
@@ -137,8 +135,7 @@ class _Reading:
 
     def _skip(self, body: shell.Body, why: str = _UNDECIDED) -> None:
         """What is left out of a condition or a loop, unless nothing is lost with it."""
-        aside = _Reading({**self.environ, **self.values.known}, self.find, self.values.arguments)
-        aside.values = self.values.beside()
+        aside = _Reading(self.values.beside(), self.find)
         aside._functions = self._functions
         aside._depth = self._depth + 1
         if aside._depth > 20:

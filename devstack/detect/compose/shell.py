@@ -76,13 +76,8 @@ def split(text: str, operator: str) -> list[str]:
 
 
 def is_word(text: str) -> bool:
-    """Is it a single one, with no command behind it?"""
-    at = 0
-    while at < len(text):
-        if text[at].isspace():
-            return False
-        at = _end_of_whole(text, at) or at + 1
-    return True
+    """Is it a single one, or none, with no command behind it?"""
+    return words(text) in ([], [text])
 
 
 def words(text: str) -> list[str]:
