@@ -8,7 +8,8 @@ from typing import Any
 
 from devstack.errors import DataError
 from devstack.services import Instance, Kept, Runner
-from devstack.services._postgres_copies import Connect, login, quoted
+from devstack.services import _postgres_properties as properties
+from devstack.services._postgres_copies import Connect, asking, login, quoted
 from devstack.services._postgres_snapshots import INDEX
 
 _ROLES = "roles.json"
@@ -36,8 +37,10 @@ def export(instance: Instance, kept: Runner, target: Runner, connect: Connect, t
                 target.save(f"{number}.dump", words, login(instance))
             finally:
                 session.execute(sql.SQL(allow).format(sql.Identifier(copy), sql.SQL("false")))
+        each = [properties.read(asking(session), copy) for copy in copies.values()]
         roles = session.execute("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1").fetchall()
     target.write(_ROLES, json.dumps([name for (name,) in roles]).encode())
+    target.write(properties.FILE, properties.written(each))
     target.write(INDEX, json.dumps(names).encode())
 
 
@@ -46,6 +49,7 @@ def adopt(instance: Instance, source: Runner, version: str, kept: Kept, connect:
     from psycopg import sql
 
     names, roles = _names(instance, source, INDEX), _names(instance, source, _ROLES)
+    each = _properties(instance, source, len(names))
     with connect("postgres") as session:
         _ensure_readable(instance, version, session.info.server_version // 10_000)
         there = {name for (name,) in session.execute("SELECT rolname FROM pg_roles").fetchall()}
@@ -61,6 +65,7 @@ def adopt(instance: Instance, source: Runner, version: str, kept: Kept, connect:
             ))  # fmt: skip
             words = ("pg_restore", "--exit-on-error", "--single-transaction", "--no-tablespaces", "--no-password")
             source.feed(f"{number}.dump", (*words, f"--dbname={quoted(copy)}", "{file}"), login(instance))
+            properties.apply(asking(session), copy, each[number])
             session.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(copy)))
     kept.runner.write(INDEX, json.dumps(names).encode())
 
@@ -84,9 +89,19 @@ def _names(instance: Instance, source: Runner, file: str) -> list[str]:
         found = None
     if isinstance(found, list) and len(found) <= _MOST_NAMES and all(map(_is_name, found)):
         return found
-    raise DataError(
-        "snapshot-file-refused", f"the part of {instance.name} can't be read", why=f"{file} is no list of names",
-        fix="get the file once more",
+    raise _refused(instance, f"{file} is no list of names")
+
+
+def _properties(instance: Instance, source: Runner, count: int) -> list[properties.Properties]:
+    try:
+        return properties.parsed(source.read(properties.FILE), count)
+    except ValueError:
+        raise _refused(instance, f"{properties.FILE} doesn't say what databases are given") from None
+
+
+def _refused(instance: Instance, why: str) -> DataError:
+    return DataError(
+        "snapshot-file-refused", f"the part of {instance.name} can't be read", why=why, fix="get the file once more",
     )
 
 

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 
 from devstack.errors import DataError, ProcessError
 from devstack.services import Instance, Runner
+from devstack.services import _postgres_properties as properties
 from devstack.wire import WireError
 from devstack.wire.postgres import RefusedError, Session, literal, name
 
@@ -63,6 +64,7 @@ def keep(runner: Runner, connect: Connect, token: str) -> None:
         for number, database in enumerate(names):
             _drop(session, _copy_name(token, number))
             _copy(session, database, _copy_name(token, number))
+            properties.carry(session.rows, database, _copy_name(token, number))
     runner.write(INDEX, json.dumps(names).encode())
 
 
@@ -168,11 +170,13 @@ def _names(session: Session) -> list[str]:
 
 def _fresh(session: Session, there: Collection[str], token: str, number: int) -> str:
     """A copy of a copy, to be exchanged: the spare where there is one."""
-    if _spare_name(token, number) in there:
-        return _spare_name(token, number)
-    _drop(session, _new_name(number))
-    _copy(session, _copy_name(token, number), _new_name(number))
-    return _new_name(number)
+    copy, fresh = _copy_name(token, number), _spare_name(token, number)
+    if fresh not in there:
+        fresh = _new_name(number)
+        _drop(session, fresh)
+        _copy(session, copy, fresh)
+    properties.carry(session.rows, copy, fresh)
+    return fresh
 
 
 def _leave(connect: Connect, statements: Sequence[str]) -> None:

@@ -16,10 +16,12 @@ from tests.engine_bench import ensure_image, sweep, this_machines_engine
 from tests.scenarios import trio
 from tests.scenarios.machine import Machine, Project, until
 from tests.scenarios.trio import Trio
+from tests.test_snapshot_files import forge
 
 SNAPSHOT = '[tasks.seed]\nsnapshot = "seeded"'
 #: in every row: must be in the file, since data is what it is for
 WORDS = "words of the project"
+SAID = "postgres/properties.json"
 
 
 @pytest.fixture
@@ -243,18 +245,39 @@ def test_what_is_wrong_with_the_words_is_told(stack: Trio) -> None:
 
 def test_a_file_that_says_it_is_fine_still_makes_nobody_an_administrator(stack: Trio, tmp_path: Path) -> None:
     """Users and rights in the part of the broker aren't taken, whoever put them there."""
-    from tests.test_snapshot_files import forge
-
     project = stack.project
-    project.run("snapshot", "export", "mine", "mine.snapshot")
 
     def more(content: dict[str, bytes]) -> None:
         user = b'{"users": [{"name": "evil", "password_hash": "x", "tags": "administrator"}], '
         content["rabbitmq/definitions.json"] = user + content["rabbitmq/definitions.json"][1:]
 
-    forged = forge(project.root / "mine.snapshot", more)
-    project.run("snapshot", "import", str(forged), "theirs", "--yes")
+    project.run("snapshot", "import", _forged(stack, more), "theirs", "--yes")
     project.run("snapshot", "restore", "theirs", "--yes")
     users = project.run("shell", "rabbitmq", "--", "list_users").out
     assert "trio" in users
     assert "evil" not in users
+
+
+@pytest.mark.fault("G12")
+@pytest.mark.parametrize("harm", [b"[]", b"{", b'[{"grants": [["", "ALL; DROP DATABASE trio", false]]}, {}]'])
+def test_what_a_file_says_of_databases_beside_their_content_is_looked_at(stack: Trio, harm: bytes) -> None:
+    forged = _forged(stack, lambda content: content.update({SAID: harm}))
+    error = stack.project.run("snapshot", "import", forged, "theirs", "--yes", "--json", code=7).error
+    assert error["id"] == "snapshot-file-refused"
+    assert "properties.json" in error["why"]
+    assert [name for name, _ in _snapshots(stack.project)] == ["mine"]
+
+
+def test_a_file_of_a_devstack_that_said_nothing_of_databases_is_taken(stack: Trio) -> None:
+    forged = _forged(stack, lambda content: content.pop(SAID))
+    before = stack.digest()
+    stack.project.run("snapshot", "import", forged, "theirs", "--yes")
+    stack.project.run("snapshot", "restore", "theirs", "--yes")
+    after = stack.digest()
+    assert (after.pop("database")[1], before.pop("database")[1]) == (None, "it's, 100%")
+    assert after == before
+
+
+def _forged(stack: Trio, change: Callable[[dict[str, bytes]], object]) -> str:
+    stack.project.run("snapshot", "export", "mine", "mine.snapshot")
+    return str(forge(stack.project.root / "mine.snapshot", change))

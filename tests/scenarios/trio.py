@@ -34,6 +34,22 @@ KEYS: dict[str, Any] = {
 }  # fmt: skip
 
 
+#: what no copy of a database brings by itself
+SAID = """
+ALTER DATABASE trio SET search_path TO "$user", public, "more, words";
+ALTER DATABASE trio SET "shop.words" TO 'it''s, 100%';
+ALTER ROLE trio IN DATABASE trio SET work_mem TO '8MB';
+REVOKE TEMPORARY ON DATABASE trio FROM PUBLIC;
+GRANT CREATE ON DATABASE trio TO pg_monitor WITH GRANT OPTION;
+ALTER DATABASE trio CONNECTION LIMIT 77;
+COMMENT ON DATABASE trio IS 'the project''s';
+"""
+SHOWN = """SELECT current_setting('search_path'), current_setting('shop.words', true), current_setting('work_mem'), (
+  SELECT array_agg(said ORDER BY said)
+  FROM aclexplode(datacl), concat_ws(' ', grantee::regrole, privilege_type, is_grantable) said
+), datconnlimit, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"""
+
+
 @dataclass(frozen=True)
 class Trio:
     """The project and its data."""
@@ -55,6 +71,7 @@ class Trio:
         with psycopg.connect(urls["PG"], autocommit=True) as session:
             session.execute("CREATE TABLE t (id serial PRIMARY KEY, words text)")
             session.execute("INSERT INTO t (words) SELECT 'row ' || g FROM generate_series(1, 500) g")
+            session.execute(SAID)
         with redis.Redis.from_url(urls["REDIS"]) as client:
             client.set("text", b"\x00\xff binary", px=3_600_000)
             client.rpush("list", *KEYS["list"])
@@ -80,6 +97,7 @@ class Trio:
         with psycopg.connect(urls["PG"]) as session:
             rows = session.execute("SELECT id, words FROM t ORDER BY id").fetchall()
             after = session.execute("SELECT last_value FROM t_id_seq").fetchone()
+            database = session.execute(SHOWN).fetchone()
         with redis.Redis.from_url(urls["REDIS"]) as client:
             assert 0 < client.pttl("text") <= 3_600_000
             keys: dict[str, Any] = {
@@ -95,7 +113,7 @@ class Trio:
             while (message := channel.basic_get("jobs")) is not None:
                 said = message.properties
                 messages.append((message.body, said["application_headers"], said["content_type"]))
-        return {"rows": rows, "after": after, "keys": keys, "messages": messages}
+        return {"rows": rows, "after": after, "database": database, "keys": keys, "messages": messages}
 
     def seeded(self) -> int:
         return len(self.project.read("seeded").splitlines())
