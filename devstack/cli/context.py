@@ -58,10 +58,24 @@ class Context:
     def stack(self, root: Path | None = None, **flags: Any) -> Stack:
         """The stack of the project that this command is run in."""
         from devstack.stack import Stack
-        from devstack.stack.paths import find_root
 
-        self.root = root or find_root(self.here(), flags.get("profile", ""))
+        self.root = root or self._found(flags.get("profile", ""))
         return Stack(self.system, self.root, self.options(**flags))
+
+    def _found(self, given: str) -> Path:
+        """The project that this is typed in. given: a profile. Raises UsageError."""
+        from devstack.stack.paths import checkout, find_root
+
+        try:
+            return find_root(self.here(), given)
+        except UsageError:
+            self.root = checkout(self.here().resolve())
+            if self.root is None:
+                raise
+            # a repository that could be one: what it is says more than that it isn't
+            from devstack.stack.suggestion import no_profile
+
+            raise no_profile(self.root) from None
 
     def here(self) -> Path:
         try:
@@ -93,8 +107,10 @@ class Context:
         is_anywhere = found and found["verb"].startswith("bootstrap ") and not found["verb"].startswith("bootstrap . ")
         if self.root is None or found is None or is_anywhere:
             return fix
-        here = Path(os.curdir).absolute()
-        if not found["cd"] and here.resolve().is_relative_to(self.root.resolve()):
+        here, root = Path(os.curdir).absolute(), self.root.resolve()
+        # these take the folder that they are typed in for the project, others look above it too
+        is_fixed = found["verb"].startswith(("bootstrap . ", "init"))
+        if not found["cd"] and (root == here.resolve() or not is_fixed and root in here.resolve().parents):
             return fix
         folder = self.root / (shlex.split(found["folder"])[0] if found["cd"] else "")
         place = shlex.quote(os.path.relpath(folder, here))

@@ -99,11 +99,16 @@ def find_root(start: Path, given: str = "") -> Path:
         except OSError as error:
             raise storage_error(folder / PROFILE, error, "read") from None
     if given:
-        return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), start)
+        return checkout(start) or start
     raise UsageError(
         "no-project", "this is no devstack project", why=f"there is no {PROFILE} in {start} or any folder above",
         fix="python3 bootstrap.py GIT_URL",
     )
+
+
+def checkout(start: Path) -> Path | None:
+    """The git checkout that `start` is in."""
+    return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), None)
 
 
 def _has_table(folder: Path) -> bool:

@@ -180,6 +180,21 @@ def test_the_command_for_a_project_with_a_compose_file_takes_that_over(machine: 
     assert "[processes.web]" in (machine.folder / "shop/devstack.toml").read_text()
 
 
+@pytest.mark.parametrize("inside", [".", "deep/er"])
+def test_any_verb_in_a_checkout_without_a_profile_says_how_to_begin(machine: Machine, inside: str) -> None:
+    origin = machine.folder / "shop"
+    make_repository(origin)
+    (origin / "devstack.toml").unlink()
+    (origin / "deep/er").mkdir(parents=True)
+
+    error = machine.run("up", "--json", cwd=origin / inside, code=2).error
+
+    assert (error["id"], error["what"]) == ("no-profile", f"{origin} has no profile")
+    assert error["fix"] == ("" if inside == "." else "cd ../.. && ") + "devstack bootstrap . --profile minimal"
+    assert typed(machine, error["fix"], origin / inside).returncode == 9, "whose commands run is the person's to say"
+    assert machine.run("doctor", cwd=origin / inside).text, "of the machine it can still be said"
+
+
 def test_the_command_is_spelled_as_bootstrap_was_called(machine: Machine) -> None:
     """`devstack` is on nobody's PATH yet, and the checkout of it lies elsewhere."""
     make_repository(machine.folder / "origin")
