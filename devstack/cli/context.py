@@ -110,7 +110,7 @@ class Context:
         here, root = Path(os.curdir).absolute(), self.root.resolve()
         # these take the folder that they are typed in for the project, others look above it too
         is_fixed = found["verb"].startswith(("bootstrap . ", "init"))
-        if not found["cd"] and (root == here.resolve() or not is_fixed and root in here.resolve().parents):
+        if not found["cd"] and (root == here.resolve() or (not is_fixed and root in here.resolve().parents)):
             return fix
         folder = self.root / (shlex.split(found["folder"])[0] if found["cd"] else "")
         place = shlex.quote(os.path.relpath(folder, here))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from devstack.profile.mistakes import Finding
-from devstack.profile.model import Process, Profile, Service
+from devstack.profile.model import ENV_NAME, Command, Process, Profile, Service
 from devstack.profile.source import Path, printable
 
 
@@ -19,6 +19,10 @@ def check_containers(profile: Profile, spoiled: frozenset[Path]) -> Iterator[Fin
             yield from _natives(profile, place, process)
         else:
             yield from _on_the_machine(place, process, spoiled)
+    for name, task in profile.tasks.items():
+        yield from _variables(("tasks", name), task)
+    for name, check in profile.checks.items():
+        yield from _variables(("checks", name), check)
     for name, service in profile.services.items():
         yield from _service(("services", name), service)
 
@@ -29,9 +33,18 @@ def _on_the_machine(place: Path, process: Process, spoiled: frozenset[Path]) -> 
         return
     if not process.run:
         yield Finding((*place, "run"), "the key `run` is missing")
+    yield from _variables(place, process)
     for key in ("volumes", "container_port"):
         if getattr(process, key):
             yield Finding((*place, key), "only a process in a container has it", "give it an `image` or a `build`")
+
+
+def _variables(place: Path, command: Command) -> Iterator[Finding]:
+    """What a shell takes for none would get lost on the way to a program of this machine."""
+    for name in command.env:
+        if not ENV_NAME.fullmatch(name):
+            text = f"`{printable(name)}` is a variable that only a container can be given"
+            yield Finding((*place, "env", name), text, "letters, digits and `_`, no digit first")
 
 
 def _contained(place: Path, process: Process) -> Iterator[Finding]:

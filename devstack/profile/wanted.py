@@ -11,13 +11,13 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, BeforeValidator, Tag
 from pydantic.fields import FieldInfo
 
-from devstack.profile.model import NAME, one_or_many
+from devstack.profile.model import ENV_NAME, FOREIGN_ENV_NAME, NAME, one_or_many
 from devstack.profile.source import printable
 
 _PATTERNS = {
     rf"^{NAME.pattern}$": "a name (lower-case letters, digits, `-` and `_`, a letter first, at most 40)",
-    r"^[A-Za-z_][A-Za-z0-9_]*$": "an environment variable's name (letters, digits and `_`, no digit first)",
-    r"^[A-Za-z_][A-Za-z0-9_.-]*$": "an environment variable's name",
+    rf"^{ENV_NAME.pattern}$": "an environment variable's name (letters, digits and `_`, no digit first)",
+    rf"^{FOREIGN_ENV_NAME.pattern}$": "an environment variable's name",
     r"^[a-z][a-z0-9-]*$": "a role such as web, worker, beat or daemon",
     r"^/": "a path that starts with /",
     r"^0[0-7]{3}$": 'permissions such as "0600"',

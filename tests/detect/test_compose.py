@@ -436,7 +436,7 @@ services:
   unset: {image: "${IMAGE}", depends_on: [a]}
   remote: {build: "https://example.org/x.git"}
   above: {build: ../other, image: other}
-  a: {image: x, ports: ["9000:80"], environment: {DEVSTACK_A: 1, VIRTUAL_ENV: x, "a.b": 1, OK: 1}, volumes: ["v:/"]}
+  a: {image: x, ports: ["9000:80"], environment: {DEVSTACK_A: 1, VIRTUAL_ENV: x, "a b": 1, OK: 1}, volumes: ["v:/"]}
   b: {image: y, ports: ["9000:80"], depends_on: [unset]}
 """
     found = imported({"compose.yaml": text})

@@ -288,3 +288,22 @@ def test_flasks_own_server_is_told_its_port_by_an_option() -> None:
     compose = WEB.replace("build: .", "build: ., command: ./manage.py runserver --debugger -h 0.0.0.0")
     web = profile_of(imported(compose, Dockerfile="FROM python:3.12\nCOPY . /app\nWORKDIR /app\n")).processes["web"]
     assert web.run == "python manage.py runserver --debugger -h 127.0.0.1 --port ${port}"
+
+
+@pytest.mark.parametrize("more", ["", ", volumes: ['./words:/usr/share/words']"])
+def test_variables_that_no_shell_takes_are_what_containers_read(more: str) -> None:
+    search = f"{{image: elasticsearch:9.2.5, environment: ['discovery.type=single-node', 'a b=1']{more}}}"
+    compose = f"services: {{search: {search}, web: {{build: ., environment: {{a.b: '1'}}}}}}"
+    found = imported(compose, Dockerfile="FROM python:3.12\nCMD gunicorn web\n")
+    profile = profile_of(found)
+    made = profile.processes["search"].env if more else profile.services["search"].model_dump()["environment"]
+    assert made == {"discovery.type": "single-node"}
+    assert profile.processes["web"].env == {}
+    left_out = {one.key for one in found.left_out if one.instead == "another name"}
+    assert left_out == {'services.search.environment."a b"', 'services.web.environment."a.b"'}
+
+
+def test_an_env_file_may_be_copied_from_a_dist() -> None:
+    files = {"Dockerfile": "FROM python:3.12\nCMD gunicorn web\n", "__env-dist": "A=1\n"}
+    found = imported("services: {web: {build: ., env_file: .env}}", **files)
+    assert [one.instead.partition(",")[0] for one in found.left_out] == ["cp .env-dist .env"]

@@ -19,6 +19,10 @@ def _profile(text: str) -> Profile:
     return load([source], services.declarations(), fields=fields()).profile
 
 
+def test_what_runs_in_a_container_may_read_names_that_no_shell_takes() -> None:
+    assert _profile(f"{BOX}env = {{ 'discovery.type' = 'single-node' }}").processes["box"].env["discovery.type"]
+
+
 def test_a_process_in_a_container_may_leave_its_command_to_the_image() -> None:
     process = _profile(BOX).processes["box"]
     assert (process.is_contained, process.argv(), process.inside_port) == (True, (), 8000)
@@ -43,6 +47,9 @@ def test_volumes_are_folders_of_the_project_or_have_names() -> None:
     ("[processes.box]\nrun = ''", "processes.box.run: the command is empty"),
     ("[processes.box]\nrun = 'x'\nvolumes = '.:/app'", "processes.box.volumes: only a process in a container has it"),
     ("[processes.box]\nrun = 'x'\ncontainer_port = 1", "processes.box.container_port: only a process in a container"),
+    ("[processes.p]\nrun = 'x'\nenv = { 'a.b' = '1' }", 'processes.p.env."a.b": `a.b` is a variable that only a'),
+    ("[tasks.t]\nrun = 'x'\nenv = { 'a.b' = '1' }", 'tasks.t.env."a.b": `a.b` is a variable that only a'),
+    (f"{BOX}env = {{ 'a b' = '1' }}", 'processes.box.env."a b": wanted an environment variable'),
     (f"{BOX}build = '.'", "processes.box.build: an image is named already"),
     (f"{BOX}cwd = 'app'", "processes.box.cwd: `app` is no folder of a container"),
     (f"{BOX}watch = '*.py'", "processes.box.watch: a process in a container can't have `watch`"),

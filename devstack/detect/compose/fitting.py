@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from devstack.detect.compose.commands import script_of
 from devstack.detect.compose.parts import Part, is_inside
 from devstack.detect.compose.report import Report
-from devstack.profile.model import Image
+from devstack.profile.model import ENV_NAME, FOREIGN_ENV_NAME, Image
 
 #: what installs an image, and where things are in it
 _TOOLS = re.compile(r"PATH|(PIP|UV|POETRY|PDM|PIPENV)_\w+")
@@ -63,7 +63,7 @@ def environment(part: Part, values: Mapping[str, str], report: Report, *, is_her
     found = {}
     tools = []
     for name, text in values.items():
-        if not is_ours(name):
+        if not is_ours(name, ENV_NAME if is_here else FOREIGN_ENV_NAME):
             report.drop((part.service.name, "environment", name), "it isn't a profile's to set", "another name")
         elif is_here and _TOOLS.fullmatch(name) and name in part.service.environment:
             tools.append(name)
@@ -75,11 +75,9 @@ def environment(part: Part, values: Mapping[str, str], report: Report, *, is_her
     return found
 
 
-def is_ours(name: str) -> bool:
-    """May a profile set it?"""
-    return bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)) and not (
-        name == "VIRTUAL_ENV" or name.startswith("DEVSTACK_")
-    )
+def is_ours(name: str, names: re.Pattern[str] = ENV_NAME) -> bool:
+    """May a profile set it? names: which may be said where it is."""
+    return bool(names.fullmatch(name)) and name != "VIRTUAL_ENV" and not name.startswith("DEVSTACK_")
 
 
 def ports_once(tables: Mapping[str, dict[str, Any]], services: Mapping[str, str], report: Report) -> None:

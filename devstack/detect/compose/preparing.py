@@ -8,7 +8,7 @@ from typing import Any
 from devstack.detect.compose.merging import Read
 
 #: what examples of an env file are called
-_EXAMPLES = ("{}.example", "{}.sample", "{}.template", "{}.dist", "{}-example", "{}.default")
+_EXAMPLES = ("{}.example", "{}.sample", "{}.template", "{}.dist", "{}-example", "{}-dist", "{}.default")
 
 
 def migration(folder: str, read: Read) -> dict[str, Any] | None:

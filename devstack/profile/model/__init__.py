@@ -29,6 +29,8 @@ from devstack.profile.model.containers import Build, InsidePath, Mount
 from devstack.profile.model.project import Project
 from devstack.profile.model.python import Python, SystemNeeds
 from devstack.profile.model.values import (
+    ENV_NAME,
+    FOREIGN_ENV_NAME,
     NAME,
     Ask,
     Env,
@@ -56,11 +58,11 @@ from devstack.profile.model.values import (
 )
 
 __all__ = [
-    "NAME", "Ask", "Build", "Check", "Command", "CommandCheck", "Env", "EnvFile", "EnvFiles", "EnvName", "EnvValue",
-    "File", "ForeignEnv", "Generate", "HttpCheck", "Image", "InsidePath", "LogCheck", "Memory", "Model", "Mount",
-    "Name", "PlainEnv", "Port", "Process", "Profile", "Project", "Python", "Ready", "Restart", "RuntimeName",
-    "Seconds", "SecretFormat", "Service", "SignalName", "Stop", "Strings", "SystemNeeds", "Task", "TcpCheck",
-    "ensure_splits", "name_from", "one_or_many",
+    "ENV_NAME", "FOREIGN_ENV_NAME", "NAME", "Ask", "Build", "Check", "Command", "CommandCheck", "Env", "EnvFile",
+    "EnvFiles", "EnvName", "EnvValue", "File", "ForeignEnv", "Generate", "HttpCheck", "Image", "InsidePath",
+    "LogCheck", "Memory", "Model", "Mount", "Name", "PlainEnv", "Port", "Process", "Profile", "Project", "Python",
+    "Ready", "Restart", "RuntimeName", "Seconds", "SecretFormat", "Service", "SignalName", "Stop", "Strings",
+    "SystemNeeds", "Task", "TcpCheck", "ensure_splits", "name_from", "one_or_many",
 ]
 
 

@@ -22,10 +22,10 @@ from devstack.profile.model.containers import BuildText, Mount, MountText, mount
 from devstack.profile.model.schedule import ensure_fires
 from devstack.profile.model.values import (
     EnvFiles,
+    ForeignEnv,
     Image,
     Model,
     Name,
-    PlainEnv,
     Port,
     Seconds,
     SignalName,
@@ -46,8 +46,9 @@ class Command(Model):
     """Give the whole text to `/bin/sh -c`."""
     cwd: str = "."
     """Folder to run in, below the project's root."""
-    env: PlainEnv = {}
-    """Added to the profile's environment for this command."""
+    env: ForeignEnv = {}
+    """Added to the profile's environment for this command. In a container, names may be of any program's:
+    `discovery.type`."""
     env_file: EnvFiles = ()
     """Files of `NAME=value` lines for this command; they win over `[env]`, and `env` over them."""
     user: str | None = None

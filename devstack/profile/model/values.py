@@ -11,7 +11,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 #: names become file names, program names, DNS-like labels and Procfile entries
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
-EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+EnvName = Annotated[str, Field(pattern=rf"^{ENV_NAME.pattern}$")]
+#: of what foreign programs read, and no shell would take: `discovery.type`
+FOREIGN_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Status = Annotated[int, Field(ge=100, le=599)]
@@ -143,5 +146,4 @@ EnvValue = Annotated[
 Env = dict[EnvName, EnvValue]
 PlainText = Annotated[str, BeforeValidator(_env_text, json_schema_input_type=str | bool | int | float)]
 PlainEnv = dict[EnvName, PlainText]
-#: what foreign programs read may have names that no shell would take: `discovery.type`
-ForeignEnv = dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")], PlainText]
+ForeignEnv = dict[Annotated[str, Field(pattern=rf"^{FOREIGN_ENV_NAME.pattern}$")], PlainText]
