@@ -228,7 +228,9 @@ class _Walk:
                 if name == own:
                     waiting += further
                 chosen.setdefault(name, set()).update(further)
-        for wish in _of_table(table(package, "dependencies"), f"{own} {package.get('version')}", self.target):
+        # its markers mean its own extras: `httptools = {optional = true, markers = "extra == \"standard\""}`
+        target = self.target.with_extras(tuple(sorted(seen)))
+        for wish in _of_table(table(package, "dependencies"), f"{own} {package.get('version')}", target):
             if not wish.is_optional or wish.name in chosen:
                 yield wish
 

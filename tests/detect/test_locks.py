@@ -55,14 +55,16 @@ def test_groups_that_aren_t_optional_come_and_optional_ones_where_they_are_wante
 def test_extras_of_the_project_and_of_a_package_bring_their_optional_requirements() -> None:
     lock = (
         package("celery", "5.3", '[package.dependencies]\nkombu = "*"\nredis = {version = ">=4", optional = true}\n'
-                '[package.extras]\nredis = ["redis (>=4)"]\nall = ["celery[redis]"]\n')
-        + package("kombu") + package("redis", "5.0") + package("boto3")
+                'tzdata = {version = "*", optional = true, markers = "extra == \\"redis\\""}\n'
+                'never = {version = "*", optional = true, markers = "extra == \\"s3\\""}\n'
+                '[package.extras]\nredis = ["redis (>=4)", "tzdata"]\nall = ["celery[redis]"]\ns3 = ["never"]\n')
+        + package("kombu") + package("redis", "5.0") + package("boto3") + package("tzdata") + package("never")
     )
     requires = '{} boto3 = {{version = "*", optional = true}}\n[tool.poetry.extras]\ns3 = ["boto3"]'
     plain, with_redis = 'celery = "^5.3"\n', 'celery = {version = "^5.3", extras = ["all"]}\n'
     assert names(poetry(lock, requires.format(plain))) == ["celery==5.3", "kombu==1.0"]
     assert names(poetry(lock, requires.format(with_redis), extras=("s3",))) == [
-        "boto3==1.0", "celery==5.3", "kombu==1.0", "redis==5.0",
+        "boto3==1.0", "celery==5.3", "kombu==1.0", "redis==5.0", "tzdata==1.0",
     ]
 
 
