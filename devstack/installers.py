@@ -88,15 +88,17 @@ class Installers:
         lines = done.output.splitlines()
         if done.returncode == 0:
             return notes
+        skipped = f"{step.what}: skipped, since it has no package of its name"
         if "-e" in step.args and install_failure.is_not_editable(lines):
             target = step.args[step.args.index("-e") + 1]
             place = target if target.startswith((".", "/")) else f"./{target}"
             args = (*step.args[: step.args.index("-e")], place)
-            note = f"{target} was installed as a copy: its build tool can't install it editable"
-            return (*self._step(job, replace(step, args=args), env, extra), note)
+            copied = f"{target} was installed as a copy: its build tool can't install it editable"
+            then = self._step(job, replace(step, args=args), env, extra)
+            return then if skipped in then else (*then, copied)
         if step.is_local and install_failure.is_no_package(lines):
             # Poetry says the same in a warning and goes on
-            return (*notes, f"{step.what}: skipped, since it has no package of its name")
+            return (*notes, skipped)
         context = self._context(job)
         can_ask = "UV_OFFLINE" not in env and not install_failure.is_unreachable(lines)
         if can_ask and (release := install_failure.failed_build(lines)):

@@ -169,6 +169,20 @@ def test_a_build_tool_from_before_pep_660_gets_a_copy_and_a_note(bench: Bench) -
     assert bench.run("import lib; print(lib.VERSION)") == "here"
 
 
+def test_an_application_with_a_build_tool_that_old_is_left_out_and_no_copy(bench: Bench) -> None:
+    poetry_project(bench)
+    refusal = "    raise ValueError('No file/folder found for package app')\n"
+    (bench.root / "backend.py").write_text(NOT_EDITABLE.replace("    return _write", f"{refusal}    return _write"))
+    file = bench.root / "pyproject.toml"
+    text = file.read_text().replace("package-mode = false\n", "").replace('requires = ["poetry-core"]', "requires = []")
+    file.write_text(text.replace('"poetry.core.masonry.api"', '"backend"\nbackend-path = ["."]'))
+    environments = bench.environments()
+    observed = environments.observe(Python())
+    environments.create(observed)
+    (note,) = environments.install(observed)
+    assert note == "install . (editable): skipped, since it has no package of its name"
+
+
 def test_the_project_is_a_copy_where_the_profile_says_so_and_builds_though_nothing_else_may(bench: Bench) -> None:
     library(bench.root / "lib", "lib")
     bench.build(Python(install=("lib",), editable=False))

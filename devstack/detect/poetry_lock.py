@@ -16,8 +16,8 @@ from devstack.detect.lock_lines import Target, git_line, is_marked, normal, stri
 from devstack.detect.poetry_versions import allows, specifiers
 from devstack.detect.project_files import table
 
-#: Poetry before 1.3 left these out of its locks: every environment had them
-_SEEDED = frozenset({"setuptools", "pip", "wheel", "distribute"})
+#: Poetry before 1.3 left these out of its locks: every environment had them, and a setuptools with pkg_resources
+_SEEDED = {"setuptools": "setuptools<81", "pip": "pip", "wheel": "wheel", "distribute": "distribute"}
 _NAME = re.compile(r"\s*(?P<name>[A-Za-z0-9][\w.-]*)\s*(?:\[(?P<extras>[^\]]*)\])?")
 
 
@@ -42,6 +42,7 @@ def follow(lock: Mapping[str, Any], pyproject: dict[str, Any], wanted: Wanted, t
         return Locked(lack="it isn't complete")
     try:
         walk = _Walk(lock, target.with_extras(wanted.extras))
+        walk.seed()
         for wish in _roots(pyproject, wanted, target):
             walk.reach(wish)
         return walk.locked()
@@ -181,6 +182,12 @@ class _Walk:
                 raise _LackError("it has an entry that isn't understood")
             self._packages.setdefault(normal(package["name"]), []).append(package)
 
+    def seed(self) -> None:
+        """What every environment of an old Poetry had, whether anything asks for it or not."""
+        is_old = str(table(dict(self.lock), "metadata").get("lock-version", "")).startswith("1.")
+        if is_old and "setuptools" not in self._packages:
+            self._seeded.add("setuptools")
+
     def reach(self, first: _Wish) -> None:
         waiting = [first]
         while waiting:
@@ -235,7 +242,8 @@ class _Walk:
                 yield wish
 
     def locked(self) -> Locked:
-        hashed, plain, local, indexes = list[str](), sorted(self._seeded), list[tuple[str, ...]](), dict[str, None]()
+        hashed, local, indexes = list[str](), list[tuple[str, ...]](), dict[str, None]()
+        plain = sorted(_SEEDED[name] for name in self._seeded)
         for package, _ in sorted(self._reached.values(), key=lambda found: normal(found[0]["name"])):
             name, source = normal(package["name"]), table(package, "source")
             kind, url = source.get("type", ""), str(source.get("url", ""))

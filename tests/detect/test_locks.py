@@ -117,14 +117,15 @@ def test_a_lock_that_can_t_be_carried_over_faithfully_says_why(lock: str, requir
     assert lack in poetry(lock, requires).lack
 
 
-def test_an_old_lock_has_its_hashes_at_its_end_and_leaves_setuptools_out() -> None:
+@pytest.mark.parametrize("asked", ["", '[package.dependencies]\nsetuptools = "*"\n'])
+def test_an_old_lock_has_its_hashes_at_its_end_and_leaves_setuptools_out(asked: str) -> None:
     lock = (
-        package("Old_Thing", extra='category = "main"\n[package.dependencies]\nsetuptools = "*"\n', files=False)
+        package("Old_Thing", extra=f'category = "main"\n{asked}', files=False)
         + f'[metadata]\nlock-version = "1.1"\n[metadata.files]\nold-thing = [{{file = "x", hash = "{HASH}"}}]\n'
     )
     pyproject = {"tool": {"poetry": {"dependencies": {"old-thing": "*"}}}}
     found = poetry_lock.follow(read_lock("poetry.lock", lock), pyproject, Wanted((), ()), Target("3.11.7"))
-    assert (found.hashed, found.plain) == ((f"old-thing==1.0 --hash={HASH}",), ("setuptools",))
+    assert (found.hashed, found.plain) == ((f"old-thing==1.0 --hash={HASH}",), ("setuptools<81",))
 
 
 def test_a_project_of_pep_621_is_followed() -> None:
