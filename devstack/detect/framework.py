@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from devstack.detect import procfile
+
 Read = Callable[[str], str | None]
 
 _PACKAGES = ("django", "celery", "flask", "fastapi", "starlette", "rq", "django-rq", "flask-rq2")
@@ -26,7 +28,6 @@ _MADE = re.compile(r"^(\w+)\s*(?::[^=\n]+)?=\s*(?:\w+\.)?(FastAPI|Starlette|Flas
 _FACTORY = re.compile(r"^def (?:create|make)_app\(", re.MULTILINE)
 _COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 _BUILDS = re.compile(r"^\s+build:", re.MULTILINE)
-_PROCESS = re.compile(r"^([A-Za-z0-9_-]+):\s*\S", re.MULTILINE)
 #: a repository may have any number of modules; the application is found in the first ones or not at all
 _MODULES = 400
 
@@ -35,13 +36,14 @@ _MODULES = 400
 class Detected:
     """found: in words, `Django (manage.py)`. profile: a shipped one's name. folder: of the project in the repository,
     "." for its root. answers: to what the profile asks, by variable. compose: the file that says how the project itself
-    runs, "" for none."""
+    runs, "" for none. procfile: what the Procfile of its folder says, "" for none."""
 
     found: tuple[str, ...] = ()
     profile: str = "minimal"
     folder: str = "."
     answers: Mapping[str, str] = field(default_factory=dict)
     compose: str = ""
+    procfile: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def detect(names: Sequence[str], read: Read) -> Detected:
         words.append(f"RQ ({', '.join(sorted(jobs))})")
         profile = "flask-rq" if profile == "flask" else profile
     words += _others(names, read)
-    return Detected(tuple(words), profile, folder, answers, _compose(names, read))
+    place = posixpath.normpath(posixpath.join(folder, "Procfile"))
+    return Detected(tuple(words), profile, folder, answers, _compose(names, read), read(place) or "")
 
 
 def _celery(applications: Sequence[_Application]) -> _Application | None:
@@ -152,7 +155,7 @@ def _compose(names: Sequence[str], read: Read) -> str:
 
 def _others(names: Sequence[str], read: Read) -> Iterator[str]:
     if "Procfile" in names:
-        processes = _PROCESS.findall(read("Procfile") or "")
+        processes = procfile.names(read("Procfile") or "")
         yield f"a Procfile ({', '.join(processes[:6])})" if processes else "a Procfile"
     yield from (name for name in _COMPOSE if name in names)
 

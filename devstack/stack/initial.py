@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from devstack.detect import procfile
 from devstack.detect.compose.convert import NAMES, OVERRIDES, Became, convert
 from devstack.detect.compose.report import LeftOut
 from devstack.detect.framework import Detected
@@ -60,12 +61,15 @@ def from_repository(root: Path, choose: Callable[[Detected], str | None], ask: A
     """choose: names a shipped profile where nothing was recognised, None for none."""
     found = detected(root)
     name = found.profile if found.found else choose(found) or found.profile
-    env = {key: value for key, value in found.answers.items() if isinstance(shipped_profile(name).env.get(key), Ask)}
-    for key, question in shipped_profile(name).env.items():
+    shipped = shipped_profile(name)
+    env = {key: value for key, value in found.answers.items() if isinstance(shipped.env.get(key), Ask)}
+    for key, question in shipped.env.items():
         if isinstance(question, Ask) and key not in env and question.default is None and (said := ask(key, question)):
             env[key] = said
     inside = root if found.folder == "." else root / found.folder
-    values = {"name": name_from(root.resolve().name), "extends": name, "env": env}
+    roles = {one: process.role for one, process in shipped.processes.items()}
+    processes = procfile.processes(found.procfile, roles)
+    values = {"name": name_from(root.resolve().name), "extends": name, "env": env, "processes": processes}
     what = ", ".join(found.found) or "nothing that is known"
     head = f"# By `devstack init`, which found: {what}.\n# Every key is shown in profiles/reference.toml.\n\n"
     text = head + toml.dump({key: value for key, value in values.items() if value})

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from devstack.checkout import Git
+from devstack.detect import procfile
 from devstack.detect.framework import Detected, detect
 from devstack.errors import UsageError
 from devstack.stack.paths import PROFILE
@@ -38,6 +39,8 @@ def no_profile(root: Path) -> UsageError:
     if found.compose:
         # it knows services, tasks and processes that no shipped profile can
         fix = "devstack init --from ."
+    elif procfile.processes(found.procfile, {}):
+        fix = f"{place}devstack init"
     return UsageError("no-profile", f"{root} has no profile", why=why, fix=fix)
 
 

@@ -180,6 +180,19 @@ def test_the_command_for_a_project_with_a_compose_file_takes_that_over(machine: 
     assert "[processes.web]" in (machine.folder / "shop/devstack.toml").read_text()
 
 
+def test_the_command_for_a_project_with_a_procfile_takes_its_worker_over(machine: Machine) -> None:
+    origin = machine.folder / "shop"
+    make_repository(origin)
+    (origin / "devstack.toml").unlink()
+    (origin / "Procfile").write_text("web: gunicorn shop:app\nworker: python web.py\n")
+
+    error = machine.run("up", "--json", cwd=origin, code=2).error
+
+    assert error["fix"] == "devstack init"
+    assert typed(machine, error["fix"], origin).returncode == 0
+    assert '[processes.worker]\nrole = "worker"\nrun = "python web.py"' in (origin / "devstack.toml").read_text()
+
+
 @pytest.mark.parametrize("inside", [".", "deep/er"])
 def test_any_verb_in_a_checkout_without_a_profile_says_how_to_begin(machine: Machine, inside: str) -> None:
     origin = machine.folder / "shop"
