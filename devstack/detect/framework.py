@@ -162,7 +162,11 @@ def _others(names: Sequence[str], read: Read) -> Iterator[str]:
 
 def _declarations(names: Sequence[str], read: Read) -> Iterator[str]:
     """Texts that name what is to be installed, one requirement a line."""
+    there = set(names)
     for name in names:
+        if name.endswith(".txt") and f"{name.removesuffix('.txt')}.in" in there:
+            # compiled from that one: with all that the project's own requirements require
+            continue
         if _DECLARES.fullmatch(name):
             yield read(name) or ""
         elif posixpath.basename(name) == "pyproject.toml":

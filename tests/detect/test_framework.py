@@ -53,6 +53,10 @@ CASES: dict[str, tuple[dict[str, str], str, dict[str, str], str]] = {
         {"pyproject.toml": '[dependency-groups]\nweb = ["FastAPI~=0.1"]\n'}, "fastapi", {}, "FastAPI",
     ),
     "setup.py": ({"setup.py": 'setup(install_requires=["flask>=3", "rq"])\n'}, "flask-rq", {}, "Flask"),
+    "what is only required by others": (
+        {"requirements/docs.in": "sphinx-autobuild\n", "requirements/docs.txt": "starlette==1.0\nflask==3.0\n"},
+        "minimal", {}, "",
+    ),
     "a name that only begins so": ({"requirements.txt": "flask-cors\ndjangorestframework\n"}, "minimal", {}, ""),
     "no requirement": ({"pyproject.toml": '[project]\ndescription = "Flask app"\n'}, "minimal", {}, ""),
     "a manage.py of something else": ({"manage.py": "print('hello')\n"}, "minimal", {}, ""),
