@@ -358,6 +358,17 @@ class Supervisor:
         runs: so many of those that said anything."""
         return supervisor_logs.folded(supervisor_logs.last_words(self._log(name), name, runs).splitlines())[-count:]
 
+    def dying_lines(self, name: str, count: int) -> tuple[str, ...]:
+        """The last lines of the last process that came to its end, of a program that dies again and again."""
+        log = self._log(name)
+        # asked after the log was read: no process in it is missed
+        words = supervisor_logs.dying_words(log, name, 1 + self.restarts(name))
+        return supervisor_logs.folded(words.splitlines())[-count:]
+
+    def restarts(self, name: str) -> int:
+        """How often supervisord has started a program again by itself, as of this very moment."""
+        return self._answers.restarts(name)
+
     def _log(self, name: str) -> str:
         path = self.log_path(name)
         if not path.exists() and (daemon := self._answers.record()):

@@ -169,5 +169,10 @@ class Answers:
         identity = self._system.identity(record.pid) if record else None
         return identity if record and (record.start == "-" or record.names(identity)) else None
 
+    def restarts(self, name: str) -> int:
+        """Starts of a program by supervisord itself, as the newest of its processes has noted."""
+        record = self._start_record(name)
+        return record.restarts if record else 0
+
     def _start_record(self, name: str) -> orphans.StartRecord | None:
         return orphans.parse_record(self._system.read(Path(self._layout.record(name))))

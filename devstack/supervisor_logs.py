@@ -41,9 +41,23 @@ def last_words(log: str, name: str, runs: int = 1) -> str:
     """What the last of a program's processes that said anything said, without the lines their environment scripts began
     with; the whole log where none of those is there any more. runs: so many of them, since one that has just begun
     hasn't come to it yet."""
-    spoken, *all_runs = re.split(rf"^\[devstack\] {re.escape(name)} pid \d+\n", log, flags=re.MULTILINE)
-    told = [run for run in all_runs if run.strip()][-runs:]
-    return "".join(told) if told else spoken
+    spoken, told = _told(log, name)
+    return "".join(told[-runs:]) if told else spoken
+
+
+def dying_words(log: str, name: str, runs: int) -> str:
+    """What the last of a program's processes that came to its end said. runs: how many it has had since its start; the
+    newest of several may be about to say the same again, and has come to the middle of it."""
+    spoken, told = _told(log, name)
+    newest, before = (told or [spoken])[-1], "".join(told[-2:-1] if runs > 1 else ())
+    said, again = (_DIGITS.sub("0", text) for text in (before, newest))
+    return before if said != again and said.startswith(again) else newest
+
+
+def _told(log: str, name: str) -> tuple[str, list[str]]:
+    """What stands before a program's first process, and what each of those said that said anything."""
+    spoken, *runs = re.split(rf"^\[devstack\] {re.escape(name)} pid \d+\n", log, flags=re.MULTILINE)
+    return spoken, [run for run in runs if run.strip()]
 
 
 def folded(lines: Sequence[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devstack.supervisor_logs import folded, last_words
+from devstack.supervisor_logs import dying_words, folded, last_words
 
 
 def test_the_echoes_of_a_check_do_not_push_out_the_cause() -> None:
@@ -28,3 +28,13 @@ def test_a_process_that_has_just_begun_hides_nothing_of_the_one_before() -> None
     assert last_words(log, "redis") == "begins\n"
     assert last_words(log, "redis", 2) == "begins\nBad file\nbegins\n"
     assert last_words(log, "redis", 9) == "begins\nBad file\nbegins\n"
+
+
+def test_a_process_that_is_about_to_say_the_same_again_isnt_asked_what_it_died_of() -> None:
+    log = "[devstack] web pid 1\nat 10:01\nno shop\n[devstack] web pid 2\nat 10:02\n"
+    assert dying_words(log, "web", 2) == "at 10:01\nno shop\n"
+    assert dying_words(f"{log}no shop\n", "web", 2) == "at 10:02\nno shop\n"
+    assert dying_words(f"{log}no money\n", "web", 2) == "at 10:02\nno money\n"
+    assert dying_words(log, "web", 1) == "at 10:02\n", "the first one was before somebody's change"
+    assert dying_words("rotated\n", "web", 3) == "rotated\n"
+    assert dying_words("", "web", 1) == ""

@@ -331,8 +331,10 @@ class Performers:
         left = self._in_background(name, now)
         if not left:
             self._ensure_not_outrun(name)
-            # the newest may have been started again this very moment
-            return self._with_log(self._explained(error, name, 1 + (now.restarts if now else 0)), name)
+            error = self._explained(error, name, 1 + self._supervisor.restarts(name))
+            words = () if self._is_contained(name) else self._supervisor.dying_lines(name, _LINES)
+            error.evidence = error.evidence or words
+            return self._with_log(error, name)
         last = self._supervisor.last_lines(name, _LINES - 1)
         self._supervisor.stop_program(name, 10.0)
         return ProcessError(
